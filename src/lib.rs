@@ -1,0 +1,29 @@
+//! `autorep` searches a trained network for the few ReLUs worth keeping and replaces the
+//! rest by polynomials fitted to the distribution of their inputs (AutoReP, ICCV 2023).
+//! Everything that computes is a WGSL kernel under `shaders/`, run through wgpu on any
+//! Vulkan, Metal or DX12 adapter, a software one included.
+//!
+//! A tour in reading order:
+//!
+//! 1. [`reference`]: every kernel once more as plain Rust on slices: the lesson's text and
+//!    the tests' oracle.
+//! 2. [`gpu`]: adapter, device, buffers, pipelines, one compute pass per step.
+//! 3. [`kernels`]: one file per WGSL family: specialise, bind, dispatch, declare the cost.
+//! 4. [`graph`]: the small fixed op set; `Network` is data, `Plan` compiles it.
+//! 5. [`models`]: functions that build a `Network`.
+//! 6. [`data`]: readers, split, the built-in generator, the resident data set.
+//! 7. [`train`]: phases, schedules, metrics, checkpoints, the run folder.
+//! 8. [`search`]: the paper: scores with hysteresis, DaPa, the budget.
+//! 9. [`export`]: ONNX and safetensors files for private-inference engines.
+//! 10. [`cli`]: one file per subcommand.
+
+pub mod cli;
+pub mod data;
+pub mod export;
+pub mod gpu;
+pub mod graph;
+pub mod kernels;
+pub mod models;
+pub mod reference;
+pub mod search;
+pub mod train;
