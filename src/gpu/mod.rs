@@ -1,1 +1,88 @@
-//! (to be written)
+//! Adapter, device, buffers, pipelines, one compute pass per step.
+//!
+//! Every `wgpu::` name of the program lives in this room, which knows no neural network:
+//!
+//! * [`adapter`]: which adapters there are, which one is meant, what class it is of;
+//! * [`device`]: [`Gpu`], an opened device with typed errors instead of panics;
+//! * [`buffer`]: device memory and the [`View`]s that kernels bind;
+//! * [`pipeline`]: compiled shaders and their [`Dispatch`]es;
+//! * [`tape`]: the recorded list of dispatches that is one training step.
+
+pub mod adapter;
+pub mod buffer;
+pub mod device;
+pub mod pipeline;
+pub mod tape;
+
+pub use adapter::{AdapterChoice, AdapterClass, AdapterReport};
+pub use buffer::{Buffer, View};
+pub use device::Gpu;
+pub use pipeline::{Dispatch, Pipeline};
+pub use tape::Tape;
+
+/// What can go wrong between the program and the device.
+#[derive(Debug, thiserror::Error)]
+pub enum GpuError {
+    /// No adapter at all, or none of that name.
+    #[error("{0}")]
+    NoAdapter(String),
+    /// The adapter exists, the device could not be opened.
+    #[error("the adapter `{adapter}` refused to open a device: {reason}")]
+    Open {
+        /// Adapter name.
+        adapter: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// A buffer larger than the adapter allows, or than it has memory for.
+    #[error(
+        "`{what}` needs {bytes} bytes in one buffer, the adapter `{adapter}` allows {limit}: \
+         choose a smaller --batch or another --adapter"
+    )]
+    TooLarge {
+        /// Name of the buffer.
+        what: String,
+        /// Bytes wanted.
+        bytes: u64,
+        /// Bytes allowed.
+        limit: u64,
+        /// Adapter name.
+        adapter: String,
+    },
+    /// The device ran out of memory.
+    #[error(
+        "the adapter `{adapter}` has no memory left for `{what}` ({bytes} bytes): choose a smaller --batch"
+    )]
+    OutOfMemory {
+        /// Name of the buffer.
+        what: String,
+        /// Bytes wanted.
+        bytes: u64,
+        /// Adapter name.
+        adapter: String,
+    },
+    /// A shader that the compiler refused: a defect of this program or of the driver.
+    #[error(
+        "the kernel `{kernel}` does not compile on `{adapter}`: {reason}\n\
+         this is a defect of autorep or of the driver: please report it with the output of `autorep devices`"
+    )]
+    Compile {
+        /// Kernel name.
+        kernel: String,
+        /// Adapter name.
+        adapter: String,
+        /// The compiler's words.
+        reason: String,
+    },
+    /// The device vanished (driver reset, watchdog, unplugged) or reported an internal error.
+    #[error(
+        "the device `{adapter}` was lost: {reason}\n\
+         continue from the last checkpoint with --resume; if it happens again choose a smaller --batch"
+    )]
+    Lost {
+        /// Adapter name.
+        adapter: String,
+        /// The driver's words.
+        reason: String,
+    },
+}

@@ -1,0 +1,185 @@
+//! Which adapters there are, and which one is meant.
+
+use super::GpuError;
+use serde::Serialize;
+
+/// What the user said about the adapter. Empty fields mean "the best there is".
+///
+/// The environment is honoured as wgpu users know it: `WGPU_BACKEND` lists backends,
+/// `WGPU_ADAPTER_NAME` holds a part of the adapter's name, `WGPU_POWER_PREF` is `low` or
+/// `high`. Options given on the command line win.
+#[derive(Debug, Clone, Default)]
+pub struct AdapterChoice {
+    /// Part of the adapter's name (case does not matter), or its number in `autorep devices`.
+    pub adapter: Option<String>,
+    /// Comma-separated backends: `vulkan`, `metal`, `dx12`.
+    pub backend: Option<String>,
+}
+
+/// The kinds of adapter that want different kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterClass {
+    /// A Vulkan implementation that runs on the CPU.
+    Software,
+    /// A GPU that shares the host's memory.
+    Integrated,
+    /// A GPU with memory of its own, or one whose kind the driver does not tell.
+    Discrete,
+}
+
+/// One adapter as `autorep devices` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct AdapterReport {
+    /// Position in the list; `--adapter` takes it.
+    pub index: usize,
+    /// Name as the driver gives it.
+    pub name: String,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// Class, which decides the kernel preset.
+    pub class: AdapterClass,
+    /// Driver name and version.
+    pub driver: String,
+    /// Least and greatest number of lanes of a subgroup; `None` without subgroup operations.
+    pub subgroup: Option<(u32, u32)>,
+    /// Whether kernels can be timed on the device.
+    pub timestamps: bool,
+    /// Whether shaders may compute in half precision.
+    pub f16: bool,
+    /// Largest range of a buffer that a kernel can see, in bytes.
+    pub max_binding_bytes: u64,
+    /// Largest buffer, in bytes.
+    pub max_buffer_bytes: u64,
+    /// Workgroup memory in bytes.
+    pub workgroup_memory_bytes: u32,
+    /// Invocations in a workgroup.
+    pub workgroup_invocations: u32,
+    /// Storage buffers that one kernel can bind.
+    pub storage_buffers: u32,
+}
+
+/// Limits that every kernel is written for (WebGPU's defaults): an adapter below them is
+/// refused when the device is opened.
+pub(super) fn portable_limits() -> wgpu::Limits {
+    wgpu::Limits::default()
+}
+
+pub(super) fn class_of(info: &wgpu::AdapterInfo) -> AdapterClass {
+    match info.device_type {
+        wgpu::DeviceType::Cpu => AdapterClass::Software,
+        wgpu::DeviceType::IntegratedGpu => AdapterClass::Integrated,
+        _ => AdapterClass::Discrete,
+    }
+}
+
+fn backends(choice: &AdapterChoice) -> Result<wgpu::Backends, GpuError> {
+    let default = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    match &choice.backend {
+        None => Ok(default.with_env() & default),
+        Some(list) => {
+            let asked = wgpu::Backends::from_comma_list(list) & default;
+            if asked.is_empty() {
+                return Err(GpuError::NoAdapter(format!(
+                    "--backend {list}: no such backend; choose among vulkan, metal, dx12"
+                )));
+            }
+            Ok(asked)
+        }
+    }
+}
+
+/// All adapters of the chosen backends, best class first, in a fixed order.
+pub(super) fn enumerate(choice: &AdapterChoice) -> Result<Vec<wgpu::Adapter>, GpuError> {
+    let backends = backends(choice)?;
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    let instance = wgpu::Instance::new(descriptor);
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
+    let low_power = matches!(
+        wgpu::PowerPreference::from_env(),
+        Some(wgpu::PowerPreference::LowPower)
+    );
+    adapters.sort_by_key(|adapter| match class_of(&adapter.get_info()) {
+        AdapterClass::Discrete if low_power => 1,
+        AdapterClass::Integrated if low_power => 0,
+        AdapterClass::Discrete => 0,
+        AdapterClass::Integrated => 1,
+        AdapterClass::Software => 2,
+    });
+    Ok(adapters)
+}
+
+pub(super) fn report(index: usize, adapter: &wgpu::Adapter) -> AdapterReport {
+    let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
+    AdapterReport {
+        index,
+        backend: info.backend.to_string(),
+        class: class_of(&info),
+        driver: format!("{} {}", info.driver, info.driver_info)
+            .trim()
+            .to_owned(),
+        subgroup: features
+            .contains(wgpu::Features::SUBGROUP)
+            .then_some((info.subgroup_min_size, info.subgroup_max_size)),
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        f16: features.contains(wgpu::Features::SHADER_F16),
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+        workgroup_invocations: limits.max_compute_invocations_per_workgroup,
+        storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        name: info.name,
+    }
+}
+
+/// Lists the adapters of the chosen backends.
+///
+/// # Errors
+/// [`GpuError::NoAdapter`] when the backend's name is not known.
+pub fn list(choice: &AdapterChoice) -> Result<Vec<AdapterReport>, GpuError> {
+    let adapters = enumerate(choice)?;
+    Ok(adapters
+        .iter()
+        .enumerate()
+        .map(|(index, adapter)| report(index, adapter))
+        .collect())
+}
+
+/// Picks the adapter that `choice` means: by number, by part of the name, or the first.
+pub(super) fn select(choice: &AdapterChoice) -> Result<wgpu::Adapter, GpuError> {
+    let mut adapters = enumerate(choice)?;
+    if adapters.is_empty() {
+        return Err(GpuError::NoAdapter(
+            "no GPU adapter was found: install a Vulkan driver (a software one will do: \
+             `mesa-vulkan-drivers` on Debian and Ubuntu, `mesa-vulkan-drivers` on Fedora, \
+             `vulkan-swrast` on Arch)"
+                .to_owned(),
+        ));
+    }
+    let from_environment = std::env::var("WGPU_ADAPTER_NAME").ok();
+    let Some(wanted) = choice.adapter.as_ref().or(from_environment.as_ref()) else {
+        return Ok(adapters.swap_remove(0));
+    };
+    let by_number = wanted.parse::<usize>().ok().filter(|&i| i < adapters.len());
+    let position = by_number.or_else(|| {
+        let wanted = wanted.to_lowercase();
+        adapters
+            .iter()
+            .position(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted))
+    });
+    match position {
+        Some(index) => Ok(adapters.swap_remove(index)),
+        None => {
+            let names: Vec<String> = adapters
+                .iter()
+                .enumerate()
+                .map(|(index, adapter)| format!("{index}: {}", adapter.get_info().name))
+                .collect();
+            Err(GpuError::NoAdapter(format!(
+                "no adapter is called `{wanted}`; there are: {}",
+                names.join(", ")
+            )))
+        }
+    }
+}

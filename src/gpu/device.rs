@@ -1,0 +1,271 @@
+//! An opened device: creation, checked allocation, and errors as values.
+
+use super::adapter::{self, AdapterChoice, AdapterClass, AdapterReport};
+use super::buffer::{Buffer, Contents};
+use super::{GpuError, View};
+use std::sync::{Arc, Mutex};
+
+/// An opened device with its queue.
+///
+/// The program never lets wgpu panic: errors that no scope catches (device loss, driver
+/// faults) are kept and handed out by [`Gpu::check`].
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    /// What is known about the adapter.
+    pub report: AdapterReport,
+    pub(super) timestamps: bool,
+    fault: Arc<Mutex<Option<String>>>,
+    checked_shaders: bool,
+}
+
+impl Gpu {
+    /// Opens the adapter that `choice` means with the features it has among those that the
+    /// program can use: subgroup operations and timestamps.
+    ///
+    /// # Errors
+    /// No adapter, no such adapter, or an adapter that does not open.
+    pub fn open(choice: &AdapterChoice) -> Result<Self, GpuError> {
+        let adapter = adapter::select(choice)?;
+        let report = adapter::report(0, &adapter);
+        let useful = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let features = adapter.features() & useful;
+        let available = adapter.limits();
+        let portable = adapter::portable_limits();
+        let limits = wgpu::Limits {
+            max_buffer_size: available.max_buffer_size,
+            max_storage_buffer_binding_size: available.max_storage_buffer_binding_size,
+            min_storage_buffer_offset_alignment: portable.min_storage_buffer_offset_alignment,
+            ..portable
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("autorep"),
+            required_features: features,
+            required_limits: limits,
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| {
+                GpuError::Open {
+                    adapter: report.name.clone(),
+                    reason: error.to_string(),
+                }
+            })?;
+        let fault = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&fault);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            remember(&slot, error.to_string());
+        }));
+        let slot = Arc::clone(&fault);
+        device.set_device_lost_callback(move |reason, message| {
+            if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
+                remember(&slot, format!("{reason:?}: {message}"));
+            }
+        });
+        Ok(Self {
+            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+            device,
+            queue,
+            report,
+            fault,
+            // The shaders are the program's own and proven in bounds by tests that run them
+            // checked; the trusted path saves a bounds test on every load.
+            checked_shaders: cfg!(debug_assertions)
+                || std::env::var_os("AUTOREP_CHECKED_SHADERS").is_some(),
+        })
+    }
+
+    /// Compiles shaders with bounds checks from here on, whatever the build: tests do.
+    pub fn set_checked_shaders(&mut self, checked: bool) {
+        self.checked_shaders = checked;
+    }
+
+    /// Class of the adapter.
+    pub fn class(&self) -> AdapterClass {
+        self.report.class
+    }
+
+    /// The one subgroup size of the adapter, where it has subgroup operations and only one.
+    pub fn lanes(&self) -> Option<u32> {
+        match self.report.subgroup {
+            Some((min, max)) if min == max => Some(min),
+            _ => None,
+        }
+    }
+
+    /// `Err` once the device is lost or has reported an error that no scope caught.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] with the driver's words.
+    pub fn check(&self) -> Result<(), GpuError> {
+        let fault = self
+            .fault
+            .lock()
+            .unwrap_or_else(|poison| poison.into_inner());
+        match fault.as_ref() {
+            None => Ok(()),
+            Some(reason) => Err(GpuError::Lost {
+                adapter: self.report.name.clone(),
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    /// Allocates `bytes` (rounded up to a multiple of four) of device memory.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] above the adapter's limit, [`GpuError::OutOfMemory`].
+    pub fn allocate(&self, what: &str, bytes: u64) -> Result<Buffer, GpuError> {
+        self.allocate_for(what, bytes, Contents::Storage)
+    }
+
+    /// Allocates the small uniform buffer that holds a step's scalars.
+    ///
+    /// # Errors
+    /// As [`Gpu::allocate`].
+    pub fn allocate_uniform(&self, what: &str, bytes: u64) -> Result<Buffer, GpuError> {
+        self.allocate_for(what, bytes, Contents::Uniform)
+    }
+
+    pub(super) fn allocate_for(
+        &self,
+        what: &str,
+        bytes: u64,
+        contents: Contents,
+    ) -> Result<Buffer, GpuError> {
+        let bytes = bytes.max(4).next_multiple_of(4);
+        let limit = self
+            .report
+            .max_binding_bytes
+            .min(self.report.max_buffer_bytes);
+        if bytes > limit && contents == Contents::Storage {
+            return Err(GpuError::TooLarge {
+                what: what.to_owned(),
+                bytes,
+                limit,
+                adapter: self.report.name.clone(),
+            });
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let inner = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(what),
+            size: bytes,
+            usage: contents.usage(),
+            mapped_at_creation: false,
+        });
+        match pollster::block_on(scope.pop()) {
+            None => Ok(Buffer::new(inner, bytes)),
+            Some(_) => Err(GpuError::OutOfMemory {
+                what: what.to_owned(),
+                bytes,
+                adapter: self.report.name.clone(),
+            }),
+        }
+    }
+
+    /// Allocates a buffer and fills it with `data`.
+    ///
+    /// # Errors
+    /// As [`Gpu::allocate`].
+    pub fn upload<T: bytemuck::NoUninit>(
+        &self,
+        what: &str,
+        data: &[T],
+    ) -> Result<Buffer, GpuError> {
+        let buffer = self.allocate(what, std::mem::size_of_val(data) as u64)?;
+        self.write(&buffer.view(), data);
+        Ok(buffer)
+    }
+
+    /// Queues a write of `data` to the start of `view`; it happens before the next submitted
+    /// tape. Data that is no multiple of four bytes is padded with zeros.
+    ///
+    /// # Panics
+    /// When `data` is longer than the view: a defect of the caller, not of any input.
+    pub fn write<T: bytemuck::NoUninit>(&self, view: &View, data: &[T]) {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        assert!(
+            bytes.len() as u64 <= view.bytes,
+            "write past the end of a view"
+        );
+        let whole = bytes.len() / 4 * 4;
+        self.queue
+            .write_buffer(&view.buffer, view.offset, &bytes[..whole]);
+        if whole < bytes.len() {
+            let mut word = [0u8; 4];
+            word[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+            self.queue
+                .write_buffer(&view.buffer, view.offset + whole as u64, &word);
+        }
+    }
+
+    /// Copies a view to the host and waits for it. For tests, checkpoints and evaluation:
+    /// never called inside a step.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`], [`GpuError::OutOfMemory`].
+    pub fn read<T: bytemuck::Pod>(&self, view: &View) -> Result<Vec<T>, GpuError> {
+        let staging = self.allocate_for("read-back", view.bytes, Contents::Staging)?;
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&view.buffer, view.offset, &staging.inner, 0, view.bytes);
+        self.queue.submit([encoder.finish()]);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        staging
+            .inner
+            .map_async(wgpu::MapMode::Read, .., move |result| {
+                // The receiver lives until this function returns, which waits for the answer.
+                let _ = sender.send(result);
+            });
+        self.wait()?;
+        let lost = |reason: String| GpuError::Lost {
+            adapter: self.report.name.clone(),
+            reason,
+        };
+        receiver
+            .recv()
+            .map_err(|error| lost(error.to_string()))?
+            .map_err(|error| lost(error.to_string()))?;
+        let mapped = staging
+            .inner
+            .get_mapped_range(..)
+            .map_err(|error| lost(error.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&mapped))
+    }
+
+    /// Waits until everything submitted so far has run.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn wait(&self) -> Result<(), GpuError> {
+        let poll = self.device.poll(wgpu::PollType::wait_indefinitely());
+        poll.map_err(|error| GpuError::Lost {
+            adapter: self.report.name.clone(),
+            reason: error.to_string(),
+        })?;
+        self.check()
+    }
+
+    /// Compiles one WGSL text; `runtime checks` follow the build (see [`Gpu::open`]).
+    pub(super) fn shader_module(&self, name: &str, source: &str) -> wgpu::ShaderModule {
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(name),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        };
+        if self.checked_shaders {
+            return self.device.create_shader_module(descriptor);
+        }
+        // SAFETY: the only WGSL that reaches this line is the program's own. Its loops are
+        // bounded by shapes, its divisors are shape constants, and the test suite runs every
+        // permutation with the checks on, on shapes that do not fill the tiles.
+        unsafe {
+            self.device
+                .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        }
+    }
+}
+
+fn remember(slot: &Mutex<Option<String>>, message: String) {
+    let mut slot = slot.lock().unwrap_or_else(|poison| poison.into_inner());
+    slot.get_or_insert(message);
+}

@@ -1,0 +1,97 @@
+//! Expands WGSL templates and compiles them, each distinct text once.
+//!
+//! The template step is minijinja with its ordinary syntax: `{{ value }}`, `{% for %}`,
+//! `{% if %}`, `{% include "common/…" %}`. `autorep shaders` prints expansions.
+
+use super::Preset;
+use crate::gpu::{Gpu, GpuError, Pipeline};
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+macro_rules! shader {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../shaders/", $name)))
+    };
+}
+
+/// Every template by file name, as it lies under `shaders/`.
+pub const SOURCES: &[(&str, &str)] = &[shader!("common/step.wgsl")];
+
+/// Turns a template and constants into a pipeline.
+pub struct Compiler<'g> {
+    /// The device that pipelines are made for.
+    pub gpu: &'g Gpu,
+    /// The tiling that families choose their constants by.
+    pub preset: Preset,
+    templates: minijinja::Environment<'static>,
+    compiled: Mutex<HashMap<String, Pipeline>>,
+}
+
+/// The template environment that holds all of [`SOURCES`].
+pub fn templates() -> minijinja::Environment<'static> {
+    let mut environment = minijinja::Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    for (name, source) in SOURCES {
+        // The sources are part of the program: a test expands every one of them.
+        environment
+            .add_template(name, source)
+            .unwrap_or_else(|error| panic!("shaders/{name}: {error}"));
+    }
+    environment
+}
+
+impl<'g> Compiler<'g> {
+    /// A compiler for `gpu` with tiles of `preset`.
+    pub fn new(gpu: &'g Gpu, preset: Preset) -> Self {
+        Self {
+            gpu,
+            preset,
+            templates: templates(),
+            compiled: Mutex::default(),
+        }
+    }
+
+    /// Expands the template `file` with `constants`.
+    ///
+    /// # Errors
+    /// [`GpuError::Compile`] when the template asks for a constant that is not given.
+    pub fn expand(&self, file: &str, constants: &minijinja::Value) -> Result<String, GpuError> {
+        let refused = |error: minijinja::Error| GpuError::Compile {
+            kernel: file.to_owned(),
+            adapter: self.gpu.report.name.clone(),
+            reason: format!("{error:#}"),
+        };
+        let template = self.templates.get_template(file).map_err(refused)?;
+        template.render(constants).map_err(refused)
+    }
+
+    /// The pipeline of entry point `entry` of template `file` under `constants`.
+    ///
+    /// # Errors
+    /// [`GpuError::Compile`].
+    pub fn pipeline(
+        &self,
+        file: &str,
+        entry: &str,
+        constants: minijinja::Value,
+    ) -> Result<Pipeline, GpuError> {
+        let source = self.expand(file, &constants)?;
+        let key = format!("{entry}\0{source}");
+        if let Some(pipeline) = self
+            .compiled
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .get(&key)
+        {
+            return Ok(pipeline.clone());
+        }
+        let stem = file.trim_end_matches(".wgsl");
+        let name = format!("{stem}.{entry}");
+        let pipeline = Pipeline::compile(self.gpu, &name, &source, entry)?;
+        let mut compiled = self.compiled.lock().unwrap_or_else(|e| e.into_inner());
+        compiled.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+}

@@ -1,0 +1,95 @@
+//! A compiled kernel, and the sequence of kernels that computes one thing.
+
+use crate::gpu::{Dispatch, Gpu, GpuError, Pipeline, View};
+
+/// What one dispatch must do at the least: the roofline's two axes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations; a multiply-add counts two.
+    pub flops: f64,
+    /// Bytes read and written if every operand travelled once.
+    pub bytes: f64,
+}
+
+impl std::ops::Add for Cost {
+    type Output = Cost;
+    fn add(self, other: Cost) -> Cost {
+        Cost {
+            flops: self.flops + other.flops,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+}
+
+/// A pipeline with its grid and cost: everything but the buffers.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// The compiled shader.
+    pub pipeline: Pipeline,
+    /// Workgroups along x, y and z.
+    pub grid: [u32; 3],
+    /// What a dispatch must do at the least.
+    pub cost: Cost,
+}
+
+/// What a kernel binds: an argument of its recipe, or memory the recipe shares among its own
+/// kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arg {
+    /// The recipe's n-th argument.
+    External(usize),
+    /// The recipe's n-th scratch buffer.
+    Scratch(usize),
+}
+
+/// The dispatches, in order, that compute one thing.
+#[derive(Debug, Clone, Default)]
+pub struct Recipe {
+    /// Each kernel with what it binds, in the order of its bindings.
+    pub stages: Vec<(Kernel, Vec<Arg>)>,
+    /// Bytes of each scratch buffer. Its contents are undefined before and after.
+    pub scratch: Vec<u64>,
+}
+
+impl Recipe {
+    /// A recipe of one kernel that binds the arguments in order.
+    pub fn single(kernel: Kernel, arguments: usize) -> Self {
+        Self {
+            stages: vec![(kernel, (0..arguments).map(Arg::External).collect())],
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Sum of the stages' costs.
+    pub fn cost(&self) -> Cost {
+        self.stages
+            .iter()
+            .fold(Cost::default(), |sum, (kernel, _)| sum + kernel.cost)
+    }
+
+    /// Binds arguments and scratch memory.
+    ///
+    /// # Errors
+    /// [`GpuError::Compile`] when they do not fit the kernels: a defect.
+    pub fn bind(
+        &self,
+        gpu: &Gpu,
+        arguments: &[View],
+        scratch: &[View],
+        label: &str,
+    ) -> Result<Vec<Dispatch>, GpuError> {
+        self.stages
+            .iter()
+            .map(|(kernel, bindings)| {
+                let views: Vec<View> = bindings
+                    .iter()
+                    .map(|arg| match *arg {
+                        Arg::External(index) => arguments[index].clone(),
+                        Arg::Scratch(index) => scratch[index].clone(),
+                    })
+                    .collect();
+                kernel.pipeline.bind(gpu, &views, kernel.grid, label)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,81 @@
+//! The scalars of one step, in one small uniform buffer that all kernels share.
+//!
+//! [`StepScalars`] mirrors `struct Step` of `shaders/common/step.wgsl` word for word; a test
+//! compares the two.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Scalars that change from step to step. Groups of parameters have a rate and a decay of
+/// their own, in the order weight, norm, bias, polynomial (see `graph::ParamKind`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+pub struct StepScalars {
+    /// Learning rate per parameter group.
+    pub rate: [f32; 4],
+    /// Weight decay per parameter group.
+    pub decay: [f32; 4],
+    /// Steps taken so far in this phase, counted from 0.
+    pub step: u32,
+    /// Seed of everything random on the device.
+    pub seed: u32,
+    /// Epoch, part of the random streams.
+    pub epoch: u32,
+    /// Position in the order buffer of the batch's first sample.
+    pub first: u32,
+    /// Samples of the batch that count; the rest is padding.
+    pub count: u32,
+    /// 1: crop, flip and cutout at random; 0: deterministic (evaluation).
+    pub augment: u32,
+    /// 1: refit the polynomials to the moments in this step.
+    pub refit: u32,
+    /// ReLUs that may be kept, over all sites.
+    pub budget: u32,
+    /// Momentum of SGD, or β₁ of Adam.
+    pub beta1: f32,
+    /// β₂ of Adam.
+    pub beta2: f32,
+    /// 1 − β₁ᵗ, the bias correction of Adam's first moment.
+    pub correction1: f32,
+    /// 1 − β₂ᵗ.
+    pub correction2: f32,
+    /// ε of Adam.
+    pub epsilon: f32,
+    /// Largest global gradient norm; 0 switches clipping off.
+    pub clip: f32,
+    /// Learning rate of the scores.
+    pub score_rate: f32,
+    /// Hysteresis threshold t.
+    pub threshold: f32,
+    /// λ divided by the number of elements: the penalty's gradient on a mask element.
+    pub penalty: f32,
+    /// Weight of cross-entropy in the loss.
+    pub ce_weight: f32,
+    /// Weight of distillation in the loss.
+    pub kd_weight: f32,
+    /// Distillation temperature T.
+    pub temperature: f32,
+    /// Label smoothing ε.
+    pub smoothing: f32,
+    /// Weight of the newest batch in the running moments and statistics.
+    pub momentum: f32,
+    /// Lookahead: pull of the slow weights, 0 in steps without a synchronisation.
+    pub lookahead: f32,
+    /// Weight averaging: weight of the newest parameters, 0 when off.
+    pub averaging: f32,
+}
+
+impl Default for StepScalars {
+    fn default() -> Self {
+        Self {
+            momentum: 0.1,
+            temperature: 4.0,
+            ce_weight: 1.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            correction1: 1.0,
+            correction2: 1.0,
+            epsilon: 1e-8,
+            ..Self::zeroed()
+        }
+    }
+}
