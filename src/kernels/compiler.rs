@@ -15,7 +15,7 @@ macro_rules! shader {
 }
 
 /// Every template by file name, as it lies under `shaders/`.
-pub const SOURCES: &[(&str, &str)] = &[shader!("common/step.wgsl")];
+pub const SOURCES: &[(&str, &str)] = &[shader!("common/step.wgsl"), shader!("add.wgsl")];
 
 /// Turns a template and constants into a pipeline.
 pub struct Compiler<'g> {
@@ -31,8 +31,13 @@ pub struct Compiler<'g> {
 pub fn templates() -> minijinja::Environment<'static> {
     let mut environment = minijinja::Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
+    environment.set_syntax(
+        minijinja::syntax::SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()
+            .unwrap_or_default(),
+    );
     for (name, source) in SOURCES {
         // The sources are part of the program: a test expands every one of them.
         environment

@@ -7,7 +7,11 @@
 //! return a [`Recipe`]: the dispatches, in order, that compute one thing, with the scratch
 //! memory they share. This room knows shapes, not layers.
 
+pub mod add;
 pub mod compiler;
+pub mod conv2d;
+pub mod conv2d_subgroup;
+pub mod conv2d_tiled;
 pub mod preset;
 pub mod recipe;
 pub mod step;
@@ -15,3 +19,19 @@ pub mod step;
 pub use compiler::Compiler;
 pub use preset::Preset;
 pub use recipe::{Arg, Cost, Kernel, Recipe};
+
+/// Elements that one vector load takes: 4 where `length` allows, else 1.
+pub(crate) fn vector_width(length: usize) -> usize {
+    if length.is_multiple_of(4) { 4 } else { 1 }
+}
+
+/// Workgroup size and number of workgroups for a kernel that streams over `items` vectors
+/// with a grid-stride loop: enough invocations to fill the adapter, a few items each.
+pub(crate) fn streaming_grid(preset: Preset, items: usize) -> (u32, u32) {
+    let workgroup = preset.workgroup();
+    let most = (8 * preset.target_invocations() / workgroup).clamp(1, 65_535);
+    let groups = items
+        .div_ceil(4 * workgroup as usize)
+        .clamp(1, most as usize);
+    (workgroup, groups as u32)
+}

@@ -1,1 +1,8 @@
-//! (to be written)
+//! Every kernel once more as plain Rust on `f64` slices, written to be read.
+//!
+//! These twins are the oracle of the tests, the text of the lesson, and what `--check` runs
+//! beside the device. They import nothing of the other rooms, and they know only loops.
+//! Activations are NCHW, weights OIHW, as in the kernels.
+
+pub mod add;
+pub mod conv2d;

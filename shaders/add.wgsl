@@ -1,0 +1,23 @@
+// Kernel card: element-wise addition in place
+//
+// Computes   a[i] += b[i]
+// Used for   gradients that reach a tensor on two ways (block input: convolution, shortcut).
+// Bindings   0  a  f32[length], read and written
+//            1  b  f32[length]
+// Split      one invocation per {{ width }} adjacent elements, grid-stride over the rest.
+// Cost       length flops, 12·length bytes: bound by memory.
+{% if width == 4 %}
+alias Lane = vec4f;
+{% else %}
+alias Lane = f32;
+{% endif %}
+
+@group(0) @binding(0) var<storage, read_write> a: array<Lane>;
+@group(0) @binding(1) var<storage, read> b: array<Lane>;
+
+@compute @workgroup_size({{ workgroup }})
+fn add(@builtin(global_invocation_id) id: vec3u) {
+    for (var i = id.x; i < {{ length // width }}u; i += {{ stride }}u) {
+        a[i] += b[i];
+    }
+}

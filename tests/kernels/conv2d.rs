@@ -1,0 +1,143 @@
+use crate::harness::*;
+use autorep::kernels::conv2d::{self, Shape};
+use autorep::reference::conv2d as twin;
+
+/// Odd sizes, one channel, ragged tiles, every kernel size and stride, and the shapes that
+/// networks are made of at a small batch: (N, C, K, H, W, R, stride, padding).
+const SHAPES: &[(usize, usize, usize, usize, usize, usize, usize, usize)] = &[
+    (1, 1, 1, 1, 1, 1, 1, 0),
+    (1, 1, 1, 3, 3, 3, 1, 1),
+    (2, 3, 5, 7, 9, 3, 1, 1),
+    (3, 5, 7, 9, 7, 3, 2, 1),
+    (2, 2, 3, 11, 5, 5, 1, 2),
+    (2, 3, 2, 8, 8, 5, 2, 2),
+    (1, 3, 4, 6, 6, 2, 2, 0),
+    (2, 17, 33, 5, 5, 1, 1, 0),
+    (2, 6, 10, 7, 7, 1, 2, 0),
+    (2, 3, 16, 32, 32, 3, 1, 1),
+    (2, 16, 16, 32, 32, 3, 1, 1),
+    (2, 16, 32, 32, 32, 3, 2, 1),
+    (2, 16, 32, 32, 32, 1, 2, 0),
+    (3, 32, 32, 16, 16, 3, 1, 1),
+    (2, 32, 64, 16, 16, 3, 2, 1),
+    (2, 32, 64, 16, 16, 1, 2, 0),
+    (2, 64, 64, 8, 8, 3, 1, 1),
+    (5, 64, 64, 4, 4, 3, 1, 1),
+    (3, 64, 128, 8, 8, 3, 2, 1),
+    (3, 64, 128, 8, 8, 1, 2, 0),
+    (2, 16, 24, 16, 16, 1, 1, 0),
+    (1, 8, 16, 64, 64, 3, 1, 1),
+    (5, 16, 16, 2, 2, 3, 1, 1),
+    (3, 12, 20, 12, 12, 3, 1, 1),
+    (1, 20, 12, 20, 28, 3, 2, 1),
+];
+
+struct Case {
+    name: String,
+    shape: Shape,
+    twin: twin::Shape,
+    x: Vec<f32>,
+    w: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+fn on_every_shape(test: impl Fn(&autorep::kernels::Compiler, &Case)) {
+    let cases: Vec<Case> = SHAPES
+        .iter()
+        .map(|&(n, c, k, h, w, r, stride, padding)| {
+            let shape = Shape {
+                batch: n,
+                in_channels: c,
+                out_channels: k,
+                height: h,
+                width: w,
+                kernel: r,
+                stride,
+                padding,
+            };
+            Case {
+                name: format!("{n}×{c}×{h}×{w} → {k}, {r}×{r} stride {stride} padding {padding}"),
+                shape,
+                twin: twin::Shape {
+                    batch: n,
+                    in_channels: c,
+                    out_channels: k,
+                    size: (h, w),
+                    kernel: r,
+                    stride,
+                    padding,
+                },
+                x: noise(1, shape.input_len()),
+                w: noise(2, shape.weight_len()),
+                dy: noise(3, shape.output_len()),
+            }
+        })
+        .collect();
+    on_every_engine(|compiler| {
+        for case in &cases {
+            test(compiler, case);
+        }
+    });
+}
+
+#[test]
+fn forward_matches_its_twin() {
+    on_every_shape(|compiler, case| {
+        let recipe = conv2d::forward(compiler, &case.shape).unwrap();
+        let out = Data::Out(case.shape.output_len());
+        let got = run(
+            compiler,
+            &recipe,
+            &[Data::In(&case.x), Data::In(&case.w), out],
+        );
+        let want = twin::forward(&case.twin, &wide(&case.x), &wide(&case.w));
+        let what = format!("forward {} ({})", case.name, compiler.preset);
+        assert_close(&what, &got[2], &want, 1e-5);
+    });
+}
+
+#[test]
+fn data_gradient_matches_its_twin() {
+    on_every_shape(|compiler, case| {
+        let want = twin::data_gradient(&case.twin, &wide(&case.dy), &wide(&case.w));
+        let what = format!("data gradient {} ({})", case.name, compiler.preset);
+        let recipe = conv2d::data_gradient(compiler, &case.shape, false).unwrap();
+        let out = Data::Out(case.shape.input_len());
+        let got = run(
+            compiler,
+            &recipe,
+            &[Data::In(&case.dy), Data::In(&case.w), out],
+        );
+        assert_close(&what, &got[2], &want, 1e-5);
+
+        let recipe = conv2d::data_gradient(compiler, &case.shape, true).unwrap();
+        let out = Data::InOut(&case.x);
+        let got = run(
+            compiler,
+            &recipe,
+            &[Data::In(&case.dy), Data::In(&case.w), out],
+        );
+        let sum: Vec<f64> = want
+            .iter()
+            .zip(&case.x)
+            .map(|(a, &b)| a + f64::from(b))
+            .collect();
+        assert_close(&format!("accumulated {what}"), &got[2], &sum, 1e-5);
+    });
+}
+
+#[test]
+fn weight_gradient_matches_its_twin() {
+    on_every_shape(|compiler, case| {
+        let recipe = conv2d::weight_gradient(compiler, &case.shape).unwrap();
+        let out = Data::Out(case.shape.weight_len());
+        let got = run(
+            compiler,
+            &recipe,
+            &[Data::In(&case.x), Data::In(&case.dy), out],
+        );
+        let want = twin::weight_gradient(&case.twin, &wide(&case.x), &wide(&case.dy));
+        let what = format!("weight gradient {} ({})", case.name, compiler.preset);
+        assert_close(&what, &got[2], &want, 1e-5);
+    });
+}

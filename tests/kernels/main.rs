@@ -1,0 +1,6 @@
+//! Every kernel against its plain-Rust twin, on every adapter and every preset, on awkward
+//! shapes, with poisoned outputs. One process and one device per adapter.
+
+mod add;
+mod conv2d;
+mod harness;
