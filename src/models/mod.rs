@@ -1,1 +1,142 @@
-//! (to be written)
+//! Functions that build a [`Network`]. Nothing else.
+
+mod resnet;
+
+use crate::graph::{Chw, Network, ShapeError};
+
+/// A model by name, with what its shapes depend on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSpec {
+    /// One of [`NAMES`].
+    pub name: String,
+    /// Multiplies every channel count; 1 is the published network.
+    pub width: f64,
+    /// Height and width of the images.
+    pub input: (usize, usize),
+    /// Number of classes.
+    pub classes: usize,
+}
+
+/// The models there are.
+pub const NAMES: &[&str] = &["resnet8", "resnet18", "resnet20"];
+
+/// Why a model cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// No model of that name.
+    #[error("there is no model `{name}`; choose among {}", NAMES.join(", "))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+    },
+    /// A width multiplier out of bounds.
+    #[error("the width multiplier {width} is out of bounds: choose one from 0.125 to 16")]
+    Width {
+        /// The width asked for.
+        width: f64,
+    },
+    /// The images do not fit.
+    #[error("the model `{name}` cannot take {height}×{width} images: {source}")]
+    Shape {
+        /// Model name.
+        name: String,
+        /// Image height.
+        height: usize,
+        /// Image width.
+        width: usize,
+        /// Layer and reason.
+        source: ShapeError,
+    },
+}
+
+impl ModelSpec {
+    /// Builds the network.
+    ///
+    /// # Errors
+    /// [`ModelError`].
+    pub fn build(&self) -> Result<Network, ModelError> {
+        if !(0.125..=16.0).contains(&self.width) {
+            return Err(ModelError::Width { width: self.width });
+        }
+        let input = Chw {
+            channels: 3,
+            height: self.input.0,
+            width: self.input.1,
+        };
+        // Channel counts stay multiples of four, which every kernel preset likes.
+        let scale =
+            |channels: usize| ((channels as f64 * self.width / 4.0).round() as usize).max(1) * 4;
+        let network = match self.name.as_str() {
+            "resnet8" => resnet::cifar(&self.name, input, self.classes, 1, scale),
+            "resnet20" => resnet::cifar(&self.name, input, self.classes, 3, scale),
+            "resnet18" => resnet::resnet18(&self.name, input, self.classes, scale),
+            _ => {
+                return Err(ModelError::Unknown {
+                    name: self.name.clone(),
+                });
+            }
+        };
+        network.map_err(|source| ModelError::Shape {
+            name: self.name.clone(),
+            height: self.input.0,
+            width: self.input.1,
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Layout;
+
+    fn counts(name: &str, size: usize, classes: usize) -> (usize, usize, usize) {
+        let spec = ModelSpec {
+            name: name.into(),
+            width: 1.0,
+            input: (size, size),
+            classes,
+        };
+        let network = spec.build().unwrap();
+        let layout = Layout::new(&network);
+        (
+            network.relu_total(),
+            layout.parameter_count(),
+            layout.sites.len(),
+        )
+    }
+
+    #[test]
+    fn resnet18_has_the_published_counts() {
+        assert_eq!(counts("resnet18", 32, 10), (491_520, 11_173_962, 16));
+        assert_eq!(counts("resnet18", 32, 100), (491_520, 11_220_132, 16));
+        assert_eq!(counts("resnet18", 64, 200), (1_966_080, 11_271_432, 16));
+    }
+
+    #[test]
+    fn the_cifar_family_has_the_counts_of_its_formula() {
+        assert_eq!(counts("resnet8", 32, 10).0, 57_344);
+        assert_eq!(counts("resnet8", 32, 10).2, 6);
+        assert_eq!(counts("resnet20", 32, 10).0, 3 * 57_344);
+    }
+
+    #[test]
+    fn what_cannot_be_built_says_why() {
+        let spec = ModelSpec {
+            name: "resnet19".into(),
+            width: 1.0,
+            input: (32, 32),
+            classes: 10,
+        };
+        let message = spec.build().unwrap_err().to_string();
+        assert!(message.contains("resnet19") && message.contains("resnet18"));
+        for width in [0.0, -1.0, f64::NAN, 1e9] {
+            let spec = ModelSpec {
+                name: "resnet8".into(),
+                width,
+                ..spec.clone()
+            };
+            assert!(matches!(spec.build(), Err(ModelError::Width { .. })));
+        }
+    }
+}

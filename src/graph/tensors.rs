@@ -1,0 +1,74 @@
+//! The contents of a network's arenas on the host.
+
+use super::layout::{Layout, NodeTensors, Slot};
+use super::network::Network;
+
+/// Everything a network has learned, as it lies in the arenas of its [`Layout`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensors {
+    /// Parameters, polynomials included.
+    pub params: Vec<f32>,
+    /// Running statistics and moments.
+    pub state: Vec<f32>,
+    /// Scores, one per element of every site.
+    pub scores: Vec<f32>,
+    /// Masks: 1 keeps the ReLU, 0 uses the polynomial.
+    pub mask: Vec<f32>,
+}
+
+impl Tensors {
+    /// All-zero arenas but for what has a neutral value: scales, running variances and masks
+    /// are 1. Padding stays 0 everywhere.
+    pub fn neutral(layout: &Layout) -> Self {
+        let mut tensors = Tensors {
+            params: vec![0.0; layout.params.len],
+            state: vec![0.0; layout.state.len],
+            scores: vec![0.0; layout.elements],
+            mask: vec![0.0; layout.elements],
+        };
+        for node in &layout.nodes {
+            if let NodeTensors::BatchNorm {
+                weight,
+                running_var,
+                ..
+            } = *node
+            {
+                tensors.params[layout.params.slots[weight].range()].fill(1.0);
+                tensors.state[layout.state.slots[running_var].range()].fill(1.0);
+            }
+        }
+        for site in &layout.sites {
+            tensors.mask[site.range()].fill(1.0);
+        }
+        tensors
+    }
+
+    /// ReLUs kept at each site.
+    pub fn kept(&self, layout: &Layout) -> Vec<usize> {
+        let kept = |mask: &[f32]| mask.iter().filter(|m| **m != 0.0).count();
+        let sites = layout.sites.iter();
+        sites.map(|site| kept(&self.mask[site.range()])).collect()
+    }
+
+    /// Contents of a parameter slot.
+    pub fn param(&self, slot: &Slot) -> &[f32] {
+        &self.params[slot.range()]
+    }
+}
+
+/// A network with its layout and what it has learned: what is exported and evaluated.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The graph.
+    pub network: Network,
+    /// Where its tensors lie.
+    pub layout: Layout,
+    /// What they hold.
+    pub tensors: Tensors,
+    /// Mean of the training pixels per colour channel, of values in 0…1.
+    pub mean: [f32; 3],
+    /// Their standard deviation.
+    pub std: [f32; 3],
+    /// Class names.
+    pub classes: Vec<String>,
+}
