@@ -15,7 +15,13 @@ macro_rules! shader {
 }
 
 /// Every template by file name, as it lies under `shaders/`.
-pub const SOURCES: &[(&str, &str)] = &[shader!("common/step.wgsl"), shader!("add.wgsl")];
+pub const SOURCES: &[(&str, &str)] = &[
+    shader!("common/plane.wgsl"),
+    shader!("common/step.wgsl"),
+    shader!("add.wgsl"),
+    shader!("batch_norm.wgsl"),
+    shader!("gate.wgsl"),
+];
 
 /// Turns a template and constants into a pipeline.
 pub struct Compiler<'g> {

@@ -8,10 +8,13 @@
 //! memory they share. This room knows shapes, not layers.
 
 pub mod add;
+pub mod batch_norm;
 pub mod compiler;
 pub mod conv2d;
 pub mod conv2d_subgroup;
 pub mod conv2d_tiled;
+pub mod gate;
+pub mod plane;
 pub mod preset;
 pub mod recipe;
 pub mod step;

@@ -5,4 +5,6 @@
 //! Activations are NCHW, weights OIHW, as in the kernels.
 
 pub mod add;
+pub mod batch_norm;
 pub mod conv2d;
+pub mod gate;

@@ -3,4 +3,5 @@
 
 mod add;
 mod conv2d;
+mod gate;
 mod harness;

@@ -1,0 +1,164 @@
+// Kernel card: batch normalisation
+//
+// Computes   in training, over the M = N·P values of a channel
+//              μ = mean u,  σ² = mean (u−μ)²,  i = 1/√(σ²+ε),  x̂ = (u−μ)·i,  z = γ·x̂ + β
+//            and in evaluation the same with the running statistics. z itself is never stored:
+//            the gate applies `norm` = (γ·i, β−γ·μ·i, μ, i) as it reads u.
+//            Backward, with s₀ = Σdz and s₁ = Σdz·(u−μ) from the gate's backward:
+//              dβ = s₀,  dγ = i·s₁,  du = γ·i·(dz − s₀/M − (u−μ)·i²·s₁/M)
+// Entries    sums             u → partials: Σ(u−k), Σ(u−k)², k; k is the channel's first value,
+//                             so that a large mean costs no digits
+//            finish           partials → norm, running statistics
+//            finish_eval      running statistics → norm
+//            finish_backward  partials of the gate → dγ, dβ, slope
+//            apply_backward   du = slope.x·dz + slope.y·(u−slope.w) + slope.z
+// Layout     u, dz, du  f32[N,C,P];  partials vec4f[C,parts] or [C,parts,2];  norm vec4f[2,C]
+//            (slot 0 for the main operand of a gate, 1 for its residual);  slope vec4f[C]
+// Split      sums: one workgroup per channel and slice of images, tree in workgroup memory;
+//            finish*: one invocation per channel adds its parts in order;
+//            apply_backward: streaming.
+// Cost       sums reads 4·N·C·P bytes, apply_backward moves three times that; all are bound by
+//            memory.
+{% if entry == "sums" %}
+{% include "common/plane.wgsl" %}
+
+@group(0) @binding(0) var<storage, read> u: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> partials: array<vec4f>;
+
+{% if width == 4 %}
+fn first(v: Lane) -> f32 { return v.x; }
+{% else %}
+fn first(v: Lane) -> f32 { return v; }
+{% endif %}
+
+@compute @workgroup_size({{ lanes_p * lanes_n }})
+fn sums(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let channel = group.x;
+    let begin = group.y * IMAGES;
+    let end = min(begin + IMAGES, BATCH);
+    let k = first(u[channel * PLANE]);
+    var sum = Lane(0.0);
+    var squares = Lane(0.0);
+    for (var n = begin + lane / LANES_P; n < end; n += LANES_N) {
+        let base = (n * CHANNELS + channel) * PLANE;
+        for (var p = lane % LANES_P; p < PLANE; p += LANES_P) {
+            let v = u[base + p] - Lane(k);
+            sum += v;
+            squares += v * v;
+        }
+    }
+    let both = workgroup_sum(lane, vec4f(total(sum), total(squares), 0.0, 0.0));
+    if (lane == 0u) {
+        partials[channel * {{ slices }}u + group.y] = vec4f(both.xy, k, 0.0);
+    }
+}
+{% elif entry == "finish" %}
+{% include "common/step.wgsl" %}
+
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> partials: array<vec4f>;
+@group(0) @binding(2) var<storage, read> gamma: array<f32>;
+@group(0) @binding(3) var<storage, read> beta: array<f32>;
+@group(0) @binding(4) var<storage, read_write> running_mean: array<f32>;
+@group(0) @binding(5) var<storage, read_write> running_var: array<f32>;
+@group(0) @binding(6) var<storage, read_write> norm: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> health: array<atomic<u32>>;
+
+@compute @workgroup_size({{ workgroup }})
+fn finish(@builtin(global_invocation_id) id: vec3u) {
+    let c = id.x;
+    if (c >= {{ channels }}u) {
+        return;
+    }
+    var sums = vec2f(0.0);
+    for (var part = 0u; part < {{ parts }}u; part++) {
+        sums += partials[c * {{ parts }}u + part].xy;
+    }
+    sums *= {{ 1.0 / count }};
+    let mean = partials[c * {{ parts }}u].z + sums.x;
+    let variance = max(sums.y - sums.x * sums.x, 0.0);
+    let inverse = inverseSqrt(variance + {{ epsilon }});
+    let scale = gamma[c] * inverse;
+    norm[{{ slot * channels }}u + c] = vec4f(scale, beta[c] - scale * mean, mean, inverse);
+    running_mean[c] += step.momentum * (mean - running_mean[c]);
+    running_var[c] += step.momentum * (variance * {{ unbiased }} - running_var[c]);
+    // Infinities and NaNs anywhere in the layer end up in these sums.
+    if ((bitcast<u32>(sums.y) & 0x7f800000u) == 0x7f800000u) {
+        atomicMin(&health[0], {{ layer }}u);
+    }
+}
+{% elif entry == "finish_eval" %}
+@group(0) @binding(0) var<storage, read> gamma: array<f32>;
+@group(0) @binding(1) var<storage, read> beta: array<f32>;
+@group(0) @binding(2) var<storage, read> running_mean: array<f32>;
+@group(0) @binding(3) var<storage, read> running_var: array<f32>;
+@group(0) @binding(4) var<storage, read_write> norm: array<vec4f>;
+
+@compute @workgroup_size({{ workgroup }})
+fn finish_eval(@builtin(global_invocation_id) id: vec3u) {
+    let c = id.x;
+    if (c >= {{ channels }}u) {
+        return;
+    }
+    let inverse = inverseSqrt(running_var[c] + {{ epsilon }});
+    let scale = gamma[c] * inverse;
+    let shift = beta[c] - scale * running_mean[c];
+    norm[{{ slot * channels }}u + c] = vec4f(scale, shift, running_mean[c], inverse);
+}
+{% elif entry == "finish_backward" %}
+@group(0) @binding(0) var<storage, read> partials: array<vec4f>;
+@group(0) @binding(1) var<storage, read> norm: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> gamma_gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> beta_gradient: array<f32>;
+@group(0) @binding(4) var<storage, read_write> slope: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> health: array<atomic<u32>>;
+
+@compute @workgroup_size({{ workgroup }})
+fn finish_backward(@builtin(global_invocation_id) id: vec3u) {
+    let c = id.x;
+    if (c >= {{ channels }}u) {
+        return;
+    }
+    var sums = vec4f(0.0);
+    for (var part = 0u; part < {{ parts }}u; part++) {
+        sums += partials[(c * {{ parts }}u + part) * {{ stride }}u];
+    }
+    let s0 = sums.x;
+    // Slot 0 sums against the main operand, slot 1 against the residual.
+    let s1 = sums.{{ "yz"[slot] }};
+    let n = norm[{{ slot * channels }}u + c];
+    gamma_gradient[c] = n.w * s1;
+    beta_gradient[c] = s0;
+    let per_value = {{ 1.0 / count }};
+    slope[c] = vec4f(n.x, -n.x * n.w * n.w * s1 * per_value, -n.x * s0 * per_value, n.z);
+    if ((bitcast<u32>(s0 + s1) & 0x7f800000u) == 0x7f800000u) {
+        // Backward runs from the last layer to the first: the largest index went bad first.
+        atomicMax(&health[1], {{ layer + 1 }}u);
+    }
+}
+{% elif entry == "apply_backward" %}
+{% if width == 4 %}
+alias Lane = vec4f;
+{% else %}
+alias Lane = f32;
+{% endif %}
+
+{% if in_place %}
+@group(0) @binding(0) var<storage, read_write> dz: array<Lane>;
+@group(0) @binding(1) var<storage, read> u: array<Lane>;
+@group(0) @binding(2) var<storage, read> slope: array<vec4f>;
+{% else %}
+@group(0) @binding(0) var<storage, read> dz: array<Lane>;
+@group(0) @binding(1) var<storage, read> u: array<Lane>;
+@group(0) @binding(2) var<storage, read> slope: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> du: array<Lane>;
+{% endif %}
+
+@compute @workgroup_size({{ workgroup }})
+fn apply_backward(@builtin(global_invocation_id) id: vec3u) {
+    for (var i = id.x; i < {{ batch * channels * plane }}u; i += {{ stride }}u) {
+        let s = slope[(i / {{ plane }}u) % {{ channels }}u];
+        {{ "dz" if in_place else "du" }}[i] = s.x * dz[i] + s.y * (u[i] - Lane(s.w)) + Lane(s.z);
+    }
+}
+{% endif %}

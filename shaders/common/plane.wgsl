@@ -1,0 +1,42 @@
+// How kernels with one set of constants per channel walk over N×C×P (P pixels of a plane,
+// counted in lanes of {{ width }}): a workgroup belongs to one channel, one chunk of its plane
+// and one slice of the images. Its invocations lie as LANES_N × LANES_P; each owns
+// {{ unroll }} fixed position(s) of the plane and visits every LANES_N-th image of the slice, so
+// whatever belongs to a position (mask, its gradient) is loaded or stored once.
+{% if width == 4 %}
+alias Lane = vec4f;
+fn total(v: Lane) -> f32 { return dot(v, vec4f(1.0)); }
+{% else %}
+alias Lane = f32;
+fn total(v: Lane) -> f32 { return v; }
+{% endif %}
+const BATCH = {{ batch }}u;
+const CHANNELS = {{ channels }}u;
+const PLANE = {{ plane }}u;
+const CHUNKS = {{ chunks }}u;
+const LANES_P = {{ lanes_p }}u;
+const LANES_N = {{ lanes_n }}u;
+const IMAGES = {{ images }}u;
+const WORKGROUP = {{ lanes_p * lanes_n }}u;
+
+// Sum of `sums` over the workgroup, in a fixed order; every invocation calls it.
+var<workgroup> tree: array<vec4f, WORKGROUP>;
+fn workgroup_sum(lane: u32, value: vec4f) -> vec4f {
+    tree[lane] = value;
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (lane < half) {
+            tree[lane] += tree[lane + half];
+        }
+    }
+    workgroupBarrier();
+    let sum = tree[0];
+    workgroupBarrier();
+    return sum;
+}
+
+// A value whose exponent is all ones is infinite or not a number. Asked of the bits, since
+// compilers may assume that neither exists.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}

@@ -1,0 +1,217 @@
+// Kernel card: the fused gate
+//
+// Computes   z = norm(u) [+ r | + norm(r)]               norm(v) = norm.x·v + norm.y per channel
+//            y = z | relu(z) | m·relu(z) + (1−m)·p(z)    p(z) = c₀ + c₁·z + c₂·z² per channel
+//            in one pass over the data: batch norm's apply, the residual addition, the choice
+//            between ReLU and polynomial per element, and the sums Σz, Σz² for DaPa.
+//            Backward, in one pass, with z computed again from u and r:
+//              dz = dy·(m·[z>0] + (1−m)·p'(z))           in the place of dy
+//              dm = Σ_n dy·(relu(z) − p(z))              per element
+//              Σdz, Σdz·(u−μ_u), Σdz·(r−μ_r)             per channel, for batch norm's backward
+//              dc_k = Σ dy·(1−m)·z^k                     per channel, k = 0, 1, 2
+// Entries    forward, backward, finish_coefficients (partials → dc), sum_mask_slices
+// Layout     u, r, y, dy  f32[N,C,P];  norm vec4f[2,C] (scale, shift, mean, 1/σ of u, then of r);
+//            mask, dm  f32[C,P];  c vec4f[C];
+//            partials  forward vec4f[C,parts], backward vec4f[C,parts,2] (one without a gate)
+// Split      see common/plane.wgsl; dm leaves as one slice per LANES_N and workgroup row, which
+//            sum_mask_slices adds in order.
+// Cost       forward moves 8 or 12 bytes an element, backward 12 or 16, in about ten and twenty
+//            flops: bound by memory. As separate tensor operations it takes about ten passes.
+{% if entry in ["forward", "backward"] %}
+{% include "common/plane.wgsl" %}
+
+{% set gated = activation == "gate" %}
+{% set b = namespace(next=0) %}
+{% macro binding() %}@group(0) @binding({{ b.next }}){% set b.next = b.next + 1 %}{% endmacro %}
+{% if entry == "backward" %}
+{{ binding() }} var<storage, read_write> dy: array<Lane>; // becomes dz
+{% endif %}
+{{ binding() }} var<storage, read> u: array<Lane>;
+{% if residual != "none" %}
+{{ binding() }} var<storage, read> r: array<Lane>;
+{% endif %}
+{% if normalized or residual == "normalized" %}
+{{ binding() }} var<storage, read> norm: array<vec4f>;
+{% endif %}
+{% if gated %}
+{{ binding() }} var<storage, read> mask: array<Lane>;
+{{ binding() }} var<storage, read> coefficients: array<vec4f>;
+{% endif %}
+{% if entry == "forward" %}
+{{ binding() }} var<storage, read_write> y: array<Lane>;
+{% endif %}
+{% if entry == "backward" and gated %}
+{{ binding() }} var<storage, read_write> mask_gradient: array<Lane>;
+{% endif %}
+{% if partials %}
+{{ binding() }} var<storage, read_write> partials: array<vec4f>;
+{% endif %}
+
+@compute @workgroup_size({{ lanes_p * lanes_n }})
+fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let channel = group.x / CHUNKS;
+    let chunk = group.x % CHUNKS;
+    let begin = group.y * IMAGES;
+    let end = min(begin + IMAGES, BATCH);
+    {% if normalized %}
+    let main = norm[channel];
+    {% endif %}
+    {% if residual == "normalized" %}
+    let side = norm[CHANNELS + channel];
+    {% endif %}
+    {% if gated %}
+    let c = coefficients[channel];
+    {% endif %}
+    {% for j in range(unroll) %}
+    let p{{ j }} = (chunk * {{ unroll }}u + {{ j }}u) * LANES_P + lane % LANES_P;
+    {% if gated %}
+    let keep{{ j }} = mask[channel * PLANE + min(p{{ j }}, PLANE - 1u)] > Lane(0.5);
+    {% if entry == "backward" %}
+    var dm{{ j }} = Lane(0.0);
+    {% endif %}
+    {% endif %}
+    {% endfor %}
+    {% if entry == "forward" %}
+    var sum = Lane(0.0);
+    var squares = Lane(0.0);
+    {% else %}
+    var sum_dz = Lane(0.0);
+    var sum_main = Lane(0.0);
+    var sum_side = Lane(0.0);
+    var dc0 = Lane(0.0);
+    var dc1 = Lane(0.0);
+    var dc2 = Lane(0.0);
+    {% endif %}
+    for (var n = begin + lane / LANES_P; n < end; n += LANES_N) {
+        let base = (n * CHANNELS + channel) * PLANE;
+        {% for j in range(unroll) %}
+        {% if ragged %}
+        if (p{{ j }} < PLANE)
+        {% endif %}
+        {
+            let i = base + p{{ j }};
+            var z = u[i];
+            {% if entry == "backward" and normalized %}
+            let centred = z - Lane(main.z);
+            {% endif %}
+            {% if normalized %}
+            z = z * main.x + Lane(main.y);
+            {% endif %}
+            {% if residual == "plain" %}
+            z += r[i];
+            {% elif residual == "normalized" %}
+            let beside = r[i];
+            z += beside * side.x + Lane(side.y);
+            {% endif %}
+            {% if entry == "forward" %}
+            {% if activation == "identity" %}
+            y[i] = z;
+            {% elif activation == "relu" %}
+            y[i] = max(z, Lane(0.0));
+            {% else %}
+            y[i] = select((c.z * z + Lane(c.y)) * z + Lane(c.x), max(z, Lane(0.0)), keep{{ j }});
+            {% endif %}
+            {% if partials %}
+            sum += z;
+            squares += z * z;
+            {% endif %}
+            {% else %}
+            let d = dy[i];
+            {% if activation == "identity" %}
+            let dz = d;
+            {% elif activation == "relu" %}
+            let dz = select(Lane(0.0), d, z > Lane(0.0));
+            {% else %}
+            let relu = max(z, Lane(0.0));
+            let polynomial = (c.z * z + Lane(c.y)) * z + Lane(c.x);
+            let on = select(Lane(0.0), d, z > Lane(0.0));
+            let through = d * (2.0 * c.z * z + Lane(c.y));
+            let dz = select(through, on, keep{{ j }});
+            dm{{ j }} += d * (relu - polynomial);
+            let off = select(d, Lane(0.0), keep{{ j }});
+            dc0 += off;
+            dc1 += off * z;
+            dc2 += off * z * z;
+            {% endif %}
+            dy[i] = dz;
+            {% if partials %}
+            sum_dz += dz;
+            {% if normalized %}
+            sum_main += dz * centred;
+            {% endif %}
+            {% if residual == "normalized" %}
+            sum_side += dz * (beside - Lane(side.z));
+            {% endif %}
+            {% endif %}
+            {% endif %}
+        }
+        {% endfor %}
+    }
+    {% if entry == "backward" and gated %}
+    let slice = group.y * LANES_N + lane / LANES_P;
+    {% for j in range(unroll) %}
+    if (p{{ j }} < PLANE) {
+        mask_gradient[(slice * CHANNELS + channel) * PLANE + p{{ j }}] = dm{{ j }};
+    }
+    {% endfor %}
+    {% endif %}
+    {% if partials %}
+    let part = (channel * {{ slices }}u + group.y) * CHUNKS + chunk;
+    {% if entry == "forward" %}
+    let moments = workgroup_sum(lane, vec4f(total(sum), total(squares), 0.0, 0.0));
+    if (lane == 0u) {
+        partials[part] = moments;
+    }
+    {% else %}
+    let to_norm = workgroup_sum(lane, vec4f(total(sum_dz), total(sum_main), total(sum_side), 0.0));
+    {% if gated %}
+    let to_polynomial = workgroup_sum(lane, vec4f(total(dc0), total(dc1), total(dc2), 0.0));
+    {% endif %}
+    if (lane == 0u) {
+        {% if gated %}
+        partials[2u * part] = to_norm;
+        partials[2u * part + 1u] = to_polynomial;
+        {% else %}
+        partials[part] = to_norm;
+        {% endif %}
+    }
+    {% endif %}
+    {% endif %}
+}
+{% elif entry == "finish_coefficients" %}
+@group(0) @binding(0) var<storage, read> partials: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> gradient: array<vec4f>;
+
+@compute @workgroup_size({{ workgroup }})
+fn finish_coefficients(@builtin(global_invocation_id) id: vec3u) {
+    let c = id.x;
+    if (c >= {{ channels }}u) {
+        return;
+    }
+    var sums = vec4f(0.0);
+    for (var part = 0u; part < {{ parts }}u; part++) {
+        sums += partials[2u * (c * {{ parts }}u + part) + 1u];
+    }
+    {# Coefficients above the degree are not trained. #}
+    gradient[c] = sums * vec4f(1.0, {{ 1.0 if degree >= 1 else 0.0 }}, {{ 1.0 if degree >= 2 else 0.0 }}, 0.0);
+}
+{% elif entry == "sum_mask_slices" %}
+{% if width == 4 %}
+alias Lane = vec4f;
+{% else %}
+alias Lane = f32;
+{% endif %}
+@group(0) @binding(0) var<storage, read> slices: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> mask_gradient: array<Lane>;
+
+@compute @workgroup_size({{ workgroup }})
+fn sum_mask_slices(@builtin(global_invocation_id) id: vec3u) {
+    for (var i = id.x; i < {{ length }}u; i += {{ stride }}u) {
+        var sum = Lane(0.0);
+        for (var slice = 0u; slice < {{ slices }}u; slice++) {
+            sum += slices[slice * {{ length }}u + i];
+        }
+        mask_gradient[i] = sum;
+    }
+}
+{% endif %}

@@ -1,0 +1,161 @@
+//! Batch normalisation: `shaders/batch_norm.wgsl`.
+
+use super::plane::{Shape, Walk};
+use super::{Arg, Compiler, Cost, Kernel, Recipe, vector_width};
+use crate::gpu::GpuError;
+use minijinja::context;
+
+/// ε under the root, as in PyTorch.
+pub const EPSILON: f64 = 1e-5;
+
+/// Which operand of a gate a normalisation feeds: decides where its constants lie in `norm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    /// The convolution output on the main path: slot 0.
+    Main = 0,
+    /// The projected shortcut: slot 1.
+    Residual = 1,
+}
+
+const FILE: &str = "batch_norm.wgsl";
+/// Invocations of the kernels that work on one channel each.
+const PER_CHANNEL: u32 = 64;
+
+fn per_channel(
+    compiler: &Compiler,
+    entry: &str,
+    channels: usize,
+    constants: minijinja::Value,
+    bytes: usize,
+) -> Result<Kernel, GpuError> {
+    let own = context! { entry, channels, workgroup => PER_CHANNEL, epsilon => EPSILON };
+    Ok(Kernel {
+        pipeline: compiler.pipeline(FILE, entry, context! { ..own, ..constants })?,
+        grid: [(channels as u32).div_ceil(PER_CHANNEL), 1, 1],
+        cost: Cost {
+            flops: 0.0,
+            bytes: bytes as f64,
+        },
+    })
+}
+
+/// Training statistics of `u`. `layer` is what the health word reports when they are not
+/// finite. Arguments: step scalars, `u` [N,C,P], γ [C], β [C], running mean [C], running
+/// variance [C] (both updated; the variance unbiased, as in PyTorch), `norm` vec4[2,C] (the
+/// operand's slot is written), health u32[2].
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn statistics(
+    compiler: &Compiler,
+    shape: Shape,
+    operand: Operand,
+    layer: usize,
+) -> Result<Recipe, GpuError> {
+    let walk = Walk::sweeping(compiler.preset, shape);
+    let sums = Kernel {
+        pipeline: compiler.pipeline(FILE, "sums", walk.with(context! { entry => "sums" }))?,
+        grid: walk.grid(),
+        cost: Cost {
+            flops: 3.0 * shape.len() as f64,
+            bytes: 4.0 * shape.len() as f64,
+        },
+    };
+    let count = shape.count();
+    let constants = context! {
+        parts => walk.parts(),
+        count => count as f64,
+        unbiased => count as f64 / (count as f64 - 1.0).max(1.0),
+        slot => operand as usize,
+        layer,
+    };
+    let bytes = 16 * shape.channels * (walk.parts() + 2);
+    let finish = per_channel(compiler, "finish", shape.channels, constants, bytes)?;
+    use Arg::{External, Scratch};
+    Ok(Recipe {
+        stages: vec![
+            (sums, vec![External(1), Scratch(0)]),
+            (
+                finish,
+                [External(0), Scratch(0)]
+                    .into_iter()
+                    .chain((2..8).map(External))
+                    .collect(),
+            ),
+        ],
+        scratch: vec![16 * (shape.channels * walk.parts()) as u64],
+    })
+}
+
+/// Constants of evaluation from the running statistics. Arguments: γ, β, running mean, running
+/// variance (all [C]), `norm` vec4[2,C] (the operand's slot is written).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn running(compiler: &Compiler, channels: usize, operand: Operand) -> Result<Recipe, GpuError> {
+    let constants = context! { slot => operand as usize };
+    let kernel = per_channel(compiler, "finish_eval", channels, constants, 32 * channels)?;
+    Ok(Recipe::single(kernel, 5))
+}
+
+/// Gradients of γ and β, and the slope that turns dz into du. `parts` and `stride` describe the
+/// partials of [`super::gate::backward`]. Arguments: partials, `norm` vec4[2,C], dγ [C], dβ [C],
+/// slope vec4[C], health.
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn parameter_gradients(
+    compiler: &Compiler,
+    shape: Shape,
+    operand: Operand,
+    partials: super::gate::Partials,
+    layer: usize,
+) -> Result<Recipe, GpuError> {
+    let constants = context! {
+        parts => partials.parts,
+        stride => partials.stride,
+        count => shape.count() as f64,
+        slot => operand as usize,
+        layer,
+    };
+    let bytes = 16 * shape.channels * (partials.parts + 3);
+    let kernel = per_channel(
+        compiler,
+        "finish_backward",
+        shape.channels,
+        constants,
+        bytes,
+    )?;
+    Ok(Recipe::single(kernel, 6))
+}
+
+/// `du` from `dz`. Arguments: `dz` [N,C,P], `u`, slope vec4[C], `du`; with `in_place` `dz`
+/// becomes `du` and the last argument is left out.
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn data_gradient(
+    compiler: &Compiler,
+    shape: Shape,
+    in_place: bool,
+) -> Result<Recipe, GpuError> {
+    let width = vector_width(shape.pixels);
+    let (workgroup, groups) = super::streaming_grid(compiler.preset, shape.len() / width);
+    let constants = context! {
+        entry => "apply_backward",
+        width, workgroup, in_place,
+        stride => workgroup * groups,
+        batch => shape.batch,
+        channels => shape.channels,
+        plane => shape.pixels / width,
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline(FILE, "apply_backward", constants)?,
+        grid: [groups, 1, 1],
+        cost: Cost {
+            flops: 5.0 * shape.len() as f64,
+            bytes: 12.0 * shape.len() as f64,
+        },
+    };
+    Ok(Recipe::single(kernel, if in_place { 3 } else { 4 }))
+}

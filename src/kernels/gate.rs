@@ -1,0 +1,226 @@
+//! The fused gate: normalise + residual + ReLU or polynomial + moments, and its backward:
+//! `shaders/gate.wgsl`.
+
+use super::plane::{Shape, Walk};
+use super::{Arg, Compiler, Cost, Kernel, Recipe, vector_width};
+use crate::gpu::GpuError;
+use minijinja::context;
+
+/// What is added before the activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Residual {
+    /// Nothing.
+    None,
+    /// A tensor as it is.
+    Plain,
+    /// A convolution output that still wants its own batch norm.
+    Normalized,
+}
+
+/// What is applied to the sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// Nothing: the kernel only normalises and adds.
+    Identity,
+    /// ReLU everywhere: a teacher.
+    Relu,
+    /// ReLU where the mask is 1, the channel's polynomial elsewhere.
+    Gate,
+}
+
+/// One permutation of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Spec {
+    /// Shape of the operands.
+    pub shape: Shape,
+    /// Whether `u` wants batch norm.
+    pub normalized: bool,
+    /// What is added.
+    pub residual: Residual,
+    /// What is applied.
+    pub activation: Activation,
+}
+
+/// Where a recipe's partial sums lie, for the kernel that finishes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partials {
+    /// Parts of a channel.
+    pub parts: usize,
+    /// vec4s of a part.
+    pub stride: usize,
+    /// Size of the buffer in bytes.
+    pub bytes: u64,
+}
+
+const FILE: &str = "gate.wgsl";
+
+impl Spec {
+    fn operands(&self) -> usize {
+        1 + usize::from(self.residual != Residual::None)
+    }
+
+    fn has_norm(&self) -> bool {
+        self.normalized || self.residual == Residual::Normalized
+    }
+
+    fn kernel(
+        &self,
+        compiler: &Compiler,
+        walk: &Walk,
+        entry: &str,
+        partials: bool,
+        cost: Cost,
+    ) -> Result<Kernel, GpuError> {
+        let constants = context! {
+            entry, partials,
+            normalized => self.normalized,
+            residual => match self.residual {
+                Residual::None => "none",
+                Residual::Plain => "plain",
+                Residual::Normalized => "normalized",
+            },
+            activation => match self.activation {
+                Activation::Identity => "identity",
+                Activation::Relu => "relu",
+                Activation::Gate => "gate",
+            },
+        };
+        Ok(Kernel {
+            pipeline: compiler.pipeline(FILE, entry, walk.with(constants))?,
+            grid: walk.grid(),
+            cost,
+        })
+    }
+}
+
+/// The forward pass. Arguments, those that the permutation has: `u` [N,C,P], `r` [N,C,P], `norm`
+/// vec4[2,C], mask [C,P], coefficients vec4[C], `y` [N,C,P], and with `moments` the partials
+/// vec4[C,parts] of Σz and Σz².
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn forward(
+    compiler: &Compiler,
+    spec: &Spec,
+    moments: bool,
+) -> Result<(Recipe, Partials), GpuError> {
+    let walk = Walk::owning(compiler.preset, spec.shape);
+    let len = spec.shape.len() as f64;
+    let cost = Cost {
+        flops: 8.0 * len,
+        bytes: 4.0 * len * (spec.operands() + 1) as f64,
+    };
+    let kernel = spec.kernel(compiler, &walk, "forward", moments, cost)?;
+    let gated = 2 * usize::from(spec.activation == Activation::Gate);
+    let arguments =
+        spec.operands() + usize::from(spec.has_norm()) + gated + 1 + usize::from(moments);
+    let partials = Partials {
+        parts: walk.parts(),
+        stride: 1,
+        bytes: 16 * (spec.shape.channels * walk.parts()) as u64,
+    };
+    Ok((Recipe::single(kernel, arguments), partials))
+}
+
+/// The backward pass. Arguments, those that the permutation has: `dy` [N,C,P] (becomes dz),
+/// `u`, `r`, `norm`, mask, coefficients, mask gradient [C,P] (written in full), partials
+/// vec4[C,parts,stride] (wanted by batch norm's backward and by [`coefficient_gradients`]; left
+/// out when the permutation has neither).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), GpuError> {
+    let walk = Walk::owning(compiler.preset, spec.shape);
+    let len = spec.shape.len() as f64;
+    let gated = spec.activation == Activation::Gate;
+    let cost = Cost {
+        flops: if gated { 20.0 } else { 8.0 } * len,
+        bytes: 4.0 * len * (spec.operands() + 2) as f64,
+    };
+    let with_partials = gated || spec.has_norm();
+    let kernel = spec.kernel(compiler, &walk, "backward", with_partials, cost)?;
+    let stride = 1 + usize::from(gated);
+    let partials = Partials {
+        parts: walk.parts(),
+        stride,
+        bytes: 16 * (spec.shape.channels * walk.parts() * stride) as u64,
+    };
+    let mut arguments = 1 + spec.operands() + usize::from(spec.has_norm());
+    if !gated {
+        arguments += usize::from(with_partials);
+        return Ok((Recipe::single(kernel, arguments), partials));
+    }
+    arguments += 2;
+    let (mask_gradient, sums) = (Arg::External(arguments), Arg::External(arguments + 1));
+    let mut bindings: Vec<Arg> = (0..arguments).map(Arg::External).collect();
+    let slices = walk.slices * walk.lanes_n;
+    if slices == 1 {
+        bindings.extend([mask_gradient, sums]);
+        let stages = vec![(kernel, bindings)];
+        return Ok((
+            Recipe {
+                stages,
+                scratch: Vec::new(),
+            },
+            partials,
+        ));
+    }
+    bindings.extend([Arg::Scratch(0), sums]);
+    let length = spec.shape.channels * spec.shape.pixels;
+    let add_up = sum_mask_slices(compiler, length, slices)?;
+    let recipe = Recipe {
+        stages: vec![
+            (kernel, bindings),
+            (add_up, vec![Arg::Scratch(0), mask_gradient]),
+        ],
+        scratch: vec![4 * (length * slices) as u64],
+    };
+    Ok((recipe, partials))
+}
+
+fn sum_mask_slices(compiler: &Compiler, length: usize, slices: usize) -> Result<Kernel, GpuError> {
+    let width = vector_width(length);
+    let (workgroup, groups) = super::streaming_grid(compiler.preset, length / width);
+    let constants = context! {
+        entry => "sum_mask_slices",
+        width, slices, workgroup,
+        length => length / width,
+        stride => workgroup * groups,
+    };
+    Ok(Kernel {
+        pipeline: compiler.pipeline(FILE, "sum_mask_slices", constants)?,
+        grid: [groups, 1, 1],
+        cost: Cost {
+            flops: (length * slices) as f64,
+            bytes: 4.0 * (length * (slices + 1)) as f64,
+        },
+    })
+}
+
+/// Gradients of the coefficients up to `degree` from the partials of [`backward`]. Arguments:
+/// partials, gradient vec4[C] (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn coefficient_gradients(
+    compiler: &Compiler,
+    channels: usize,
+    partials: Partials,
+    degree: usize,
+) -> Result<Recipe, GpuError> {
+    let constants = context! {
+        entry => "finish_coefficients",
+        channels, degree,
+        workgroup => 64,
+        parts => partials.parts,
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline(FILE, "finish_coefficients", constants)?,
+        grid: [(channels as u32).div_ceil(64), 1, 1],
+        cost: Cost {
+            flops: 4.0 * (channels * partials.parts) as f64,
+            bytes: partials.bytes as f64,
+        },
+    };
+    Ok(Recipe::single(kernel, 2))
+}

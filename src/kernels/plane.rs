@@ -1,0 +1,146 @@
+//! How kernels with one set of constants per channel walk over N×C×P: the host's side of
+//! `shaders/common/plane.wgsl`.
+
+use super::{Preset, vector_width};
+use minijinja::{Value, context};
+
+/// Shape of an activation as these kernels see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Images N.
+    pub batch: usize,
+    /// Channels C.
+    pub channels: usize,
+    /// Pixels of a plane, H·W.
+    pub pixels: usize,
+}
+
+impl Shape {
+    /// Elements.
+    pub fn len(&self) -> usize {
+        self.batch * self.channels * self.pixels
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Values of a channel: N·P.
+    pub fn count(&self) -> usize {
+        self.batch * self.pixels
+    }
+}
+
+/// The constants of `common/plane.wgsl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Walk {
+    pub batch: usize,
+    pub channels: usize,
+    /// Plane in vectors.
+    pub plane: usize,
+    /// Elements of a vector.
+    pub width: usize,
+    /// Positions that an invocation owns.
+    pub unroll: usize,
+    /// Workgroups along a plane.
+    pub chunks: usize,
+    /// Invocations along a plane, a power of two.
+    pub lanes_p: usize,
+    /// Invocations along the images, a power of two.
+    pub lanes_n: usize,
+    /// Workgroups along the images.
+    pub slices: usize,
+    /// Images of a slice.
+    pub images: usize,
+    /// Whether positions past the plane's end occur.
+    pub ragged: bool,
+}
+
+impl Walk {
+    /// A walk in which an invocation owns its positions of the plane.
+    pub fn owning(preset: Preset, shape: Shape) -> Self {
+        let plane = shape.pixels / vector_width(shape.pixels);
+        let most = preset.workgroup() as usize;
+        let lanes_p = plane.next_power_of_two().min(most);
+        // Several positions a lane make longer runs of memory, which is what a CPU likes;
+        // a GPU would rather have more invocations.
+        let unroll = match preset {
+            Preset::Cpu { .. } => (plane / lanes_p).clamp(1, 4),
+            _ => 1,
+        };
+        let chunks = plane.div_ceil(lanes_p * unroll);
+        Self::along_images(preset, shape, lanes_p, unroll, chunks)
+    }
+
+    /// A walk in which a workgroup visits the whole plane of its channel.
+    pub fn sweeping(preset: Preset, shape: Shape) -> Self {
+        let plane = shape.pixels / vector_width(shape.pixels);
+        let lanes_p = plane.next_power_of_two().min(preset.workgroup() as usize);
+        Self::along_images(preset, shape, lanes_p, 1, 1)
+    }
+
+    /// Cuts the images so that the adapter is busy and every invocation still has eight of
+    /// them, for what it hands over at the end to be small beside what it read.
+    fn along_images(
+        preset: Preset,
+        shape: Shape,
+        lanes_p: usize,
+        unroll: usize,
+        chunks: usize,
+    ) -> Self {
+        let width = vector_width(shape.pixels);
+        let plane = shape.pixels / width;
+        let along_plane = shape.channels * chunks * lanes_p;
+        let wanted = (preset.target_invocations() as usize).div_ceil(along_plane);
+        let cuts = wanted.clamp(1, (shape.batch / 8).max(1));
+        let room = preset.workgroup() as usize / lanes_p;
+        let lanes_n = match preset {
+            // A workgroup is one subgroup: idle lanes cost as much as busy ones.
+            Preset::Cpu { .. } => room,
+            _ => cuts.next_power_of_two().min(room),
+        };
+        let images = shape.batch.div_ceil(cuts.div_ceil(lanes_n)).max(1);
+        Self {
+            batch: shape.batch,
+            channels: shape.channels,
+            plane,
+            width,
+            unroll,
+            chunks,
+            lanes_p,
+            lanes_n,
+            slices: shape.batch.div_ceil(images),
+            images,
+            ragged: !plane.is_multiple_of(lanes_p * unroll),
+        }
+    }
+
+    /// Partial sums of a channel.
+    pub fn parts(&self) -> usize {
+        self.slices * self.chunks
+    }
+
+    /// Workgroups.
+    pub fn grid(&self) -> [u32; 3] {
+        [(self.channels * self.chunks) as u32, self.slices as u32, 1]
+    }
+
+    /// The constants of the walk beside those of the family.
+    pub fn with(&self, family: Value) -> Value {
+        let walk = context! {
+            batch => self.batch,
+            channels => self.channels,
+            plane => self.plane,
+            width => self.width,
+            unroll => self.unroll,
+            chunks => self.chunks,
+            lanes_p => self.lanes_p,
+            lanes_n => self.lanes_n,
+            slices => self.slices,
+            images => self.images,
+            ragged => self.ragged,
+        };
+        context! { ..walk, ..family }
+    }
+}

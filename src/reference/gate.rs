@@ -1,0 +1,88 @@
+//! Twin of `shaders/gate.wgsl`.
+
+use super::batch_norm::each;
+
+/// What is applied to the pre-activation.
+#[derive(Debug, Clone, Copy)]
+pub enum Activation<'a> {
+    /// Nothing.
+    Identity,
+    /// ReLU everywhere.
+    Relu,
+    /// ReLU where the mask [C,P] is 1, the polynomial of the channel elsewhere.
+    Gate {
+        /// 1 keeps the ReLU.
+        mask: &'a [f64],
+        /// c₀, c₁, c₂ (and a zero) of each channel.
+        coefficients: &'a [[f64; 4]],
+    },
+}
+
+fn polynomial(c: &[f64; 4], z: f64) -> f64 {
+    c[0] + c[1] * z + c[2] * z * z
+}
+
+/// `y` from the pre-activation `z` [N,C,P].
+pub fn forward(z: &[f64], activation: Activation, batch: usize, channels: usize) -> Vec<f64> {
+    let pixels = z.len() / (batch * channels);
+    let mut y = vec![0.0; z.len()];
+    each(batch, channels, pixels, |i, c| {
+        y[i] = match activation {
+            Activation::Identity => z[i],
+            Activation::Relu => z[i].max(0.0),
+            Activation::Gate { mask, coefficients } => {
+                if mask[i % (channels * pixels)] == 1.0 {
+                    z[i].max(0.0)
+                } else {
+                    polynomial(&coefficients[c], z[i])
+                }
+            }
+        };
+    });
+    y
+}
+
+/// What the backward pass yields.
+#[derive(Debug, Clone, Default)]
+pub struct Gradients {
+    /// dL/dz [N,C,P].
+    pub z: Vec<f64>,
+    /// Σ_n dy·(relu(z) − p(z)) [C,P]: the gradient of the mask.
+    pub mask: Vec<f64>,
+    /// Σ dy·(1−m)·z^k [C,4]; the last is zero.
+    pub coefficients: Vec<f64>,
+}
+
+/// Gradients from `dy` = dL/dy and the pre-activation `z`, both [N,C,P].
+pub fn backward(
+    dy: &[f64],
+    z: &[f64],
+    activation: Activation,
+    batch: usize,
+    channels: usize,
+) -> Gradients {
+    let pixels = z.len() / (batch * channels);
+    let image = channels * pixels;
+    let mut out = Gradients {
+        z: vec![0.0; z.len()],
+        mask: vec![0.0; image],
+        coefficients: vec![0.0; 4 * channels],
+    };
+    each(batch, channels, pixels, |i, c| match activation {
+        Activation::Identity => out.z[i] = dy[i],
+        Activation::Relu => out.z[i] = if z[i] > 0.0 { dy[i] } else { 0.0 },
+        Activation::Gate { mask, coefficients } => {
+            let poly = &coefficients[c];
+            out.mask[i % image] += dy[i] * (z[i].max(0.0) - polynomial(poly, z[i]));
+            if mask[i % image] == 1.0 {
+                out.z[i] = if z[i] > 0.0 { dy[i] } else { 0.0 };
+            } else {
+                out.z[i] = dy[i] * (poly[1] + 2.0 * poly[2] * z[i]);
+                for k in 0..3 {
+                    out.coefficients[4 * c + k] += dy[i] * z[i].powi(k as i32);
+                }
+            }
+        }
+    });
+    out
+}

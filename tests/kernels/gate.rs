@@ -1,0 +1,387 @@
+//! Batch norm and the gate share partial sums, so they are tested together: every permutation
+//! against the twins, on planes that do and do not fill vectors, chunks and slices.
+
+use crate::harness::*;
+use autorep::kernels::batch_norm::{self, Operand};
+use autorep::kernels::gate::{self, Activation, Residual, Spec};
+use autorep::kernels::plane::Shape;
+use autorep::kernels::step::StepScalars;
+use autorep::reference::{batch_norm as bn_twin, gate as gate_twin};
+
+const SHAPES: &[(usize, usize, usize)] = &[
+    (1, 1, 1),
+    (5, 7, 12),
+    (33, 2, 64),
+    (2, 16, 1024),
+    (17, 3, 49),
+    (70, 4, 4),
+];
+
+fn shapes() -> impl Iterator<Item = Shape> {
+    SHAPES.iter().map(|&(batch, channels, pixels)| Shape {
+        batch,
+        channels,
+        pixels,
+    })
+}
+
+#[test]
+fn statistics_match_their_twin_even_far_from_zero() {
+    on_every_engine(|compiler| {
+        for shape in shapes() {
+            for offset in [0.0, 1000.0] {
+                let u: Vec<f32> = noise(1, shape.len()).iter().map(|v| v + offset).collect();
+                let c = shape.channels;
+                let (gamma, beta) = (noise(2, c), noise(3, c));
+                let scalars = StepScalars {
+                    momentum: 0.25,
+                    ..Default::default()
+                };
+                let mut slots = vec![f32::from_bits(POISON); 8 * c];
+                slots[..4 * c].fill(7.0);
+                let recipe = batch_norm::statistics(compiler, shape, Operand::Residual, 3).unwrap();
+                let got = run(
+                    compiler,
+                    &recipe,
+                    &[
+                        Data::Uniform(bytemuck::bytes_of(&scalars)),
+                        Data::In(&u),
+                        Data::In(&gamma),
+                        Data::In(&beta),
+                        Data::InOut(&vec![2.0; c]),
+                        Data::InOut(&vec![4.0; c]),
+                        Data::InOut(&slots),
+                        Data::InOutWords(&[u32::MAX, 0]),
+                    ],
+                );
+                let what = format!("{shape:?} at {offset} on {}", compiler.preset);
+                let (mean, variance) = bn_twin::moments(&wide(&u), shape.batch, c);
+                let count = shape.count() as f64;
+                for i in 0..c {
+                    let (g, b) = (f64::from(gamma[i]), f64::from(beta[i]));
+                    let want = bn_twin::norm(mean[i], variance[i], g, b, batch_norm::EPSILON);
+                    let slot = &got[6][4 * (c + i)..4 * (c + i + 1)];
+                    // One value per channel has no spread: 1/√ε amplifies the last digit.
+                    if count > 1.0 {
+                        assert_close(&format!("norm {what}"), slot, &want, 2e-5);
+                    }
+                    assert_close(&what, &got[4][i..=i], &[2.0 + 0.25 * (mean[i] - 2.0)], 1e-5);
+                    let unbiased = variance[i] * count / (count - 1.0).max(1.0);
+                    let running = 4.0 + 0.25 * (unbiased - 4.0);
+                    assert_close(&what, &got[5][i..=i], &[running], 1e-5);
+                }
+                assert!(
+                    got[6][..4 * c].iter().all(|&v| v == 7.0),
+                    "the other slot changed"
+                );
+                assert_eq!(got[7][0].to_bits(), u32::MAX, "healthy data reported sick");
+            }
+        }
+    });
+}
+
+#[test]
+fn infinite_values_are_reported_with_their_layer() {
+    on_every_engine(|compiler| {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let shape = Shape {
+                batch: 4,
+                channels: 2,
+                pixels: 16,
+            };
+            let mut u = noise(1, shape.len());
+            u[77] = bad;
+            let recipe = batch_norm::statistics(compiler, shape, Operand::Main, 5).unwrap();
+            let got = run(
+                compiler,
+                &recipe,
+                &[
+                    Data::Uniform(bytemuck::bytes_of(&StepScalars::default())),
+                    Data::In(&u),
+                    Data::In(&[1.0, 1.0]),
+                    Data::In(&[0.0, 0.0]),
+                    Data::InOut(&[0.0, 0.0]),
+                    Data::InOut(&[1.0, 1.0]),
+                    Data::Out(16),
+                    Data::InOutWords(&[u32::MAX, 0]),
+                ],
+            );
+            assert_eq!(
+                got[7][0].to_bits(),
+                5,
+                "{bad} went unnoticed on {}",
+                compiler.preset
+            );
+        }
+    });
+}
+
+#[test]
+fn running_constants_match_their_twin() {
+    on_every_engine(|compiler| {
+        for channels in [1, 3, 65] {
+            let (gamma, beta) = (noise(1, channels), noise(2, channels));
+            let mean = noise(3, channels);
+            let var: Vec<f32> = noise(4, channels).iter().map(|v| v + 1.5).collect();
+            let recipe = batch_norm::running(compiler, channels, Operand::Main).unwrap();
+            let norm = vec![0.0; 8 * channels];
+            let inputs = [&gamma, &beta, &mean, &var].map(|v| Data::In(v));
+            let arguments: Vec<Data> = inputs.into_iter().chain([Data::InOut(&norm)]).collect();
+            let got = run(compiler, &recipe, &arguments);
+            for c in 0..channels {
+                let values = [mean[c], var[c], gamma[c], beta[c]].map(f64::from);
+                let want = bn_twin::norm(
+                    values[0],
+                    values[1],
+                    values[2],
+                    values[3],
+                    batch_norm::EPSILON,
+                );
+                assert_close("running", &got[4][4 * c..4 * c + 4], &want, 1e-5);
+            }
+        }
+    });
+}
+
+/// One permutation with its operands.
+struct Case {
+    spec: Spec,
+    u: Vec<f32>,
+    r: Vec<f32>,
+    dy: Vec<f32>,
+    norm: Vec<f32>,
+    mask: Vec<f32>,
+    coefficients: Vec<f32>,
+}
+
+impl Case {
+    fn channel(&self, index: usize) -> usize {
+        index / self.spec.shape.pixels % self.spec.shape.channels
+    }
+
+    /// Constants of an operand's slot.
+    fn constants(&self, slot: usize) -> Vec<[f64; 4]> {
+        let channels = self.spec.shape.channels;
+        let at = |i: usize| f64::from(self.norm[i]);
+        (slot * channels..(slot + 1) * channels)
+            .map(|c| std::array::from_fn(|k| at(4 * c + k)))
+            .collect()
+    }
+
+    fn preactivation(&self) -> Vec<f64> {
+        let (main, side) = (self.constants(0), self.constants(1));
+        let apply = |v: f32, n: &[f64; 4]| n[0] * f64::from(v) + n[1];
+        (0..self.u.len())
+            .map(|i| {
+                let c = self.channel(i);
+                let main = match self.spec.normalized {
+                    true => apply(self.u[i], &main[c]),
+                    false => f64::from(self.u[i]),
+                };
+                main + match self.spec.residual {
+                    Residual::None => 0.0,
+                    Residual::Plain => f64::from(self.r[i]),
+                    Residual::Normalized => apply(self.r[i], &side[c]),
+                }
+            })
+            .collect()
+    }
+
+    fn coefficients(&self) -> Vec<[f64; 4]> {
+        let rows = self.coefficients.chunks_exact(4);
+        rows.map(|c| std::array::from_fn(|k| f64::from(c[k])))
+            .collect()
+    }
+
+    /// The arguments after `dy` and before what is written.
+    fn operands(&self) -> Vec<Data<'_>> {
+        let mut data = vec![Data::In(&self.u)];
+        if self.spec.residual != Residual::None {
+            data.push(Data::In(&self.r));
+        }
+        if self.spec.normalized || self.spec.residual == Residual::Normalized {
+            data.push(Data::In(&self.norm));
+        }
+        if self.spec.activation == Activation::Gate {
+            data.extend([Data::In(&self.mask), Data::In(&self.coefficients)]);
+        }
+        data
+    }
+
+    fn twin<T>(&self, run: impl FnOnce(gate_twin::Activation) -> T) -> T {
+        let (mask, coefficients) = (wide(&self.mask), self.coefficients());
+        run(match self.spec.activation {
+            Activation::Identity => gate_twin::Activation::Identity,
+            Activation::Relu => gate_twin::Activation::Relu,
+            Activation::Gate => gate_twin::Activation::Gate {
+                mask: &mask,
+                coefficients: &coefficients,
+            },
+        })
+    }
+}
+
+fn on_every_case(test: impl Fn(&autorep::kernels::Compiler, &Case)) {
+    let mut cases = Vec::new();
+    for shape in shapes() {
+        for normalized in [false, true] {
+            for residual in [Residual::None, Residual::Plain, Residual::Normalized] {
+                for activation in [Activation::Identity, Activation::Relu, Activation::Gate] {
+                    let image = shape.channels * shape.pixels;
+                    cases.push(Case {
+                        spec: Spec {
+                            shape,
+                            normalized,
+                            residual,
+                            activation,
+                        },
+                        u: noise(1, shape.len()),
+                        r: noise(2, shape.len()),
+                        dy: noise(3, shape.len()),
+                        norm: noise(4, 8 * shape.channels),
+                        mask: noise(5, image)
+                            .iter()
+                            .map(|v| f32::from(*v > 0.0))
+                            .collect(),
+                        coefficients: noise(6, 4 * shape.channels)
+                            .chunks_exact(4)
+                            .flat_map(|c| [c[0], c[1], c[2], 0.0])
+                            .collect(),
+                    });
+                }
+            }
+        }
+    }
+    on_every_engine(|compiler| cases.iter().for_each(|case| test(compiler, case)));
+}
+
+#[test]
+fn forward_matches_its_twin() {
+    on_every_case(|compiler, case| {
+        let shape = case.spec.shape;
+        let what = format!("{:?} on {}", case.spec, compiler.preset);
+        let z = case.preactivation();
+        let want = case.twin(|a| gate_twin::forward(&z, a, shape.batch, shape.channels));
+        for moments in [false, true] {
+            let (recipe, partials) = gate::forward(compiler, &case.spec, moments).unwrap();
+            let mut arguments = case.operands();
+            let y = arguments.len();
+            arguments.push(Data::Out(shape.len()));
+            if moments {
+                arguments.push(Data::Out(partials.bytes as usize / 4));
+            }
+            let got = run(compiler, &recipe, &arguments);
+            assert_close(&what, &got[y], &want, 1e-5);
+            if moments {
+                for c in 0..shape.channels {
+                    let mut sums = [0.0; 2];
+                    for part in 0..partials.parts {
+                        let at = 4 * (c * partials.parts + part);
+                        sums[0] += got[y + 1][at];
+                        sums[1] += got[y + 1][at + 1];
+                    }
+                    let values = z.iter().enumerate().filter(|(i, _)| case.channel(*i) == c);
+                    let want = values.fold([0.0; 2], |s, (_, z)| [s[0] + z, s[1] + z * z]);
+                    assert_close(&format!("moments {what}"), &sums, &want, 1e-5);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn backward_matches_its_twin() {
+    on_every_case(|compiler, case| {
+        let Spec {
+            shape,
+            normalized,
+            residual,
+            activation,
+        } = case.spec;
+        let what = format!("{:?} on {}", case.spec, compiler.preset);
+        let gated = activation == Activation::Gate;
+        let has_partials = gated || normalized || residual == Residual::Normalized;
+        let z = case.preactivation();
+        let dy = wide(&case.dy);
+        let want = case.twin(|a| gate_twin::backward(&dy, &z, a, shape.batch, shape.channels));
+
+        let (recipe, partials) = gate::backward(compiler, &case.spec).unwrap();
+        let mut arguments = vec![Data::InOut(&case.dy)];
+        arguments.extend(case.operands());
+        let after = arguments.len();
+        if gated {
+            arguments.push(Data::Out(shape.channels * shape.pixels));
+        }
+        if has_partials {
+            arguments.push(Data::Out(partials.bytes as usize / 4));
+        }
+        let got = run(compiler, &recipe, &arguments);
+        assert_close(&format!("dz {what}"), &got[0], &want.z, 1e-5);
+        if gated {
+            assert_close(&format!("dm {what}"), &got[after], &want.mask, 1e-5);
+            let sums = got.last().unwrap();
+            for degree in [0, 1, 2] {
+                let recipe =
+                    gate::coefficient_gradients(compiler, shape.channels, partials, degree)
+                        .unwrap();
+                let out = Data::Out(4 * shape.channels);
+                let dc = run(compiler, &recipe, &[Data::In(sums), out]);
+                let masked: Vec<f64> = (0..4 * shape.channels)
+                    .map(|i| {
+                        if i % 4 <= degree {
+                            want.coefficients[i]
+                        } else {
+                            0.0
+                        }
+                    })
+                    .collect();
+                assert_close(&format!("dc {what}"), &dc[1], &masked, 1e-5);
+            }
+        }
+
+        // Batch norm's backward takes it from the partial sums of dz.
+        let operands = [
+            (normalized, Operand::Main, &case.u),
+            (residual == Residual::Normalized, Operand::Residual, &case.r),
+        ];
+        for (present, operand, values) in operands {
+            if !present {
+                continue;
+            }
+            let channels = shape.channels;
+            let constants = case.constants(operand as usize);
+            let (du, d_gamma, d_beta) =
+                bn_twin::backward(&want.z, &wide(values), &constants, shape.batch);
+            let recipe =
+                batch_norm::parameter_gradients(compiler, shape, operand, partials, 1).unwrap();
+            let arguments = [
+                Data::In(got.last().unwrap()),
+                Data::In(&case.norm),
+                Data::Out(channels),
+                Data::Out(channels),
+                Data::Out(4 * channels),
+                Data::InOutWords(&[u32::MAX, 0]),
+            ];
+            let params = run(compiler, &recipe, &arguments);
+            assert_close(&format!("dγ {what}"), &params[2], &d_gamma, 1e-5);
+            assert_close(&format!("dβ {what}"), &params[3], &d_beta, 1e-5);
+            let slope = Data::In(&params[4]);
+            let recipe = batch_norm::data_gradient(compiler, shape, false).unwrap();
+            let out = Data::Out(shape.len());
+            let separate = run(
+                compiler,
+                &recipe,
+                &[Data::In(&got[0]), Data::In(values), slope, out],
+            );
+            assert_close(&format!("du {what}"), &separate[3], &du, 1e-5);
+            let recipe = batch_norm::data_gradient(compiler, shape, true).unwrap();
+            let slope = Data::In(&params[4]);
+            let in_place = run(
+                compiler,
+                &recipe,
+                &[Data::InOut(&got[0]), Data::In(values), slope],
+            );
+            assert_eq!(separate[3], in_place[0], "in place {what}");
+        }
+    });
+}
