@@ -1,0 +1,785 @@
+//! Checkpoints: safetensors files that say whether they are still what was written.
+//!
+//! Any safetensors reader opens them. Three entries of the metadata are ours, and are
+//! checked whenever a checkpoint is loaded: `format_version`; `tensor_crc32c`, the CRC-32C
+//! of each tensor's bytes; and `header_crc32c`, that of everything else. A checkpoint is the
+//! only thing a run cannot make again, so bit rot must be found before it trains on.
+//!
+//! The header is written here rather than by the safetensors crate, which keeps metadata in
+//! a hash map: its files would differ from run to run in their order, where equal runs are
+//! promised equal bits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use serde::Serialize;
+use thiserror::Error;
+
+use super::run_folder::{FileError, Mark, sync_folder, write_atomic_with};
+
+/// What this program writes, and the only version it reads.
+const FORMAT: &str = "1";
+const FORMAT_VERSION: &str = "format_version";
+const TENSOR_CRC: &str = "tensor_crc32c";
+const HEADER_CRC: &str = "header_crc32c";
+
+const EXTENSION: &str = "safetensors";
+/// The length of the header comes first, as eight bytes.
+const LENGTH_BYTES: u64 = 8;
+/// The bound of the safetensors crate. It keeps a damaged length from being allocated.
+const MAX_HEADER: u64 = 100_000_000;
+
+// Tensors are copied between memory and file as they are; the file is little endian.
+const _: () = assert!(cfg!(target_endian = "little"));
+
+/// The values of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorData {
+    /// Weights, moments, coefficients.
+    F32(Vec<f32>),
+    /// Counters and packed masks.
+    U32(Vec<u32>),
+    /// Bytes.
+    U8(Vec<u8>),
+}
+
+impl TensorData {
+    /// Zeros to read a tensor into; `None` for a type that is not kept here.
+    fn zeros(dtype: Dtype, len: usize) -> Option<Self> {
+        match dtype {
+            Dtype::F32 => Some(Self::F32(vec![0.0; len])),
+            Dtype::U32 => Some(Self::U32(vec![0; len])),
+            Dtype::U8 => Some(Self::U8(vec![0; len])),
+            _ => None,
+        }
+    }
+
+    fn dtype(&self) -> Dtype {
+        match self {
+            Self::F32(_) => Dtype::F32,
+            Self::U32(_) => Dtype::U32,
+            Self::U8(_) => Dtype::U8,
+        }
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::U32(values) => values.len(),
+            Self::U8(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::F32(values) => bytemuck::cast_slice(values),
+            Self::U32(values) => bytemuck::cast_slice(values),
+            Self::U8(values) => values,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::F32(values) => bytemuck::cast_slice_mut(values),
+            Self::U32(values) => bytemuck::cast_slice_mut(values),
+            Self::U8(values) => values,
+        }
+    }
+}
+
+/// Values and the shape they have, in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Extents, outermost first; none for a scalar.
+    pub shape: Vec<usize>,
+    /// As many values as the shape says.
+    pub data: TensorData,
+}
+
+impl Tensor {
+    /// A tensor of floats.
+    pub fn f32(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Self {
+        let (shape, data) = (shape.into(), TensorData::F32(values));
+        Self { shape, data }
+    }
+
+    /// A tensor of 32-bit words.
+    pub fn u32(shape: impl Into<Vec<usize>>, values: Vec<u32>) -> Self {
+        let (shape, data) = (shape.into(), TensorData::U32(values));
+        Self { shape, data }
+    }
+
+    /// A tensor of bytes.
+    pub fn u8(shape: impl Into<Vec<usize>>, values: Vec<u8>) -> Self {
+        let (shape, data) = (shape.into(), TensorData::U8(values));
+        Self { shape, data }
+    }
+}
+
+/// Why a checkpoint cannot be loaded, used or saved.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// There is no such file.
+    #[error("there is no checkpoint at {}", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file ends too early.
+    #[error(
+        "checkpoint {} is cut short: it has {found} bytes and should have {expected}; use an earlier one",
+        path.display()
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes it should have, as far as can be told.
+        expected: u64,
+        /// How many it has.
+        found: u64,
+    },
+    /// The file does not begin as a safetensors file does.
+    #[error(
+        "checkpoint {} is damaged, or no safetensors file: {reason}; use an earlier one",
+        path.display()
+    )]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A safetensors file, but not one of ours.
+    #[error(
+        "{} is a safetensors file, but no checkpoint of this program: it has no `{FORMAT_VERSION}`",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by another version.
+    #[error(
+        "checkpoint {} has format {found}, and this program reads format {FORMAT}; use the version of the program that wrote it",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+    },
+    /// The header is not what was written.
+    #[error(
+        "checkpoint {} is damaged: the checksum of its header does not fit; use an earlier one",
+        path.display()
+    )]
+    HeaderChecksum {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A tensor is not what was written.
+    #[error(
+        "checkpoint {} is damaged: the checksum of `{tensor}` does not fit; use an earlier one",
+        path.display()
+    )]
+    TensorChecksum {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+    },
+    /// A tensor has another type than it should.
+    #[error("checkpoint {} holds `{tensor}` as {found}, where {expected} is needed", path.display())]
+    WrongType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its type, as safetensors calls it.
+        found: String,
+        /// The type it should have.
+        expected: String,
+    },
+    /// A tensor has another shape than the model wants.
+    #[error(
+        "checkpoint {} holds `{tensor}` with shape {found:?}, the model {model} wants {expected:?}: it belongs to another model",
+        path.display()
+    )]
+    WrongShape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it should have.
+        expected: Vec<usize>,
+        /// The model that was to be filled.
+        model: String,
+    },
+    /// A tensor that the model wants is not there.
+    #[error(
+        "checkpoint {} has no `{tensor}`, which the model {model} wants: it belongs to another model",
+        path.display()
+    )]
+    NoTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The model that was to be filled.
+        model: String,
+    },
+    /// Tensors are left that the model does not know.
+    #[error(
+        "checkpoint {} holds `{tensor}` ({count} such), which the model {model} does not have: it belongs to another model",
+        path.display()
+    )]
+    Leftover {
+        /// The file.
+        path: PathBuf,
+        /// The first tensor left.
+        tensor: String,
+        /// How many are left.
+        count: usize,
+        /// The model that was filled.
+        model: String,
+    },
+    /// An entry of the metadata is missing or means nothing.
+    #[error(
+        "checkpoint {} has {} for `{key}`: it belongs to another kind of run",
+        path.display(),
+        found.as_deref().map_or("nothing".to_owned(), |found| format!("`{found}`"))
+    )]
+    Entry {
+        /// The file.
+        path: PathBuf,
+        /// The entry.
+        key: String,
+        /// Its value, if there is one.
+        found: Option<String>,
+    },
+    /// A checkpoint that no file could hold.
+    #[error("cannot save `{tensor}` in {}: {reason}", path.display())]
+    Unsavable {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Named tensors and what is to be known about them.
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoint {
+    /// The tensors. A name occurs once.
+    pub tensors: Vec<(String, Tensor)>,
+    /// Anything else, as text.
+    pub metadata: BTreeMap<String, String>,
+    /// Where it was loaded from, for messages.
+    origin: PathBuf,
+}
+
+impl Checkpoint {
+    /// A checkpoint to be saved.
+    pub fn new(tensors: Vec<(String, Tensor)>, metadata: BTreeMap<String, String>) -> Self {
+        let origin = PathBuf::from("(not saved yet)");
+        Self {
+            tensors,
+            metadata,
+            origin,
+        }
+    }
+
+    /// Where it was loaded from.
+    pub fn origin(&self) -> &Path {
+        &self.origin
+    }
+
+    /// The metadata entry `key`, which has to be there, as a `T`.
+    pub fn entry<T: FromStr>(&self, key: &str) -> Result<T, CheckpointError> {
+        let found = self.metadata.get(key);
+        found
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| CheckpointError::Entry {
+                path: self.origin.clone(),
+                key: key.to_owned(),
+                found: found.cloned(),
+            })
+    }
+
+    /// Takes the checkpoint apart, to fill `model` with it. The name is for messages.
+    pub fn unpack(self, model: &str) -> Unpack {
+        Unpack {
+            path: self.origin,
+            model: model.to_owned(),
+            tensors: self.tensors.into_iter().collect(),
+        }
+    }
+
+    /// Saves it at `path`, all or nothing. Equal checkpoints become equal files.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        self.check_savable(path)?;
+
+        // Wide values first: with the header padded to a multiple of eight bytes, every
+        // tensor is then aligned in the file, as its readers like it.
+        let mut tensors: Vec<_> = self.tensors.iter().collect();
+        tensors.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.data.dtype()));
+
+        let mut infos = BTreeMap::new();
+        let mut crcs = BTreeMap::new();
+        let mut start = 0;
+        for (name, tensor) in &tensors {
+            let bytes = tensor.data.bytes();
+            let info = TensorInfo {
+                dtype: tensor.data.dtype(),
+                shape: tensor.shape.clone(),
+                data_offsets: (start, start + bytes.len()),
+            };
+            start += bytes.len();
+            infos.insert(name.clone(), info);
+            crcs.insert(name.as_str(), hex(crc32c::crc32c(bytes)));
+        }
+        let cannot = |error: serde_json::Error| FileError::on("write", path)(error.into());
+
+        let mut metadata = self.metadata.clone();
+        metadata.insert(FORMAT_VERSION.to_owned(), FORMAT.to_owned());
+        let crcs = serde_json::to_string(&crcs).map_err(cannot)?;
+        metadata.insert(TENSOR_CRC.to_owned(), crcs);
+        metadata.remove(HEADER_CRC);
+        let mut header = Header { metadata, infos };
+        let crc = header.crc().map_err(cannot)?;
+        header.metadata.insert(HEADER_CRC.to_owned(), hex(crc));
+        let mut header = serde_json::to_vec(&header).map_err(cannot)?;
+        header.resize(header.len().next_multiple_of(LENGTH_BYTES as usize), b' ');
+
+        write_atomic_with(path, |file| {
+            file.write_all(&(header.len() as u64).to_le_bytes())?;
+            file.write_all(&header)?;
+            tensors
+                .iter()
+                .try_for_each(|(_, tensor)| file.write_all(tensor.data.bytes()))
+        })?;
+        Ok(())
+    }
+
+    /// A file that [`load`](Self::load) would refuse must not be written.
+    fn check_savable(&self, path: &Path) -> Result<(), CheckpointError> {
+        let mut seen = BTreeSet::new();
+        for (name, tensor) in &self.tensors {
+            let wanted = tensor
+                .shape
+                .iter()
+                .try_fold(1, |n: usize, &d| n.checked_mul(d));
+            let reason = if name == "__metadata__" {
+                "safetensors keeps this name for itself".to_owned()
+            } else if !seen.insert(name) {
+                "there are two tensors of this name".to_owned()
+            } else if wanted != Some(tensor.data.len()) {
+                let (shape, len) = (&tensor.shape, tensor.data.len());
+                format!("{len} values cannot have the shape {shape:?}")
+            } else {
+                continue;
+            };
+            return Err(CheckpointError::Unsavable {
+                path: path.to_owned(),
+                tensor: name.clone(),
+                reason,
+            });
+        }
+        Ok(())
+    }
+
+    /// Loads what [`save`](Self::save) wrote, and checks that it is just that.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        let (header, tensors) = read(path, |tensor, found| {
+            Err(CheckpointError::WrongType {
+                path: path.to_owned(),
+                tensor: tensor.to_owned(),
+                found: found.to_string(),
+                expected: "F32, U32 or U8".to_owned(),
+            })
+        })?;
+        header.check(path, &tensors)?;
+
+        let mut metadata = header.metadata;
+        for ours in [FORMAT_VERSION, TENSOR_CRC, HEADER_CRC] {
+            metadata.remove(ours);
+        }
+        let origin = path.to_owned();
+        Ok(Self {
+            tensors,
+            metadata,
+            origin,
+        })
+    }
+
+    /// Loads the tensors of any safetensors file, such as a teacher trained elsewhere. Those
+    /// of other types than are kept here are left out, with a warning: PyTorch counts
+    /// batches in 64-bit integers, which no network needs in order to run.
+    pub fn import(path: &Path) -> Result<Self, CheckpointError> {
+        let (header, tensors) = read(path, |tensor, found| {
+            let path = path.display();
+            log::warn!("leaving out `{tensor}` of {path}, which is {found}");
+            Ok(())
+        })?;
+        // One of ours is checked as such.
+        if header.metadata.contains_key(FORMAT_VERSION) {
+            return Self::load(path);
+        }
+        Ok(Self {
+            tensors,
+            metadata: header.metadata,
+            origin: path.to_owned(),
+        })
+    }
+}
+
+fn hex(crc: u32) -> String {
+    format!("{crc:08x}")
+}
+
+/// The header of a safetensors file, in an order that depends on nothing but its contents.
+#[derive(Serialize)]
+struct Header {
+    #[serde(rename = "__metadata__")]
+    metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    infos: BTreeMap<String, TensorInfo>,
+}
+
+impl Header {
+    /// The checksum of a header that does not contain it yet.
+    fn crc(&self) -> serde_json::Result<u32> {
+        Ok(crc32c::crc32c(&serde_json::to_vec(self)?))
+    }
+
+    fn check(&self, path: &Path, tensors: &[(String, Tensor)]) -> Result<(), CheckpointError> {
+        let path = || path.to_owned();
+        match self.metadata.get(FORMAT_VERSION) {
+            None => return Err(CheckpointError::Foreign { path: path() }),
+            Some(found) if found != FORMAT => {
+                let found = found.clone();
+                return Err(CheckpointError::Version {
+                    path: path(),
+                    found,
+                });
+            }
+            Some(_) => {}
+        }
+        let mut bare = Self {
+            metadata: self.metadata.clone(),
+            infos: self.infos.clone(),
+        };
+        let stated = bare.metadata.remove(HEADER_CRC);
+        if stated != bare.crc().ok().map(hex) {
+            return Err(CheckpointError::HeaderChecksum { path: path() });
+        }
+        let crcs: BTreeMap<String, String> = bare
+            .metadata
+            .get(TENSOR_CRC)
+            .and_then(|crcs| serde_json::from_str(crcs).ok())
+            .ok_or_else(|| CheckpointError::HeaderChecksum { path: path() })?;
+        for (name, tensor) in tensors {
+            if crcs.get(name) != Some(&hex(crc32c::crc32c(tensor.data.bytes()))) {
+                return Err(CheckpointError::TensorChecksum {
+                    path: path(),
+                    tensor: name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a safetensors file in the order of its bytes. Nothing is allocated that the file
+/// does not have the bytes for. Tensors of a type that is not kept here go to `unknown`.
+fn read(
+    path: &Path,
+    unknown: impl Fn(&str, Dtype) -> Result<(), CheckpointError>,
+) -> Result<(Header, Vec<(String, Tensor)>), CheckpointError> {
+    let cannot_read = || FileError::on("read", path);
+    let damaged = |reason: String| CheckpointError::Header {
+        path: path.to_owned(),
+        reason,
+    };
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let path = path.to_owned();
+            return Err(CheckpointError::Missing { path });
+        }
+        file => file.map_err(cannot_read())?,
+    };
+    let found = file.metadata().map_err(cannot_read())?.len();
+    let at_least = |expected: u64| {
+        if expected <= found {
+            return Ok(());
+        }
+        Err(CheckpointError::Truncated {
+            path: path.to_owned(),
+            expected,
+            found,
+        })
+    };
+
+    at_least(LENGTH_BYTES)?;
+    let mut length = [0; LENGTH_BYTES as usize];
+    file.read_exact(&mut length).map_err(cannot_read())?;
+    let length = u64::from_le_bytes(length);
+    if length > MAX_HEADER {
+        return Err(damaged(format!("it claims a header of {length} bytes")));
+    }
+    at_least(LENGTH_BYTES + length)?;
+    let mut header = vec![0; length as usize];
+    file.read_exact(&mut header).map_err(cannot_read())?;
+    // Checks that the tensors follow each other without gaps, and that each has the length
+    // its shape and type ask for.
+    let header: Metadata =
+        serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
+
+    let expected = (header.data_len() as u64).saturating_add(LENGTH_BYTES + length);
+    at_least(expected)?;
+    if expected < found {
+        let extra = found - expected;
+        return Err(damaged(format!("{extra} bytes follow its last tensor")));
+    }
+
+    let infos = header.tensors();
+    let mut tensors = Vec::with_capacity(infos.len());
+    for name in header.offset_keys() {
+        let Some(info) = infos.get(&name) else {
+            continue;
+        };
+        let (dtype, shape, (start, end)) = (info.dtype, &info.shape, info.data_offsets);
+        let len = (end - start) * 8 / dtype.bitsize();
+        if let Some(mut data) = TensorData::zeros(dtype, len) {
+            file.read_exact(data.bytes_mut()).map_err(cannot_read())?;
+            let shape = shape.clone();
+            tensors.push((name, Tensor { shape, data }));
+        } else {
+            unknown(&name, dtype)?;
+            let mut skipped = (&mut file).take((end - start) as u64);
+            io::copy(&mut skipped, &mut io::sink()).map_err(cannot_read())?;
+        }
+    }
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let header = Header {
+        metadata: metadata.into_iter().collect(),
+        infos: infos.into_iter().map(|(k, v)| (k, v.clone())).collect(),
+    };
+    Ok((header, tensors))
+}
+
+/// A checkpoint being taken apart. Every tensor is asked for with the shape it must have, so
+/// that a checkpoint of another model is told by the first tensor that differs.
+#[derive(Debug)]
+pub struct Unpack {
+    path: PathBuf,
+    model: String,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Unpack {
+    /// Whether there still is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Takes a tensor of floats.
+    pub fn f32(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        match self.take(name, shape)? {
+            TensorData::F32(values) => Ok(values),
+            other => Err(self.wrong_type(name, &other, Dtype::F32)),
+        }
+    }
+
+    /// Takes a tensor of 32-bit words.
+    pub fn u32(&mut self, name: &str, shape: &[usize]) -> Result<Vec<u32>, CheckpointError> {
+        match self.take(name, shape)? {
+            TensorData::U32(values) => Ok(values),
+            other => Err(self.wrong_type(name, &other, Dtype::U32)),
+        }
+    }
+
+    /// Takes a tensor of bytes.
+    pub fn u8(&mut self, name: &str, shape: &[usize]) -> Result<Vec<u8>, CheckpointError> {
+        match self.take(name, shape)? {
+            TensorData::U8(values) => Ok(values),
+            other => Err(self.wrong_type(name, &other, Dtype::U8)),
+        }
+    }
+
+    /// Checks that nothing is left.
+    pub fn finish(self) -> Result<(), CheckpointError> {
+        let count = self.tensors.len();
+        match self.tensors.into_keys().next() {
+            None => Ok(()),
+            Some(tensor) => Err(CheckpointError::Leftover {
+                path: self.path,
+                tensor,
+                count,
+                model: self.model,
+            }),
+        }
+    }
+
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, CheckpointError> {
+        let Some(tensor) = self.tensors.remove(name) else {
+            return Err(CheckpointError::NoTensor {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                model: self.model.clone(),
+            });
+        };
+        if tensor.shape != shape {
+            return Err(CheckpointError::WrongShape {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                found: tensor.shape,
+                expected: shape.to_owned(),
+                model: self.model.clone(),
+            });
+        }
+        Ok(tensor.data)
+    }
+
+    fn wrong_type(&self, name: &str, found: &TensorData, expected: Dtype) -> CheckpointError {
+        CheckpointError::WrongType {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+            found: found.dtype().to_string(),
+            expected: expected.to_string(),
+        }
+    }
+}
+
+/// The `checkpoints/` of a run folder.
+///
+/// Checkpoints saved under a [`Mark`] follow each other, and only the last
+/// [`KEPT`](Self::KEPT) stay; those saved under a name ([`BEST`](Self::BEST), `teacher`) stay
+/// until they are saved again.
+#[derive(Clone, Debug)]
+pub struct CheckpointStore {
+    folder: PathBuf,
+}
+
+impl CheckpointStore {
+    /// The name of the best checkpoint so far.
+    ///
+    /// Keep the score it is compared by in the checkpoints that follow each other, not only
+    /// in this one: after a kill it may be ahead of the checkpoint the run goes on from.
+    pub const BEST: &str = "best";
+
+    /// How many checkpoints stay of those that follow each other: one to go on from, and one
+    /// more should it be damaged.
+    pub const KEPT: usize = 2;
+
+    /// The store in `folder`, which need not exist until something is saved.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
+        Self { folder }
+    }
+
+    /// Where the checkpoint of a mark or a name is kept.
+    pub fn path(&self, of: impl fmt::Display) -> PathBuf {
+        self.folder.join(format!("{of}.{EXTENSION}"))
+    }
+
+    /// Saves a checkpoint of the run at `mark`; once it is safe on disk, removes those that
+    /// are no longer needed.
+    pub fn save(&self, mark: Mark, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
+        let path = self.save_as(&mark.to_string(), checkpoint)?;
+        self.rotate(mark);
+        Ok(path)
+    }
+
+    /// Saves a checkpoint under a name of its own, which rotation does not touch.
+    pub fn save_as(&self, name: &str, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
+        let path = self.path(name);
+        fs::create_dir_all(&self.folder).map_err(FileError::on("create", &self.folder))?;
+        checkpoint.save(&path)?;
+        Ok(path)
+    }
+
+    /// Loads the checkpoint of a mark or a name.
+    pub fn load(&self, of: impl fmt::Display) -> Result<Checkpoint, CheckpointError> {
+        Checkpoint::load(&self.path(of))
+    }
+
+    /// The marks there are checkpoints of, earliest first.
+    pub fn marks(&self) -> Result<Vec<Mark>, CheckpointError> {
+        let cannot_read = || FileError::on("read", &self.folder);
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(cannot_read())?,
+        };
+        let mut marks = Vec::new();
+        for entry in entries {
+            let path = PathBuf::from(entry.map_err(cannot_read())?.file_name());
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            if path.extension().is_some_and(|it| it == EXTENSION) {
+                marks.extend(stem.and_then(|stem| stem.parse::<Mark>().ok()));
+            }
+        }
+        marks.sort_unstable();
+        Ok(marks)
+    }
+
+    /// The newest checkpoint that can be loaded, or `None` where there is none at all. One
+    /// that is damaged is passed over with a warning. If all are, the error is that of the
+    /// newest: to begin anew is for the user to decide.
+    pub fn latest(&self) -> Result<Option<(Mark, Checkpoint)>, CheckpointError> {
+        let mut first_error = None;
+        for mark in self.marks()?.into_iter().rev() {
+            match self.load(mark) {
+                Ok(checkpoint) => return Ok(Some((mark, checkpoint))),
+                Err(error) => {
+                    log::warn!("{error}");
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        first_error.map_or(Ok(None), Err)
+    }
+
+    /// Removes what is older than the last few, and what is newer than the checkpoint just
+    /// saved: the run has gone on from an earlier one because those could not be loaded, and
+    /// they must not count as the last few now.
+    ///
+    /// A file that cannot be removed costs space, not the run.
+    fn rotate(&self, newest: Mark) {
+        let marks = match self.marks() {
+            Ok(marks) => marks,
+            Err(error) => return log::warn!("no old checkpoint was removed: {error}"),
+        };
+        let (live, stale): (Vec<_>, Vec<_>) = marks.into_iter().partition(|&mark| mark <= newest);
+        let old = live.iter().rev().skip(Self::KEPT);
+        let mut removed = false;
+        for path in old.chain(&stale).map(|mark| self.path(mark)) {
+            match fs::remove_file(&path) {
+                Ok(()) => removed = true,
+                Err(error) => log::warn!("cannot remove {}: {error}", path.display()),
+            }
+        }
+        if removed {
+            let _ = sync_folder(&self.folder);
+        }
+    }
+}
