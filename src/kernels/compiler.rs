@@ -21,6 +21,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("add.wgsl"),
     shader!("batch_norm.wgsl"),
     shader!("gate.wgsl"),
+    shader!("loss.wgsl"),
 ];
 
 /// Turns a template and constants into a pipeline.

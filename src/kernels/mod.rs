@@ -14,6 +14,7 @@ pub mod conv2d;
 pub mod conv2d_subgroup;
 pub mod conv2d_tiled;
 pub mod gate;
+pub mod loss;
 pub mod plane;
 pub mod preset;
 pub mod recipe;

@@ -79,3 +79,36 @@ impl Default for StepScalars {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::StepScalars;
+    use std::mem::offset_of;
+
+    macro_rules! members {
+        ($($name:ident)*) => {
+            vec![$((stringify!($name).to_owned(), offset_of!(StepScalars, $name))),*]
+        };
+    }
+
+    #[test]
+    fn the_shader_sees_the_same_scalars() {
+        let source = include_str!("../../shaders/common/step.wgsl");
+        let module = naga::front::wgsl::parse_str(source).expect("step.wgsl parses");
+        let (_, step) = module.types.iter().next_back().expect("a type");
+        let naga::TypeInner::Struct { members, span } = &step.inner else {
+            panic!("`Step` is a struct");
+        };
+        let shader: Vec<(String, usize)> = members
+            .iter()
+            .map(|m| (m.name.clone().unwrap_or_default(), m.offset as usize))
+            .collect();
+        let host = members! {
+            rate decay step seed epoch first count augment refit budget beta1 beta2 correction1
+            correction2 epsilon clip score_rate threshold penalty ce_weight kd_weight temperature
+            smoothing momentum lookahead averaging
+        };
+        assert_eq!(shader, host);
+        assert_eq!(*span as usize, size_of::<StepScalars>());
+    }
+}

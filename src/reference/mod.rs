@@ -8,3 +8,4 @@ pub mod add;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod gate;
+pub mod loss;

@@ -156,6 +156,23 @@ pub fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 
+/// Central differences of `f` at `x`: its gradient, to about 1e-9 of well-scaled values.
+pub fn finite_differences(x: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    let step = 1e-5;
+    let mut x = x.to_vec();
+    (0..x.len())
+        .map(|i| {
+            let middle = x[i];
+            x[i] = middle + step;
+            let above = f(&x);
+            x[i] = middle - step;
+            let below = f(&x);
+            x[i] = middle;
+            (above - below) / (2.0 * step)
+        })
+        .collect()
+}
+
 #[test]
 fn the_comparator_can_fail() {
     assert!(difference(&[1.0, 2.0], &[1.0, 2.0]).unwrap() == 0.0);

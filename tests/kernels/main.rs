@@ -5,3 +5,4 @@ mod add;
 mod conv2d;
 mod gate;
 mod harness;
+mod loss;
