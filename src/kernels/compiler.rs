@@ -20,7 +20,10 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("common/step.wgsl"),
     shader!("add.wgsl"),
     shader!("batch_norm.wgsl"),
+    shader!("dapa.wgsl"),
     shader!("gate.wgsl"),
+    shader!("indicator.wgsl"),
+    shader!("metrics.wgsl"),
     shader!("loss.wgsl"),
 ];
 

@@ -7,5 +7,7 @@
 pub mod add;
 pub mod batch_norm;
 pub mod conv2d;
+pub mod dapa;
 pub mod gate;
+pub mod indicator;
 pub mod loss;

@@ -3,6 +3,9 @@
 
 mod add;
 mod conv2d;
+mod dapa;
 mod gate;
 mod harness;
+mod indicator;
 mod loss;
+mod metrics;

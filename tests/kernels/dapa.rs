@@ -1,0 +1,167 @@
+use crate::harness::*;
+use autorep::kernels::dapa::{self, Fit};
+use autorep::kernels::gate::Partials;
+use autorep::kernels::plane::Shape;
+use autorep::kernels::step::StepScalars;
+use autorep::reference::dapa as twin;
+
+/// ∫ f(x) N(x; u, s²) dx by the midpoint rule over ±12 s.
+fn expectation(u: f64, s: f64, f: impl Fn(f64) -> f64) -> f64 {
+    let steps = 200_000;
+    let width = 24.0 / f64::from(steps);
+    (0..steps)
+        .map(|i| -12.0 + (f64::from(i) + 0.5) * width)
+        .map(|z| f(u + s * z) * twin::density(z) * width)
+        .sum()
+}
+
+const DISTRIBUTIONS: &[(f64, f64)] = &[
+    (0.0, 1.0),
+    (0.7, 0.5),
+    (-1.3, 2.0),
+    (4.0, 0.8),
+    (-3.0, 1.0),
+    (0.01, 0.05),
+];
+
+#[test]
+fn the_fit_is_the_least_squares_one() {
+    for &(u, s) in DISTRIBUTIONS {
+        for degree in [1, 2] {
+            let best = twin::fit(u, s, degree);
+            let error = |c: [f64; 3]| {
+                expectation(u, s, |x| {
+                    (x.max(0.0) - c[0] - c[1] * x - c[2] * x * x).powi(2)
+                })
+            };
+            let least = error(best);
+            // At the minimum of a quadratic function every direction leads upwards.
+            for k in 0..=degree {
+                for sign in [-1.0, 1.0] {
+                    let mut other = best;
+                    other[k] += sign * 1e-3;
+                    assert!(error(other) > least, "degree {degree}, u {u}, s {s}, c{k}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_residuals_are_the_published_ones() {
+    for (degree, residual) in [(2, 0.0113), (1, 0.0908)] {
+        let [c0, c1, c2] = twin::fit(0.0, 1.0, degree);
+        let error = expectation(0.0, 1.0, |x| {
+            (x.max(0.0) - c0 - c1 * x - c2 * x * x).powi(2)
+        });
+        assert!((error - residual).abs() < 1e-4, "degree {degree}: {error}");
+    }
+    assert!((expectation(0.0, 1.0, |x| (x.max(0.0) - x).powi(2)) - 0.5).abs() < 1e-4);
+}
+
+#[test]
+fn the_distribution_agrees_with_its_integral() {
+    for a in [-6.0, -2.5, -1.0, -0.1, 0.0, 0.3, 1.0, 3.0, 7.0] {
+        // P(z < a) as the mean of an indicator, smoothed over one step of the rule.
+        let want = expectation(0.0, 1.0, |z| ((a - z) / 1.2e-4 + 0.5).clamp(0.0, 1.0));
+        assert!((twin::distribution(a) - want).abs() < 1e-6, "Φ({a})");
+    }
+}
+
+struct Setting {
+    fit: Fit,
+    refit: bool,
+    first: bool,
+}
+
+#[test]
+fn finish_matches_its_twin() {
+    let exact = |degree, limit| Fit {
+        degree,
+        official: None,
+        limit,
+    };
+    let official = |degree| Fit {
+        degree,
+        official: Some(0.1),
+        limit: 0.0,
+    };
+    let settings = [
+        (exact(2, 0.0), true, true),
+        (exact(1, 0.0), true, false),
+        (exact(2, 2.0), true, false),
+        (exact(2, 2.0), false, false),
+        (exact(2, 0.0), false, false),
+        (official(2), true, true),
+        (official(1), true, false),
+    ]
+    .map(|(fit, refit, first)| Setting { fit, refit, first });
+    on_every_engine(|compiler| {
+        for Setting { fit, refit, first } in &settings {
+            let channels = DISTRIBUTIONS.len();
+            let shape = Shape {
+                batch: 3,
+                channels,
+                pixels: 10,
+            };
+            let partials = Partials {
+                parts: 2,
+                stride: 1,
+                bytes: 32 * channels as u64,
+            };
+            let count = shape.count() as f64;
+            // Two unequal parts that add up to the wanted moments.
+            let sums: Vec<f32> = DISTRIBUTIONS
+                .iter()
+                .flat_map(|&(u, s)| {
+                    let (sum, squares) = (u * count, (u * u + s * s) * count);
+                    [0.3, 0.7].map(|w| [w * sum, w * squares, 0.0, 0.0])
+                })
+                .flatten()
+                .map(|v| v as f32)
+                .collect();
+            let before: Vec<f32> = (0..channels).flat_map(|_| [0.5, 2.0]).collect();
+            let trained: Vec<f32> = (0..channels).flat_map(|_| [0.1, 0.4, 9.0, 0.0]).collect();
+            let scalars = StepScalars {
+                step: u32::from(!first),
+                refit: u32::from(*refit),
+                momentum: 0.1,
+                ..Default::default()
+            };
+            let recipe = dapa::finish(compiler, shape, partials, *fit, 4).unwrap();
+            let got = run(
+                compiler,
+                &recipe,
+                &[
+                    Data::Uniform(bytemuck::bytes_of(&scalars)),
+                    Data::In(&sums),
+                    Data::InOut(&before),
+                    Data::InOut(&trained),
+                    Data::InOutWords(&[u32::MAX, 0]),
+                ],
+            );
+            for (c, &(u, s)) in DISTRIBUTIONS.iter().enumerate() {
+                let what = format!("{fit:?} refit {refit} first {first} channel {c}");
+                let (mean, variance) = match first {
+                    true => (u, s * s),
+                    false => (0.5 + 0.1 * (u - 0.5), 2.0 + 0.1 * (s * s - 2.0)),
+                };
+                assert_close(&what, &got[2][2 * c..2 * c + 2], &[mean, variance], 1e-4);
+                let fitted = match fit.official {
+                    Some(scale) => twin::official_fit(mean, variance, fit.degree, scale),
+                    None => {
+                        let s = variance.max(dapa::VARIANCE_FLOOR).sqrt();
+                        twin::fit(mean, s, fit.degree)
+                    }
+                };
+                let mut want = if *refit { fitted } else { [0.1, 0.4, 9.0] };
+                if fit.limit > 0.0 && fit.degree == 2 {
+                    want[2] = want[2].min(fit.limit * fitted[2]);
+                }
+                // The variance comes from a difference of f32 sums: (4, 0.8²) loses a digit.
+                assert_close(&what, &got[3][4 * c..4 * c + 3], &want, 1e-4);
+                assert_eq!(got[3][4 * c + 3], 0.0);
+            }
+        }
+    });
+}
