@@ -20,6 +20,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("common/step.wgsl"),
     shader!("add.wgsl"),
     shader!("batch_norm.wgsl"),
+    shader!("conv2d_tiled.wgsl"),
     shader!("dapa.wgsl"),
     shader!("gate.wgsl"),
     shader!("indicator.wgsl"),

@@ -1,18 +1,394 @@
 //! Convolution as implicit matrix multiplication through shared memory:
-//! `shaders/conv2d_tiled.wgsl`.
+//! `shaders/conv2d_tiled.wgsl`. Any shape, any adapter, no optional feature.
 
 use super::conv2d::Shape;
-use super::{Compiler, Recipe};
+use super::{Arg, Compiler, Cost, Kernel, Preset, Recipe};
 use crate::gpu::GpuError;
+use minijinja::{Value, context};
 
-pub(super) fn forward(_: &Compiler, _: &Shape) -> Result<Recipe, GpuError> {
-    todo!()
+const FILE: &str = "conv2d_tiled.wgsl";
+
+/// What one workgroup computes per step, and one invocation of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tile {
+    /// Rows of the result (channels) per workgroup.
+    rows: usize,
+    /// Columns of the result (pixels; in the weight gradient, weights) per workgroup.
+    columns: usize,
+    /// Steps of the inner dimension that lie in shared memory at a time.
+    depth: usize,
+    /// Rows per invocation: a multiple of 4.
+    lane_rows: usize,
+    /// Columns per invocation.
+    lane_columns: usize,
 }
 
-pub(super) fn data_gradient(_: &Compiler, _: &Shape, _: bool) -> Result<Recipe, GpuError> {
-    todo!()
+const fn tile(
+    rows: usize,
+    columns: usize,
+    depth: usize,
+    lane_rows: usize,
+    lane_columns: usize,
+) -> Tile {
+    Tile {
+        rows,
+        columns,
+        depth,
+        lane_rows,
+        lane_columns,
+    }
 }
 
-pub(super) fn weight_gradient(_: &Compiler, _: &Shape) -> Result<Recipe, GpuError> {
-    todo!()
+impl Tile {
+    /// Invocations per workgroup.
+    fn threads(self) -> usize {
+        self.rows / self.lane_rows * (self.columns / self.lane_columns)
+    }
+
+    /// Number of row tiles and of column tiles that cover a result.
+    fn cover(self, rows: usize, columns: usize) -> (usize, usize) {
+        (rows.div_ceil(self.rows), columns.div_ceil(self.columns))
+    }
+}
+
+// Tiles of the forward pass and of the data gradient, per preset by falling number of rows.
+// Registers are counted for the inner loop: sums + left (4·lane_rows) + one right vec4 + the
+// strips on their way + about 12 for addresses. Shared memory is 4·depth·(rows + columns).
+//
+//                  threads  registers  shared   why
+// 64×128×16 (8×8)      128  64+32+4+24   12 KiB  21 flops per byte loaded, 4 words of shared
+//                                               memory per 16 multiply-adds; three to four
+//                                               workgroups per core hide each other's barriers
+// 64× 64×16 (8×8)       64  64+32+4+32    8 KiB  the same where the grid would be too small
+// 32×128×16 (4×8)      128  32+16+4+20   10 KiB  17–32 channels: no rows wasted
+// 16×128×16 (4×8)       64  32+16+4+36    9 KiB  up to 16 channels
+// 32× 32×16 (4×4)       64  16+16+4+16    4 KiB  few pixels: four times as many workgroups
+const LARGE: [Tile; 3] = [
+    tile(64, 128, 16, 8, 8),
+    tile(32, 128, 16, 4, 8),
+    tile(16, 128, 16, 4, 8),
+];
+const LARGE_FEW: [Tile; 3] = [
+    tile(64, 64, 16, 8, 8),
+    tile(32, 64, 16, 4, 8),
+    tile(16, 64, 16, 4, 4),
+];
+const LARGE_LEAST: [Tile; 2] = [tile(32, 32, 16, 4, 4), tile(16, 64, 16, 4, 4)];
+
+// 32× 64×16 (4×4)      128  16+16+4+12    6 KiB  half of a small adapter's registers
+// 16× 64×16 (4×4)       64  16+16+4+20    5 KiB  up to 16 channels
+// 32× 32×16 (4×4)       64  16+16+4+16    4 KiB  few pixels
+const PORTABLE: [Tile; 2] = [tile(32, 64, 16, 4, 4), tile(16, 64, 16, 4, 4)];
+const PORTABLE_FEW: [Tile; 2] = [tile(32, 32, 16, 4, 4), tile(16, 32, 16, 4, 4)];
+
+// Software Vulkan takes this family for odd shapes only: one subgroup per workgroup.
+const CPU: Tile = tile(8, 16, 8, 4, 4);
+
+// Tiles of the weight gradient: columns are weights (tap, channel). With the columns a
+// divisor of the channels, a tile lies in one tap, and bounds are tested once per pixel.
+const LARGE_WEIGHTS: [Tile; 3] = [
+    tile(64, 64, 16, 8, 8),
+    tile(32, 64, 16, 4, 8),
+    tile(16, 64, 16, 4, 4),
+];
+const LARGE_WIDE_WEIGHTS: Tile = tile(64, 128, 16, 8, 8);
+
+/// Invocations at which a grid of a tile is large enough to leave its smaller sister aside:
+/// about one full wave of 128 invocations on each of 128 cores (`Large`) or 16 (`Portable`).
+fn enough(preset: Preset) -> usize {
+    match preset {
+        Preset::Cpu { .. } => 0,
+        Preset::Portable => 16 * 128,
+        Preset::Large => 128 * 128,
+    }
+}
+
+/// The tile that covers `rows` with the least waste. Narrow tiles reuse less of what they
+/// load: halving the rows counts as 15 % more work.
+fn narrowest(tiles: &[Tile], rows: usize) -> Tile {
+    let work = |t: &Tile| {
+        let halvings = (64 / t.rows).ilog2() as i32;
+        rows.next_multiple_of(t.rows) as f64 * 1.15f64.powi(halvings)
+    };
+    let least = tiles.iter().min_by(|a, b| work(a).total_cmp(&work(b)));
+    least.copied().unwrap_or(CPU)
+}
+
+/// Tile of a product of `rows` channels by `pixels`.
+fn gather_tile(preset: Preset, rows: usize, pixels: usize) -> Tile {
+    let classes: &[&[Tile]] = match preset {
+        Preset::Cpu { .. } => return CPU,
+        Preset::Portable => &[&PORTABLE, &PORTABLE_FEW],
+        Preset::Large => &[&LARGE, &LARGE_FEW, &LARGE_LEAST],
+    };
+    let mut chosen = CPU;
+    for tiles in classes {
+        chosen = narrowest(tiles, rows);
+        let (row_tiles, column_tiles) = chosen.cover(rows, pixels);
+        if row_tiles * column_tiles * chosen.threads() >= enough(preset) {
+            break;
+        }
+    }
+    chosen
+}
+
+/// Tile of the weight gradient.
+fn weight_tile(preset: Preset, shape: &Shape) -> Tile {
+    match preset {
+        Preset::Cpu { .. } => CPU,
+        Preset::Portable => narrowest(&PORTABLE, shape.out_channels),
+        Preset::Large => {
+            let tile = narrowest(&LARGE_WEIGHTS, shape.out_channels);
+            if tile.rows == 64 && shape.in_channels.is_multiple_of(128) {
+                LARGE_WIDE_WEIGHTS
+            } else {
+                tile
+            }
+        }
+    }
+}
+
+/// Number of slices that the weight gradient's inner dimension is cut into, and pixels in
+/// each (a multiple of the depth). By shape and preset only: results do not depend on time.
+fn slices(
+    preset: Preset,
+    tile: Tile,
+    tiles: usize,
+    shape: &Shape,
+    pixels: usize,
+) -> (usize, usize) {
+    let wanted = match preset {
+        Preset::Cpu { .. } => 16,
+        // Two to four waves of workgroups.
+        Preset::Portable | Preset::Large => 4 * enough(preset) / tile.threads(),
+    };
+    // Partial sums stay below 32 MiB, and a slice is at least 16 steps long.
+    let most = ((32 << 20) / (4 * shape.weight_len())).clamp(1, 512);
+    let count = wanted
+        .div_ceil(tiles)
+        .min(most)
+        .min(pixels.div_ceil(16 * tile.depth))
+        .max(1);
+    let slice = pixels.div_ceil(count).next_multiple_of(tile.depth);
+    (pixels.div_ceil(slice), slice)
+}
+
+/// A count of workgroups as a grid whose sides stay within 65,535.
+fn fold(groups: usize) -> [u32; 3] {
+    let rows = groups.div_ceil(65_535).max(1);
+    [groups.div_ceil(rows) as u32, rows as u32, 1]
+}
+
+/// Constants that every entry point takes.
+fn shape_constants(shape: &Shape, entry: &str) -> Value {
+    context! {
+        entry,
+        in_channels => shape.in_channels,
+        out_channels => shape.out_channels,
+        height => shape.height,
+        width => shape.width,
+        out_height => shape.out_height(),
+        out_width => shape.out_width(),
+        kernel => shape.kernel,
+        stride => shape.stride,
+        padding => shape.padding,
+    }
+}
+
+/// Constants of a tile: how invocations stand in it.
+fn tile_constants(tile: Tile) -> Value {
+    let (lanes_x, lanes_y) = (tile.columns / tile.lane_columns, tile.rows / tile.lane_rows);
+    // A subgroup of 32 stands 8 wide and 4 high where the tile allows.
+    let patch_y = lanes_y.min(4);
+    context! {
+        tile_rows => tile.rows,
+        tile_columns => tile.columns,
+        depth => tile.depth,
+        threads => tile.threads(),
+        quads => tile.lane_rows / 4,
+        lane_columns => tile.lane_columns,
+        lanes_x,
+        lanes_y,
+        patch_x => lanes_x.min(32 / patch_y),
+        patch_y,
+        left_loads => tile.depth * tile.rows / 4 / tile.threads(),
+    }
+}
+
+/// `pack` and `gather`: the forward pass, or the data gradient.
+fn gather(
+    compiler: &Compiler,
+    shape: &Shape,
+    forward: bool,
+    accumulate: bool,
+) -> Result<Recipe, GpuError> {
+    let (rows, channels, grid_height, grid_width, classes) = if forward {
+        let (height, width) = (shape.out_height(), shape.out_width());
+        (shape.out_channels, shape.in_channels, height, width, 1)
+    } else {
+        let (height, width) = (
+            shape.height.div_ceil(shape.stride),
+            shape.width.div_ceil(shape.stride),
+        );
+        let classes = shape.stride * shape.stride;
+        (
+            shape.in_channels,
+            shape.out_channels,
+            height,
+            width,
+            classes,
+        )
+    };
+    let pixels = shape.batch * grid_height * grid_width;
+    let tile = gather_tile(compiler.preset, rows, pixels * classes);
+    let threads = tile.threads();
+    let (row_tiles, column_tiles) = tile.cover(rows, pixels);
+    let [groups_x, groups_y, _] = fold(row_tiles * column_tiles);
+
+    // Whole blocks of channels per step, unless filling them up would waste work.
+    let taps = shape.kernel * shape.kernel;
+    let flattened = forward && !channels.is_multiple_of(tile.depth);
+    let steps = if flattened {
+        (channels * taps).div_ceil(tile.depth)
+    } else {
+        channels.div_ceil(tile.depth) * taps
+    };
+    let packed_quads = row_tiles * steps * tile.depth * tile.rows / 4;
+    let pack_groups = packed_quads.div_ceil(64).min(1024);
+
+    let common = context! {
+        forward,
+        flattened,
+        steps,
+        ..context! { ..shape_constants(shape, ""), ..tile_constants(tile) }
+    };
+    let pack = Kernel {
+        pipeline: compiler.pipeline(
+            FILE,
+            "pack",
+            context! {
+                entry => "pack",
+                workgroup => 64,
+                packed_quads,
+                grid_stride => 64 * pack_groups,
+                ..common.clone()
+            },
+        )?,
+        grid: [pack_groups as u32, 1, 1],
+        cost: Cost::default(),
+    };
+    let product = Kernel {
+        pipeline: compiler.pipeline(
+            FILE,
+            "gather",
+            context! {
+                entry => "gather",
+                accumulate,
+                ragged_rows => !rows.is_multiple_of(tile.rows),
+                ragged_channels => !channels.is_multiple_of(tile.depth),
+                grid_height,
+                grid_width,
+                grid_pixels => pixels,
+                row_tiles,
+                tiles => row_tiles * column_tiles,
+                groups_x,
+                left_row => tile.rows / 4,
+                right_row => tile.columns,
+                // Each lane loads one or more pixels, and of each some groups of 4 channels.
+                lane_pixels => tile.columns.div_ceil(threads),
+                pixel_groups => tile.depth / 4 * tile.columns.min(threads) / threads,
+                group_step => 4 * threads.div_ceil(tile.columns),
+                ..common
+            },
+        )?,
+        grid: [groups_x, groups_y, classes as u32],
+        cost: shape.cost(),
+    };
+    let packed = Arg::Scratch(0);
+    Ok(Recipe {
+        stages: vec![
+            (pack, vec![Arg::External(1), packed]),
+            (product, vec![Arg::External(0), packed, Arg::External(2)]),
+        ],
+        scratch: vec![16 * packed_quads as u64],
+    })
+}
+
+pub(super) fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    gather(compiler, shape, true, false)
+}
+
+pub(super) fn data_gradient(
+    compiler: &Compiler,
+    shape: &Shape,
+    accumulate: bool,
+) -> Result<Recipe, GpuError> {
+    gather(compiler, shape, false, accumulate)
+}
+
+pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    let tile = weight_tile(compiler.preset, shape);
+    let threads = tile.threads();
+    let columns = shape.kernel * shape.kernel * shape.in_channels;
+    let pixels = shape.batch * shape.out_height() * shape.out_width();
+    let (row_tiles, column_tiles) = tile.cover(shape.out_channels, columns);
+    let tiles = row_tiles * column_tiles;
+    let (slices, slice) = slices(compiler.preset, tile, tiles, shape, pixels);
+    let right_loads = tile.depth / 4 * tile.columns / threads;
+    let one_tap = shape.in_channels.is_multiple_of(tile.columns);
+    let products = Kernel {
+        pipeline: compiler.pipeline(
+            FILE,
+            "weight_slices",
+            context! {
+                pixels,
+                slice,
+                row_tiles,
+                ragged_rows => !shape.out_channels.is_multiple_of(tile.rows),
+                aligned => shape.out_width().is_multiple_of(4),
+                // Rows that neighbours in the depth write are this far apart, so that they
+                // meet different banks.
+                left_row => tile.rows / 4 + 1,
+                right_row => tile.columns + 2,
+                left_step => threads / tile.depth,
+                right_step => 4 * threads / tile.depth,
+                right_loads,
+                taps => if one_tap { 1 } else { right_loads },
+                ..context! { ..shape_constants(shape, "weight_slices"), ..tile_constants(tile) }
+            },
+        )?,
+        grid: [tiles as u32, slices as u32, 1],
+        cost: shape.cost(),
+    };
+    let (sums, parts) = match compiler.preset {
+        Preset::Cpu { lanes } => (lanes as usize, 1),
+        _ if slices < 16 => (64, 1),
+        _ => (32, 4),
+    };
+    let weights = shape.weight_len();
+    let grid = fold(weights.div_ceil(sums));
+    let sum = Kernel {
+        pipeline: compiler.pipeline(
+            FILE,
+            "sum_slices",
+            context! {
+                weights,
+                slices,
+                parts,
+                sums,
+                groups_x => grid[0],
+                ..shape_constants(shape, "sum_slices")
+            },
+        )?,
+        grid,
+        cost: Cost::default(),
+    };
+    let partial = Arg::Scratch(0);
+    Ok(Recipe {
+        stages: vec![
+            (products, vec![Arg::External(0), Arg::External(1), partial]),
+            (sum, vec![partial, Arg::External(2)]),
+        ],
+        scratch: vec![4 * (slices * weights) as u64],
+    })
 }
