@@ -24,6 +24,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("dapa.wgsl"),
     shader!("gate.wgsl"),
     shader!("indicator.wgsl"),
+    shader!("linear.wgsl"),
     shader!("metrics.wgsl"),
     shader!("loss.wgsl"),
 ];

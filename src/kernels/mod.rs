@@ -16,6 +16,7 @@ pub mod conv2d_tiled;
 pub mod dapa;
 pub mod gate;
 pub mod indicator;
+pub mod linear;
 pub mod loss;
 pub mod metrics;
 pub mod plane;

@@ -10,4 +10,5 @@ pub mod conv2d;
 pub mod dapa;
 pub mod gate;
 pub mod indicator;
+pub mod linear;
 pub mod loss;

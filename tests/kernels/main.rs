@@ -7,5 +7,6 @@ mod dapa;
 mod gate;
 mod harness;
 mod indicator;
+mod linear;
 mod loss;
 mod metrics;

@@ -1,0 +1,118 @@
+//! Fully connected layer: forward, data gradient, weight gradient. `shaders/linear.wgsl`.
+
+use super::{Compiler, Cost, Kernel, Preset, Recipe};
+use crate::gpu::GpuError;
+use minijinja::context;
+
+/// Shape of a fully connected layer. Weights are K×C as in PyTorch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Samples N.
+    pub batch: usize,
+    /// Input features C.
+    pub in_features: usize,
+    /// Output features K.
+    pub out_features: usize,
+}
+
+impl Shape {
+    /// Elements of the input N×C.
+    pub fn input_len(&self) -> usize {
+        self.batch * self.in_features
+    }
+
+    /// Elements of the output N×K.
+    pub fn output_len(&self) -> usize {
+        self.batch * self.out_features
+    }
+
+    /// Elements of the weights K×C.
+    pub fn weight_len(&self) -> usize {
+        self.out_features * self.in_features
+    }
+
+    /// Cost of any of the three passes: 2·N·C·K flops, each operand moved once.
+    pub fn cost(&self) -> Cost {
+        Cost {
+            flops: 2.0 * self.output_len() as f64 * self.in_features as f64,
+            bytes: 4.0
+                * (self.input_len() + self.output_len() + self.weight_len() + self.out_features)
+                    as f64,
+        }
+    }
+}
+
+/// `y = x·wᵀ + b`. Arguments: `x` N×C, `w` K×C, `b` K, `y` N×K (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    let Shape {
+        batch,
+        in_features,
+        out_features,
+    } = *shape;
+    let size = [out_features, batch, in_features];
+    product(compiler, shape, "forward", ["x", "w"], size, 4)
+}
+
+/// `dx = dL/dx`. Arguments: `dy` N×K, `w` K×C, `dx` N×C (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn data_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    let Shape {
+        batch,
+        in_features,
+        out_features,
+    } = *shape;
+    let size = [batch, in_features, out_features];
+    product(compiler, shape, "data_gradient", ["dy", "w"], size, 3)
+}
+
+/// `dw = dL/dw` and `db = dL/db`, summed over the batch in order. Arguments: `x` N×C,
+/// `dy` N×K, `dw` K×C, `db` K (both written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    let Shape {
+        batch,
+        in_features,
+        out_features,
+    } = *shape;
+    // One column more: the bias is the weight of an input that is always 1.
+    let size = [out_features, in_features + 1, batch];
+    product(compiler, shape, "weight_gradient", ["x", "dy"], size, 4)
+}
+
+/// The product behind all three passes, of `[rows, columns, inner]` elements.
+fn product(
+    compiler: &Compiler,
+    shape: &Shape,
+    pass: &'static str,
+    names: [&'static str; 2],
+    [rows, columns, inner]: [usize; 3],
+    arguments: usize,
+) -> Result<Recipe, GpuError> {
+    // Invocations along columns and rows, outputs of each along columns and rows.
+    let (shared, [across, down], [tile_columns, tile_rows]) = match compiler.preset {
+        Preset::Cpu { lanes } => (false, [lanes as usize, 1], [2, 4]),
+        Preset::Portable => (true, [8, 8], [2, 2]),
+        Preset::Large => (true, [16, 16], [2, 2]),
+    };
+    let constants = context! {
+        pass, names, rows, columns, inner, shared, across, down, tile_columns, tile_rows,
+        depth => 32,
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline("linear.wgsl", "linear", constants)?,
+        grid: [
+            columns.div_ceil(across * tile_columns) as u32,
+            rows.div_ceil(down * tile_rows) as u32,
+            1,
+        ],
+        cost: shape.cost(),
+    };
+    Ok(Recipe::single(kernel, arguments))
+}
