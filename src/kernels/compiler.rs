@@ -25,8 +25,9 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("gate.wgsl"),
     shader!("indicator.wgsl"),
     shader!("linear.wgsl"),
-    shader!("metrics.wgsl"),
     shader!("loss.wgsl"),
+    shader!("metrics.wgsl"),
+    shader!("pool.wgsl"),
 ];
 
 /// Turns a template and constants into a pipeline.

@@ -20,6 +20,7 @@ pub mod linear;
 pub mod loss;
 pub mod metrics;
 pub mod plane;
+pub mod pool;
 pub mod preset;
 pub mod recipe;
 pub mod step;

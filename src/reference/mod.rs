@@ -12,3 +12,4 @@ pub mod gate;
 pub mod indicator;
 pub mod linear;
 pub mod loss;
+pub mod pool;

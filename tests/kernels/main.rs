@@ -10,3 +10,4 @@ mod indicator;
 mod linear;
 mod loss;
 mod metrics;
+mod pool;

@@ -1,0 +1,150 @@
+//! Average pooling over windows and over whole planes: `shaders/pool.wgsl`.
+
+use super::{Compiler, Cost, Kernel, Preset, Recipe, streaming_grid, vector_width};
+use crate::gpu::GpuError;
+use minijinja::context;
+
+/// Shape of an average pool without padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Planes, images times channels.
+    pub planes: usize,
+    /// Input height H.
+    pub height: usize,
+    /// Input width W.
+    pub width: usize,
+    /// Window height and width, at most H and W.
+    pub kernel: usize,
+    /// Stride in both directions.
+    pub stride: usize,
+}
+
+impl Shape {
+    /// Output height.
+    pub fn out_height(&self) -> usize {
+        (self.height - self.kernel) / self.stride + 1
+    }
+
+    /// Output width.
+    pub fn out_width(&self) -> usize {
+        (self.width - self.kernel) / self.stride + 1
+    }
+
+    /// Elements of the input.
+    pub fn input_len(&self) -> usize {
+        self.planes * self.height * self.width
+    }
+
+    /// Elements of the output.
+    pub fn output_len(&self) -> usize {
+        self.planes * self.out_height() * self.out_width()
+    }
+
+    fn cost(&self) -> Cost {
+        Cost {
+            flops: (self.output_len() * self.kernel * self.kernel) as f64,
+            bytes: 4.0 * (self.input_len() + self.output_len()) as f64,
+        }
+    }
+}
+
+/// Average over windows. Arguments: `x` N×C×H×W, `y` N×C×H'×W' (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn average(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    windows(compiler, shape, "average", shape.output_len())
+}
+
+/// Gradient of [`average`]. Arguments: `dy` N×C×H'×W', `dx` N×C×H×W (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn average_backward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    windows(compiler, shape, "average_backward", shape.input_len())
+}
+
+fn windows(
+    compiler: &Compiler,
+    shape: &Shape,
+    pass: &'static str,
+    outputs: usize,
+) -> Result<Recipe, GpuError> {
+    let (workgroup, groups) = streaming_grid(compiler.preset, outputs);
+    let constants = context! {
+        pass, workgroup, width => 1, planes => shape.planes,
+        grid_invocations => workgroup * groups,
+        height => shape.height, in_width => shape.width,
+        out_height => shape.out_height(), out_width => shape.out_width(),
+        kernel => shape.kernel, stride => shape.stride,
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline("pool.wgsl", pass, constants)?,
+        grid: [groups, 1, 1],
+        cost: shape.cost(),
+    };
+    Ok(Recipe::single(kernel, 2))
+}
+
+/// Average over each of `planes` planes of `pixels` values. Arguments: `x` N×C×H×W,
+/// `y` N×C (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
+    let width = vector_width(pixels);
+    // Enough invocations on a plane that neighbours read neighbouring memory, no more than
+    // there are values. On a CPU one invocation takes the whole plane.
+    let parts = match compiler.preset {
+        Preset::Cpu { .. } => 1,
+        _ => (pixels / width).next_power_of_two().min(16) as u32,
+    };
+    let (workgroup, grid) = if parts == 1 {
+        let (workgroup, groups) = streaming_grid(compiler.preset, planes);
+        (workgroup, [groups, 1, 1])
+    } else {
+        let workgroup = compiler.preset.workgroup();
+        let blocks = (planes as u32).div_ceil(workgroup / parts);
+        let along = blocks.min(32_768);
+        (workgroup, [along, blocks.div_ceil(along), 1])
+    };
+    let constants = context! {
+        pass => "global", workgroup, width, planes, pixels, parts, grid,
+        grid_invocations => workgroup * grid[0],
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline("pool.wgsl", "global", constants)?,
+        grid,
+        cost: Cost {
+            flops: (planes * pixels) as f64,
+            bytes: 4.0 * (planes * (pixels + 1)) as f64,
+        },
+    };
+    Ok(Recipe::single(kernel, 2))
+}
+
+/// Gradient of [`global`]. Arguments: `dy` N×C, `dx` N×C×H×W (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn global_backward(
+    compiler: &Compiler,
+    planes: usize,
+    pixels: usize,
+) -> Result<Recipe, GpuError> {
+    let width = vector_width(pixels);
+    let (workgroup, groups) = streaming_grid(compiler.preset, planes * pixels / width);
+    let constants = context! {
+        pass => "global_backward", workgroup, width, planes, pixels,
+        grid_invocations => workgroup * groups,
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline("pool.wgsl", "global_backward", constants)?,
+        grid: [groups, 1, 1],
+        cost: Cost {
+            flops: planes as f64,
+            bytes: 4.0 * (planes * (pixels + 1)) as f64,
+        },
+    };
+    Ok(Recipe::single(kernel, 2))
+}
