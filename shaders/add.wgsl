@@ -1,8 +1,9 @@
-// Kernel card: element-wise addition in place
+// Kernel card: element-wise addition in place, and copy
 //
-// Computes   a[i] += b[i]
+// Computes   add   a[i] += b[i]
+//            copy  a[i] = b[i]
 // Used for   gradients that reach a tensor on two ways (block input: convolution, shortcut).
-// Bindings   0  a  f32[length], read and written
+// Bindings   0  a  f32[length], written, and read by add
 //            1  b  f32[length]
 // Split      one invocation per {{ width }} adjacent elements, grid-stride over the rest.
 // Cost       length flops, 12·length bytes: bound by memory.
@@ -16,8 +17,8 @@ alias Lane = f32;
 @group(0) @binding(1) var<storage, read> b: array<Lane>;
 
 @compute @workgroup_size({{ workgroup }})
-fn add(@builtin(global_invocation_id) id: vec3u) {
+fn {{ entry }}(@builtin(global_invocation_id) id: vec3u) {
     for (var i = id.x; i < {{ length // width }}u; i += {{ stride }}u) {
-        a[i] += b[i];
+        a[i] {{ "+=" if entry == "add" else "=" }} b[i];
     }
 }

@@ -1,11 +1,17 @@
 //! The small fixed op set: a [`Network`] is data, a [`Layout`] says where its tensors lie,
 //! and a `Plan` compiles it once for a batch size and a mode.
 
+pub mod arenas;
 pub mod layout;
+mod lower;
 pub mod network;
 mod ops;
+pub mod plan;
+mod schedule;
 pub mod tensors;
 
+pub use arenas::{Arenas, Gradients};
 pub use layout::Layout;
+pub use plan::Plan;
 pub use network::{Chw, Network, NodeId, Op, ShapeError};
 pub use tensors::{Model, Tensors};

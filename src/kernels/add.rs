@@ -1,4 +1,4 @@
-//! Element-wise addition in place: `shaders/add.wgsl`.
+//! Element-wise addition in place, and copy: `shaders/add.wgsl`.
 
 use super::{Compiler, Cost, Kernel, Recipe};
 use crate::gpu::GpuError;
@@ -9,15 +9,28 @@ use minijinja::context;
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn add(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
+    streaming(compiler, "add", length)
+}
+
+/// `a = b` over `length` elements. Arguments: `a` (written in full), `b`.
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn copy(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
+    streaming(compiler, "copy", length)
+}
+
+fn streaming(compiler: &Compiler, entry: &str, length: usize) -> Result<Recipe, GpuError> {
     let width = super::vector_width(length);
     let (workgroup, groups) = super::streaming_grid(compiler.preset, length / width);
-    let constants = context! { width, workgroup, length, stride => workgroup * groups };
+    let constants = context! { entry, width, workgroup, length, stride => workgroup * groups };
+    let (flops, moved) = if entry == "add" { (1.0, 12.0) } else { (0.0, 8.0) };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("add.wgsl", "add", constants)?,
+        pipeline: compiler.pipeline("add.wgsl", entry, constants)?,
         grid: [groups, 1, 1],
         cost: Cost {
-            flops: length as f64,
-            bytes: 12.0 * length as f64,
+            flops: flops * length as f64,
+            bytes: moved * length as f64,
         },
     };
     Ok(Recipe::single(kernel, 2))

@@ -10,6 +10,9 @@ fn add_matches_its_twin() {
             let out = run(compiler, &recipe, &[Data::InOut(&a), Data::In(&b)]);
             let want = reference::add::add(&wide(&a), &wide(&b));
             assert_close(&format!("add of {length}"), &out[0], &want, 1e-6);
+            let recipe = kernels::add::copy(compiler, length).unwrap();
+            let out = run(compiler, &recipe, &[Data::Out(length), Data::In(&b)]);
+            assert_eq!(out[0], b, "copy of {length}");
         }
     });
 }

@@ -1,7 +1,54 @@
 //! The fixed op set, one file each: shape inference, forward dispatches, hand-written
 //! backward, and what the backward must keep.
 
+mod conv2d;
+mod fused;
+mod linear;
+mod pool;
+
+use super::arenas::Gradients;
+use super::lower::Stage;
 use super::network::{Chw, Op};
+use super::plan::Emitter;
+use crate::gpu::GpuError;
+
+/// What a stage keeps from its forward pass for its backward, beside the tensors themselves.
+pub(super) enum Kept {
+    /// Nothing.
+    Nothing,
+    /// Of a fused pass.
+    Fused {
+        /// The constants of its batch norms.
+        norm: Option<super::schedule::ValueId>,
+        /// What DaPa will refit the polynomials by.
+        moments: Option<fused::Moments>,
+    },
+}
+
+/// Emits the forward dispatches of a stage.
+pub(super) fn forward(emitter: &mut Emitter, stage: &Stage) -> Result<Kept, GpuError> {
+    match *stage {
+        Stage::Conv2d { node, input } => conv2d::forward(emitter, node, input),
+        Stage::Fused { .. } => fused::forward(emitter, stage),
+        Stage::Pool { node, input } => pool::forward(emitter, node, input),
+        Stage::Linear { node, input } => linear::forward(emitter, node, input),
+    }
+}
+
+/// Emits the backward dispatches of a stage.
+pub(super) fn backward(
+    emitter: &mut Emitter,
+    arena: &Gradients,
+    stage: &Stage,
+    kept: &Kept,
+) -> Result<(), GpuError> {
+    match *stage {
+        Stage::Conv2d { node, input } => conv2d::backward(emitter, arena, node, input),
+        Stage::Fused { .. } => fused::backward(emitter, arena, stage, kept),
+        Stage::Pool { node, input } => pool::backward(emitter, node, input),
+        Stage::Linear { node, input } => linear::backward(emitter, arena, node, input),
+    }
+}
 
 /// Shape of the result of `op` on operands of shapes `inputs` (one image).
 pub(super) fn infer_shape(op: Op, inputs: &[Chw]) -> Result<Chw, String> {
@@ -16,43 +63,11 @@ pub(super) fn infer_shape(op: Op, inputs: &[Chw]) -> Result<Chw, String> {
     match op {
         Op::Input => Err("a network has one input, made by Network::new".into()),
         Op::BatchNorm | Op::Activation => Ok(inputs[0]),
-        Op::Conv2d {
-            out_channels,
-            kernel,
-            stride,
-            padding,
-        } => {
-            let (height, width) = window(inputs[0], kernel, stride, padding)?;
-            Ok(Chw {
-                channels: out_channels,
-                height,
-                width,
-            })
-        }
         Op::Add if inputs[0] == inputs[1] => Ok(inputs[0]),
         Op::Add => Err(format!("cannot add {} and {}", inputs[0], inputs[1])),
-        Op::AvgPool { kernel, stride } => {
-            let (height, width) = window(inputs[0], kernel, stride, 0)?;
-            Ok(Chw {
-                height,
-                width,
-                ..inputs[0]
-            })
-        }
-        Op::GlobalAvgPool => Ok(Chw {
-            height: 1,
-            width: 1,
-            ..inputs[0]
-        }),
-        Op::Linear { out_features } => {
-            if inputs[0].plane() != 1 {
-                return Err(format!("wants pooled features, got {}", inputs[0]));
-            }
-            Ok(Chw {
-                channels: out_features,
-                ..inputs[0]
-            })
-        }
+        Op::Conv2d { .. } => conv2d::infer_shape(op, inputs[0]),
+        Op::AvgPool { .. } | Op::GlobalAvgPool => pool::infer_shape(op, inputs[0]),
+        Op::Linear { out_features } => linear::infer_shape(out_features, inputs[0]),
     }
 }
 
@@ -64,9 +79,7 @@ fn window(
     padding: usize,
 ) -> Result<(usize, usize), String> {
     let out = |size: usize| Some((size + 2 * padding).checked_sub(kernel)? / stride + 1);
-    out(input.height).zip(out(input.width)).ok_or_else(|| {
-        format!(
-            "an input of {input} is smaller than the {kernel}×{kernel} window: use larger images"
-        )
-    })
+    out(input.height)
+        .zip(out(input.width))
+        .ok_or_else(|| format!("an input of {input} is smaller than the {kernel}×{kernel} window"))
 }
