@@ -27,6 +27,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("linear.wgsl"),
     shader!("loss.wgsl"),
     shader!("metrics.wgsl"),
+    shader!("optimizer.wgsl"),
     shader!("pool.wgsl"),
 ];
 

@@ -19,6 +19,7 @@ pub mod indicator;
 pub mod linear;
 pub mod loss;
 pub mod metrics;
+pub mod optimizer;
 pub mod plane;
 pub mod pool;
 pub mod preset;

@@ -12,4 +12,5 @@ pub mod gate;
 pub mod indicator;
 pub mod linear;
 pub mod loss;
+pub mod optimizer;
 pub mod pool;

@@ -10,4 +10,5 @@ mod indicator;
 mod linear;
 mod loss;
 mod metrics;
+mod optimizer;
 mod pool;

@@ -1,0 +1,188 @@
+// Kernel card: optimisers over whole arenas
+//
+// Computes   with r = step.rate, λ = step.decay of the parameter's group, g = clip.y · gradient:
+//            sgd          g ← g + λp,  v ← μv + g,  p ← p − r·v, with Nesterov p − r·(g + μv);
+//                         μ = step.beta1 (as torch.optim.SGD, dampening 0, v = 0 at the start)
+//            adam         g ← g + λp, or decoupled (AdamW, Loshchilov & Hutter 2019) p ← p − rλp;
+//                         m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,
+//                         p ← p − r · (m/c₁) / (√(v/c₂) + ε), c₁ = 1 − β₁ᵗ, c₂ = 1 − β₂ᵗ
+//                         (Kingma & Ba 2015, as torch.optim.Adam)
+//            square_sums  partial[w] = Σ g² over what workgroup w visits
+//            norm         clip = (‖g‖, factor, 0, 0) from the partial sums: factor = 1 where
+//                         step.clip is 0 or ‖g‖ below it, else step.clip/‖g‖; 0 where ‖g‖ is
+//                         not finite
+//            lookahead    s ← s + α(p − s), p ← s, α = step.lookahead; nothing at α = 0
+//                         (Zhang et al. 2019)
+//            average      a ← a + w(p − a), w = step.averaging; nothing at w = 0
+//            This one is {{ pass }}.
+// Layouts    arenas f32[{{ length }}], a multiple of 256. kinds u32[{{ length }} / 256] gives the group,
+//            0 to 3, of each block of 256. clip f32[4].
+// Clipping   a factor of 0 takes the gradient for zero, whatever it holds (0 · NaN is NaN):
+//            parameters outlive a step that has gone wrong.
+// Split      one invocation per vec4, grid-stride. The norm is summed in a fixed partition and
+//            order: strided per invocation, a tree per workgroup, then one workgroup.
+// Cost       bound by memory: sgd 20, adam 28, square_sums 4, lookahead 16, average 12 bytes
+//            an element.
+{% if pass != "square_sums" %}
+{% include "common/step.wgsl" %}
+
+{% endif %}
+{% if pass == "norm" %}
+const PARTIALS = {{ partials }}u;
+{% else %}
+const VECTORS = {{ length // 4 }}u;
+const GRID = {{ grid_invocations }}u;
+{% endif %}
+{% if pass == "square_sums" or pass == "norm" %}
+const WORKGROUP = {{ workgroup }}u;
+
+var<workgroup> sums: array<f32, WORKGROUP>;
+
+// Sum of `value` over the workgroup, in invocation 0.
+fn workgroup_sum(lane: u32, value: f32) -> f32 {
+    sums[lane] = value;
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        if lane < half {
+            sums[lane] += sums[lane + half];
+        }
+        workgroupBarrier();
+    }
+    return sums[0];
+}
+{% endif %}
+{% if pass == "sgd" or pass == "adam" %}
+// 256 elements share a group.
+const VECTORS_PER_BLOCK = 64u;
+
+fn clipped(gradient: vec4f, factor: f32) -> vec4f {
+    return select(gradient * factor, vec4f(), factor == 0.0);
+}
+{% endif %}
+
+{% if pass == "sgd" %}
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read_write> params: array<vec4f>;
+@group(0) @binding(2) var<storage, read> grads: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> velocity: array<vec4f>;
+@group(0) @binding(4) var<storage, read> kinds: array<u32>;
+@group(0) @binding(5) var<storage, read> clip: vec4f;
+
+@compute @workgroup_size({{ workgroup }})
+fn sgd(@builtin(global_invocation_id) id: vec3u) {
+    for (var i = id.x; i < VECTORS; i += GRID) {
+        let kind = kinds[i / VECTORS_PER_BLOCK];
+        let p = params[i];
+        let g = clipped(grads[i], clip.y) + step.decay[kind] * p;
+        let v = step.beta1 * velocity[i] + g;
+        velocity[i] = v;
+{% if nesterov %}
+        params[i] = p - step.rate[kind] * (g + step.beta1 * v);
+{% else %}
+        params[i] = p - step.rate[kind] * v;
+{% endif %}
+    }
+}
+{% elif pass == "adam" %}
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read_write> params: array<vec4f>;
+@group(0) @binding(2) var<storage, read> grads: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> first: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> second: array<vec4f>;
+@group(0) @binding(5) var<storage, read> kinds: array<u32>;
+@group(0) @binding(6) var<storage, read> clip: vec4f;
+
+@compute @workgroup_size({{ workgroup }})
+fn adam(@builtin(global_invocation_id) id: vec3u) {
+    for (var i = id.x; i < VECTORS; i += GRID) {
+        let kind = kinds[i / VECTORS_PER_BLOCK];
+        let rate = step.rate[kind];
+{% if decoupled %}
+        let p = params[i] * (1.0 - rate * step.decay[kind]);
+        let g = clipped(grads[i], clip.y);
+{% else %}
+        let p = params[i];
+        let g = clipped(grads[i], clip.y) + step.decay[kind] * p;
+{% endif %}
+        let m = step.beta1 * first[i] + (1.0 - step.beta1) * g;
+        let v = step.beta2 * second[i] + (1.0 - step.beta2) * g * g;
+        first[i] = m;
+        second[i] = v;
+        let spread = sqrt(v / step.correction2) + step.epsilon;
+        params[i] = p - rate * (m / step.correction1) / spread;
+    }
+}
+{% elif pass == "square_sums" %}
+@group(0) @binding(0) var<storage, read> grads: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> partial: array<f32>;
+
+@compute @workgroup_size({{ workgroup }})
+fn square_sums(
+    @builtin(global_invocation_id) id: vec3u,
+    @builtin(local_invocation_id) local: vec3u,
+    @builtin(workgroup_id) group: vec3u,
+) {
+    var sum = vec4f();
+    for (var i = id.x; i < VECTORS; i += GRID) {
+        let g = grads[i];
+        sum += g * g;
+    }
+    let total = workgroup_sum(local.x, (sum.x + sum.y) + (sum.z + sum.w));
+    if local.x == 0u {
+        partial[group.x] = total;
+    }
+}
+{% elif pass == "norm" %}
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> partial: array<f32>;
+@group(0) @binding(2) var<storage, read_write> clip: vec4f;
+
+@compute @workgroup_size({{ workgroup }})
+fn norm(@builtin(local_invocation_id) local: vec3u) {
+    var sum = 0.0;
+    for (var i = local.x; i < PARTIALS; i += WORKGROUP) {
+        sum += partial[i];
+    }
+    let norm = sqrt(workgroup_sum(local.x, sum));
+    if local.x == 0u {
+        var factor = 1.0;
+        if step.clip > 0.0 && norm > step.clip {
+            factor = step.clip / norm;
+        }
+        if (bitcast<u32>(norm) & 0x7f800000u) == 0x7f800000u {
+            factor = 0.0;
+        }
+        clip = vec4f(norm, factor, 0.0, 0.0);
+    }
+}
+{% elif pass == "lookahead" %}
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read_write> params: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> slow: array<vec4f>;
+
+@compute @workgroup_size({{ workgroup }})
+fn lookahead(@builtin(global_invocation_id) id: vec3u) {
+    if step.lookahead == 0.0 {
+        return;
+    }
+    for (var i = id.x; i < VECTORS; i += GRID) {
+        let s = slow[i] + step.lookahead * (params[i] - slow[i]);
+        slow[i] = s;
+        params[i] = s;
+    }
+}
+{% else %}
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> params: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> averaged: array<vec4f>;
+
+@compute @workgroup_size({{ workgroup }})
+fn average(@builtin(global_invocation_id) id: vec3u) {
+    if step.averaging == 0.0 {
+        return;
+    }
+    for (var i = id.x; i < VECTORS; i += GRID) {
+        averaged[i] += step.averaging * (params[i] - averaged[i]);
+    }
+}
+{% endif %}

@@ -1,0 +1,125 @@
+//! Optimisers over whole arenas, in one dispatch whatever the network:
+//! `shaders/optimizer.wgsl`.
+//!
+//! An arena's length is a multiple of [`BLOCK`]; `kinds` holds the parameter group of every
+//! block, which picks the block's rate and decay out of the step's scalars.
+
+use super::{Arg, Compiler, Cost, Kernel, Recipe, streaming_grid};
+use crate::gpu::GpuError;
+use minijinja::{Value, context};
+
+/// Elements that share a parameter group.
+pub const BLOCK: usize = 256;
+
+/// Stochastic gradient descent with momentum `step.beta1`, as `torch.optim.SGD`.
+///
+/// Arguments: `step` (uniform), `params` (updated), `grads`, `momentum` (updated; zeros
+/// before the first step), `kinds` u32 per block, `clip` f32×4 of [`gradient_norm`].
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn sgd(compiler: &Compiler, length: usize, nesterov: bool) -> Result<Recipe, GpuError> {
+    let kernel = streaming(compiler, "sgd", length, context! { nesterov }, (8.0, 20.0))?;
+    Ok(Recipe::single(kernel, 6))
+}
+
+/// Adam as `torch.optim.Adam`, or with `decoupled` weight decay as `torch.optim.AdamW`.
+///
+/// Arguments: `step` (uniform), `params` (updated), `grads`, `m`, `v` (updated; zeros before
+/// the first step), `kinds` u32 per block, `clip` f32×4 of [`gradient_norm`].
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn adam(compiler: &Compiler, length: usize, decoupled: bool) -> Result<Recipe, GpuError> {
+    let kernel = streaming(
+        compiler,
+        "adam",
+        length,
+        context! { decoupled },
+        (17.0, 28.0),
+    )?;
+    Ok(Recipe::single(kernel, 7))
+}
+
+/// Global gradient norm and the factor that clips it to `step.clip`.
+///
+/// Arguments: `step` (uniform), `grads`, `clip` f32×4 (written: norm, factor, 0, 0). The
+/// factor is `min(1, step.clip/norm)`, 1 when `step.clip` is 0, and 0 when the norm is not
+/// finite (squares that overflow f32 included).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn gradient_norm(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
+    let sums = streaming(compiler, "square_sums", length, context! {}, (2.0, 4.0))?;
+    let partials = sums.grid[0];
+    let constants = context! {
+        pass => "norm", length, partials, workgroup => compiler.preset.workgroup(),
+    };
+    let norm = Kernel {
+        pipeline: compiler.pipeline("optimizer.wgsl", "norm", constants)?,
+        grid: [1, 1, 1],
+        cost: Cost {
+            flops: f64::from(partials),
+            bytes: 4.0 * f64::from(partials),
+        },
+    };
+    Ok(Recipe {
+        stages: vec![
+            (sums, vec![Arg::External(1), Arg::Scratch(0)]),
+            (
+                norm,
+                vec![Arg::External(0), Arg::Scratch(0), Arg::External(2)],
+            ),
+        ],
+        scratch: vec![4 * u64::from(partials)],
+    })
+}
+
+/// Lookahead's synchronisation: `slow += step.lookahead·(params − slow)`, `params = slow`;
+/// nothing in steps where `step.lookahead` is 0.
+///
+/// Arguments: `step` (uniform), `params` (updated), `slow` (updated; a copy of the
+/// parameters before the first step).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn lookahead(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
+    let kernel = streaming(compiler, "lookahead", length, context! {}, (3.0, 16.0))?;
+    Ok(Recipe::single(kernel, 3))
+}
+
+/// Weight averaging: `averaged += step.averaging·(params − averaged)`; nothing in steps
+/// where `step.averaging` is 0. A weight of 1 copies, 1/n keeps the mean of n steps, a
+/// constant one an exponential average.
+///
+/// Arguments: `step` (uniform), `params`, `averaged` (updated).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn average(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
+    let kernel = streaming(compiler, "average", length, context! {}, (3.0, 12.0))?;
+    Ok(Recipe::single(kernel, 3))
+}
+
+/// A kernel that visits the arena once; `cost` in flops and bytes an element.
+fn streaming(
+    compiler: &Compiler,
+    pass: &'static str,
+    length: usize,
+    options: Value,
+    (flops, bytes): (f64, f64),
+) -> Result<Kernel, GpuError> {
+    debug_assert!(length.is_multiple_of(BLOCK));
+    let (workgroup, groups) = streaming_grid(compiler.preset, length / 4);
+    let constants = context! {
+        pass, length, workgroup, grid_invocations => workgroup * groups, ..options
+    };
+    Ok(Kernel {
+        pipeline: compiler.pipeline("optimizer.wgsl", pass, constants)?,
+        grid: [groups, 1, 1],
+        cost: Cost {
+            flops: flops * length as f64,
+            bytes: bytes * length as f64,
+        },
+    })
+}
