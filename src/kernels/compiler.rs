@@ -17,8 +17,10 @@ macro_rules! shader {
 /// Every template by file name, as it lies under `shaders/`.
 pub const SOURCES: &[(&str, &str)] = &[
     shader!("common/plane.wgsl"),
+    shader!("common/random.wgsl"),
     shader!("common/step.wgsl"),
     shader!("add.wgsl"),
+    shader!("augment.wgsl"),
     shader!("batch_norm.wgsl"),
     shader!("conv2d_tiled.wgsl"),
     shader!("dapa.wgsl"),

@@ -8,6 +8,7 @@
 //! memory they share. This room knows shapes, not layers.
 
 pub mod add;
+pub mod augment;
 pub mod batch_norm;
 pub mod compiler;
 pub mod conv2d;

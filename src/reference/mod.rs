@@ -5,6 +5,7 @@
 //! Activations are NCHW, weights OIHW, as in the kernels.
 
 pub mod add;
+pub mod augment;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod dapa;
@@ -14,3 +15,4 @@ pub mod linear;
 pub mod loss;
 pub mod optimizer;
 pub mod pool;
+pub mod random;

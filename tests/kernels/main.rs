@@ -2,6 +2,7 @@
 //! shapes, with poisoned outputs. One process and one device per adapter.
 
 mod add;
+mod augment;
 mod conv2d;
 mod dapa;
 mod gate;

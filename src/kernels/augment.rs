@@ -1,0 +1,71 @@
+//! Gathers a batch from byte images on the device and augments it: `shaders/augment.wgsl`.
+
+use super::{Compiler, Cost, Kernel, Preset, Recipe, vector_width};
+use crate::gpu::GpuError;
+use minijinja::context;
+use std::ops::Range;
+
+/// What a batch is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Samples N of the batch; the first `step.count` of them count.
+    pub batch: usize,
+    /// Image height H.
+    pub height: usize,
+    /// Image width W.
+    pub width: usize,
+    /// Images of the data set that the buffer holds.
+    pub chunk: Range<u32>,
+    /// Whether this chunk's kernel also zeroes the samples past `step.count`. Exactly one
+    /// kernel of a data set does.
+    pub first_chunk: bool,
+    /// Mean of each channel, in 0…1.
+    pub mean: [f32; 3],
+    /// Standard deviation of each channel, in 0…1.
+    pub std: [f32; 3],
+    /// Black pixels around the image before a random crop of its own size; 0: no crop.
+    pub pad: u32,
+    /// Whether every other image is mirrored.
+    pub flip: bool,
+    /// Side of the square hole around a random pixel, clipped at the edges; 0: no hole.
+    pub cutout: u32,
+}
+
+/// Gathers and augments a batch. Crop, flip and hole are drawn from `step.seed`,
+/// `step.epoch` and the image's index, and left out where `step.augment` is 0.
+///
+/// Arguments: `step` (uniform), `order` u32 (sample n shows image `order[step.first + n]`),
+/// `images` (bytes N×3×H×W in u32 words, image i of the chunk at byte
+/// `(i − chunk.start)·3·H·W`), `x` N×3×H×W: samples of this chunk are written, and zeros past
+/// `step.count` by the first chunk; the rest is left to the other chunks.
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn augment(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
+    let width = vector_width(spec.width);
+    let workgroup = compiler.preset.workgroup() as usize;
+    let elements = 3 * spec.height * spec.width;
+    // What is drawn for a sample is drawn by each of its invocations: on a CPU let them
+    // do a whole small image, on a GPU enough to hide it.
+    let turns = match compiler.preset {
+        Preset::Cpu { .. } => 256,
+        _ => 4,
+    };
+    let slices = (elements / width).div_ceil(workgroup * turns);
+    let constants = context! {
+        width, workgroup, slices,
+        batch => spec.batch, height => spec.height, image_width => spec.width,
+        chunk_start => spec.chunk.start, chunk_images => spec.chunk.len(),
+        first_chunk => spec.first_chunk, mean => spec.mean.to_vec(), std => spec.std.to_vec(),
+        pad => spec.pad, flip => spec.flip, cutout => spec.cutout,
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline("augment.wgsl", "augment", constants)?,
+        grid: [slices as u32, spec.batch as u32, 1],
+        cost: Cost {
+            flops: 2.0 * (spec.batch * elements) as f64,
+            bytes: 5.0 * (spec.batch * elements) as f64,
+        },
+    };
+    Ok(Recipe::single(kernel, 4))
+}
