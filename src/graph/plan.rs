@@ -3,14 +3,14 @@
 
 use super::arenas::{Arenas, Gradients};
 use super::layout::Layout;
-use super::lower::{Stage, lower};
+use super::lower::lower;
 use super::network::{Chw, Network, NodeId};
 use super::ops;
 use super::schedule::{Operand, Schedule, ValueId};
 use crate::gpu::{Dispatch, GpuError, View};
 use crate::kernels::dapa::Fit;
-use crate::kernels::{add, plane};
 use crate::kernels::{Compiler, Cost, Recipe};
+use crate::kernels::{add, plane};
 use std::collections::HashMap;
 
 /// What the activation sites do.
@@ -192,7 +192,7 @@ impl Emitter<'_> {
 
     /// Where a stage writes its tensor: the logits for the last, a new value otherwise.
     pub fn output(&mut self, node: NodeId) -> Operand {
-        let operand = if node == self.network.output() {
+        let operand: Operand = if node == self.network.output() {
             self.ports.logits.clone().into()
         } else {
             self.value(self.batch_len(node)).into()

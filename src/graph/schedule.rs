@@ -82,7 +82,11 @@ impl Schedule {
 
     /// Appends a recipe over `operands`.
     pub fn push(&mut self, recipe: Recipe, operands: Vec<Operand>, label: &str) {
-        let scratch = recipe.scratch.iter().map(|&bytes| self.bytes(bytes)).collect();
+        let scratch = recipe
+            .scratch
+            .iter()
+            .map(|&bytes| self.bytes(bytes))
+            .collect();
         self.items.push(Item {
             recipe,
             operands,
@@ -119,9 +123,16 @@ impl Schedule {
         let mut slots: Vec<u64> = Vec::new();
         let mut busy_until: Vec<usize> = Vec::new();
         let mut slot_of = vec![usize::MAX; self.values.len()];
-        let mut order: Vec<usize> = (0..self.values.len()).filter(|&v| lives[v].is_some()).collect();
+        let mut order: Vec<usize> = (0..self.values.len())
+            .filter(|&v| lives[v].is_some())
+            .collect();
         // Among values born together the larger choose first.
-        order.sort_by_key(|&v| (lives[v].map(|(first, _)| first), std::cmp::Reverse(self.values[v])));
+        order.sort_by_key(|&v| {
+            (
+                lives[v].map(|(first, _)| first),
+                std::cmp::Reverse(self.values[v]),
+            )
+        });
         for value in order {
             let Some((first, last)) = lives[value] else {
                 continue;

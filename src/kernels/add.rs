@@ -24,7 +24,11 @@ fn streaming(compiler: &Compiler, entry: &str, length: usize) -> Result<Recipe, 
     let width = super::vector_width(length);
     let (workgroup, groups) = super::streaming_grid(compiler.preset, length / width);
     let constants = context! { entry, width, workgroup, length, stride => workgroup * groups };
-    let (flops, moved) = if entry == "add" { (1.0, 12.0) } else { (0.0, 8.0) };
+    let (flops, moved) = if entry == "add" {
+        (1.0, 12.0)
+    } else {
+        (0.0, 8.0)
+    };
     let kernel = Kernel {
         pipeline: compiler.pipeline("add.wgsl", entry, constants)?,
         grid: [groups, 1, 1],

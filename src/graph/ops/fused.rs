@@ -100,7 +100,13 @@ pub(in crate::graph) struct Moments {
 /// see the polynomials that the forward pass used.
 fn refit(emitter: &mut Emitter, pass: &Pass, moments: &Moments) -> Result<(), GpuError> {
     let (shape, layer) = (pass.spec.shape, pass.node.0);
-    let recipe = dapa::finish(emitter.compiler, shape, moments.partials, moments.fit, layer)?;
+    let recipe = dapa::finish(
+        emitter.compiler,
+        shape,
+        moments.partials,
+        moments.fit,
+        layer,
+    )?;
     let (layout, arenas) = (emitter.layout, emitter.arenas);
     let site = &layout.sites[moments.site];
     let operands = vec![
@@ -148,10 +154,9 @@ pub(super) fn forward(emitter: &mut Emitter, stage: &Stage) -> Result<Kept, GpuE
     let norms = pass.norms();
     let norm = (!norms.is_empty()).then(|| emitter.value(8 * shape.channels));
     for (node, operand, tensor) in norms {
-        let (Some(tensors), Some(norm)) = (
-            norm_tensors(emitter, node, &emitter.arenas.params),
-            norm,
-        ) else {
+        let (Some(tensors), Some(norm)) =
+            (norm_tensors(emitter, node, &emitter.arenas.params), norm)
+        else {
             continue;
         };
         let mut operands: Vec<Operand> = Vec::new();
@@ -218,7 +223,10 @@ pub(super) fn backward(
     let (recipe, partials) = gate::backward(compiler, &pass.spec)?;
     let mut operands = vec![dy.clone()];
     operands.extend(pass.reads(emitter, *norm));
-    let site = pass.site.filter(|_| gated).map(|s| &emitter.layout.sites[s]);
+    let site = pass
+        .site
+        .filter(|_| gated)
+        .map(|s| &emitter.layout.sites[s]);
     operands.extend(site.map(|site| Operand::from(elements(&arena.mask, site))));
     let sums = (gated || norm.is_some()).then(|| emitter.value(partials.bytes as usize / 4));
     operands.extend(sums.map(Operand::from));
@@ -227,7 +235,10 @@ pub(super) fn backward(
         && let Activations::Gate { degree, .. } = emitter.mode.activations
     {
         let recipe = gate::coefficient_gradients(compiler, shape.channels, partials, degree)?;
-        let gradient = slot(&arena.params, &emitter.layout.params.slots[site.coefficients]);
+        let gradient = slot(
+            &arena.params,
+            &emitter.layout.params.slots[site.coefficients],
+        );
         emitter.push(recipe, vec![sums.into(), gradient.into()], pass.node);
     }
     if let Some(moments) = moments {

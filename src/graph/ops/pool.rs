@@ -59,11 +59,7 @@ pub(super) fn forward(
     Ok(Kept::Nothing)
 }
 
-pub(super) fn backward(
-    emitter: &mut Emitter,
-    node: NodeId,
-    input: NodeId,
-) -> Result<(), GpuError> {
+pub(super) fn backward(emitter: &mut Emitter, node: NodeId, input: NodeId) -> Result<(), GpuError> {
     if let Some(dy) = emitter.take_gradient(node)
         && let Some((dx, accumulate)) = emitter.gradient_sink(input)
     {

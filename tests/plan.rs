@@ -1,0 +1,370 @@
+//! A compiled plan against the network in plain Rust: values of the forward pass, and every
+//! kind of gradient against central finite differences of the host's loss. Nothing here knows
+//! the hand-written backward; the ops stand in the middle of real networks.
+
+mod common;
+
+use autorep::gpu::{AdapterChoice, Gpu, Tape, adapter};
+use autorep::graph::layout::ParamKind;
+use autorep::graph::plan::{Activations, Mode, Ports};
+use autorep::graph::{Arenas, Chw, Gradients, Layout, Network, Op, Plan, Tensors};
+use autorep::kernels::dapa::Fit;
+use autorep::kernels::step::StepScalars;
+use autorep::kernels::{Compiler, Preset, loss};
+use autorep::models::ModelSpec;
+use common::host_network::{self as host, HostNetwork};
+use common::noise;
+
+const BATCH: usize = 5;
+
+/// A network whose every kind of fusion occurs: additions of two plain tensors, of a plain and
+/// a normalised one, of two normalised ones; batch norms and additions that nothing absorbs; a
+/// tensor with three readers; both pools.
+fn every_fusion() -> Network {
+    let input = Chw {
+        channels: 3,
+        height: 9,
+        width: 6,
+    };
+    let conv = |out_channels, kernel, stride| Op::Conv2d {
+        out_channels,
+        kernel,
+        stride,
+        padding: kernel / 2,
+    };
+    let mut n = Network::new("every-fusion", input);
+    let mut push = |name: &str, op, inputs: &[_]| n.push(name, op, inputs).unwrap();
+    let x = autorep::graph::NodeId(0);
+    let stem = push("conv1", conv(5, 3, 1), &[x]);
+    let stem = push("bn1", Op::BatchNorm, &[stem]);
+    let a = push("a.conv", conv(5, 3, 1), &[stem]);
+    let a = push("a.bn", Op::BatchNorm, &[a]);
+    let a = push("a.add", Op::Add, &[stem, a]);
+    let a = push("a.act", Op::Activation, &[a]);
+    let b = push("b.conv", conv(5, 1, 1), &[a]);
+    let plain = push("b.add", Op::Add, &[a, b]);
+    let b = push("b.bn", Op::BatchNorm, &[plain]);
+    let b = push("b.act", Op::Activation, &[b]);
+    let c = push("c.conv", conv(5, 3, 1), &[b]);
+    let c = push("c.add", Op::Add, &[plain, c]);
+    let c = push("c.act", Op::Activation, &[c]);
+    let d = push("d.conv", conv(6, 3, 2), &[c]);
+    let d = push("d.bn", Op::BatchNorm, &[d]);
+    let side = push("d.side", conv(6, 1, 2), &[c]);
+    let side = push("d.side.bn", Op::BatchNorm, &[side]);
+    let d = push("d.add", Op::Add, &[side, d]);
+    let d = push("d.act", Op::Activation, &[d]);
+    let d = push(
+        "pool",
+        Op::AvgPool {
+            kernel: 2,
+            stride: 1,
+        },
+        &[d],
+    );
+    let d = push("avgpool", Op::GlobalAvgPool, &[d]);
+    push("fc", Op::Linear { out_features: 4 }, &[d]);
+    n
+}
+
+fn resnet8() -> Network {
+    let spec = ModelSpec {
+        name: "resnet8".into(),
+        width: 0.25,
+        input: (8, 8),
+        classes: 4,
+    };
+    spec.build().unwrap()
+}
+
+/// Tensors that hit both branches of everything: random weights, masks and polynomials.
+fn tensors(layout: &Layout) -> Tensors {
+    let mut tensors = Tensors::neutral(layout);
+    for (index, (slot, kind)) in layout.params.slots.iter().zip(&layout.kinds).enumerate() {
+        let values = noise(index as u32, slot.len());
+        let fan_in: usize = slot.shape.iter().skip(1).product();
+        let target = &mut tensors.params[slot.range()];
+        for (i, (t, v)) in target.iter_mut().zip(values).enumerate() {
+            *t = match kind {
+                ParamKind::Weight => v * (3.0 / fan_in as f32).sqrt(),
+                ParamKind::Norm if slot.name.ends_with("weight") => 1.0 + 0.3 * v,
+                ParamKind::Norm | ParamKind::Bias => 0.3 * v,
+                ParamKind::Polynomial if i % 4 == 3 => 0.0,
+                ParamKind::Polynomial => 0.4 * v,
+            };
+        }
+    }
+    for (index, slot) in layout.state.slots.iter().enumerate() {
+        let values = noise(1000 + index as u32, slot.len());
+        for (t, v) in tensors.state[slot.range()].iter_mut().zip(values) {
+            *t += 0.2 * v;
+        }
+    }
+    for site in &layout.sites {
+        let values = noise(2000 + site.offset as u32, site.shape.len());
+        for (m, v) in tensors.mask[site.range()].iter_mut().zip(values) {
+            *m = f32::from(v > 0.0);
+        }
+    }
+    tensors
+}
+
+struct Outcome {
+    logits: Vec<f32>,
+    gradients: Vec<f32>,
+    mask_gradients: Vec<f32>,
+}
+
+/// Runs one forward (and in training one backward) pass on the device.
+fn run(
+    compiler: &Compiler,
+    network: &Network,
+    tensors: &Tensors,
+    training: bool,
+    activations: Activations,
+) -> Outcome {
+    let gpu = compiler.gpu;
+    let layout = Layout::new(network);
+    let classes = network.classes();
+    let x = images(network);
+    let arenas = Arenas::upload(gpu, tensors).unwrap();
+    let gradients = Gradients::zeroed(gpu, &layout).unwrap();
+    let step = gpu.allocate_uniform("step", 256).unwrap();
+    let scalars = StepScalars {
+        count: BATCH as u32,
+        ..Default::default()
+    };
+    gpu.write(&step.view(), &[scalars]);
+    let poison = vec![f32::NAN; BATCH * classes];
+    let upload = |data: &[f32]| gpu.upload("port", data).unwrap().view();
+    let words = |data: &[u32]| gpu.upload("port", data).unwrap().view();
+    let ports = Ports {
+        input: upload(&x),
+        logits: upload(&poison),
+        logit_gradient: upload(&poison),
+        step: step.view(),
+        health: words(&[u32::MAX, 0]),
+    };
+    let mode = Mode {
+        batch: BATCH,
+        training,
+        activations,
+    };
+    let plan = Plan::compile(
+        compiler,
+        network,
+        &layout,
+        &arenas,
+        Some(&gradients),
+        &ports,
+        mode,
+    );
+    let plan = plan.unwrap();
+    assert!(plan.activation_bytes >= plan.least_activation_bytes);
+    let spec = loss::Spec {
+        batch: BATCH,
+        classes,
+        distill: false,
+        gradient: true,
+    };
+    let order: Vec<u32> = (0..BATCH as u32).collect();
+    let labels: Vec<u32> = labels().iter().map(|&l| l as u32).collect();
+    let arguments = [
+        ports.step.clone(),
+        ports.logits.clone(),
+        words(&labels),
+        words(&order),
+        ports.logit_gradient.clone(),
+        upload(&vec![f32::NAN; 4 * BATCH]),
+    ];
+    let loss = loss::loss(compiler, &spec).unwrap();
+    let loss = loss.bind(gpu, &arguments, &[], "loss").unwrap();
+    let mut tape = Tape::new();
+    plan.forward
+        .iter()
+        .for_each(|d| tape.push(d.dispatch.clone()));
+    loss.into_iter().for_each(|d| tape.push(d));
+    plan.backward
+        .iter()
+        .for_each(|d| tape.push(d.dispatch.clone()));
+    tape.submit(gpu).unwrap();
+    assert_eq!(
+        gpu.read::<u32>(&ports.health).unwrap(),
+        [u32::MAX, 0],
+        "reported sick"
+    );
+    Outcome {
+        logits: gpu.read(&ports.logits).unwrap(),
+        gradients: gpu.read(&gradients.params.view()).unwrap(),
+        mask_gradients: gpu.read(&gradients.mask.view()).unwrap(),
+    }
+}
+
+fn images(network: &Network) -> Vec<f32> {
+    noise(77, BATCH * network.node(network.input()).shape.len())
+}
+
+fn labels() -> Vec<usize> {
+    (0..BATCH).map(|n| (n * 3 + 1) % 4).collect()
+}
+
+fn on_every_engine(test: impl Fn(&Compiler)) {
+    for report in adapter::list(&AdapterChoice::default()).unwrap() {
+        let choice = AdapterChoice {
+            adapter: Some(report.index.to_string()),
+            ..Default::default()
+        };
+        let mut gpu = Gpu::open(&choice).unwrap();
+        gpu.set_checked_shaders(true);
+        let mut presets = vec![Preset::Portable];
+        presets.extend(Preset::parse("cpu", &gpu));
+        for preset in presets {
+            test(&Compiler::new(&gpu, preset));
+        }
+    }
+}
+
+fn gate() -> Activations {
+    Activations::Gate {
+        fit: None,
+        degree: 2,
+    }
+}
+
+fn worst(got: &[f32], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let scale = want.iter().fold(1e-9f64, |m, w| m.max(w.abs()));
+    got.iter().zip(want).fold(0.0, |worst: f64, (&g, &w)| {
+        let error = (f64::from(g) - w).abs() / scale;
+        if error.is_nan() {
+            f64::INFINITY
+        } else {
+            worst.max(error)
+        }
+    })
+}
+
+#[test]
+fn forward_agrees_with_the_host() {
+    on_every_engine(|compiler| {
+        for network in [every_fusion(), resnet8()] {
+            let layout = Layout::new(&network);
+            let tensors = tensors(&layout);
+            let x: Vec<f64> = images(&network).iter().map(|&v| v.into()).collect();
+            for training in [false, true] {
+                for activations in [Activations::Relu, gate()] {
+                    let got = run(compiler, &network, &tensors, training, activations);
+                    let twin = HostNetwork::new(
+                        &network,
+                        &layout,
+                        &tensors,
+                        if training {
+                            host::Mode::Training
+                        } else {
+                            host::Mode::Evaluation
+                        },
+                        match activations {
+                            Activations::Relu => host::Activations::Relu,
+                            Activations::Gate { .. } => host::Activations::Gate,
+                        },
+                    );
+                    let want = twin.forward(&x);
+                    let error = worst(&got.logits, want.logits());
+                    let what = format!("{} training {training} {activations:?}", network.name);
+                    assert!(error < 1e-4, "{what} on {}: {error:.1e}", compiler.preset);
+                }
+            }
+        }
+    });
+}
+
+/// Central difference of the host's loss by one number of one arena.
+fn difference(
+    twin: &HostNetwork,
+    x: &[f64],
+    pick: impl for<'a> Fn(&'a mut HostNetwork<'_>) -> &'a mut f64,
+) -> f64 {
+    let h = 1e-5;
+    let at = |offset: f64| {
+        let mut moved = twin.clone();
+        *pick(&mut moved) += offset;
+        moved.loss(x, &labels())
+    };
+    (at(h) - at(-h)) / (2.0 * h)
+}
+
+#[test]
+fn every_gradient_agrees_with_finite_differences() {
+    on_every_engine(|compiler| {
+        for network in [every_fusion(), resnet8()] {
+            let layout = Layout::new(&network);
+            let tensors = tensors(&layout);
+            let x: Vec<f64> = images(&network).iter().map(|&v| v.into()).collect();
+            let got = run(compiler, &network, &tensors, true, gate());
+            let twin = HostNetwork::new(
+                &network,
+                &layout,
+                &tensors,
+                host::Mode::Training,
+                host::Activations::Gate,
+            );
+            let what = format!("{} on {}", network.name, compiler.preset);
+            for slot in &layout.params.slots {
+                // A spread of elements of every tensor; all of the small ones.
+                let stride = slot.len().div_ceil(12);
+                let picked: Vec<usize> = slot.range().step_by(stride).collect();
+                let want: Vec<f64> = picked
+                    .iter()
+                    .map(|&i| difference(&twin, &x, |n| &mut n.params[i]))
+                    .collect();
+                let found: Vec<f32> = picked.iter().map(|&i| got.gradients[i]).collect();
+                // The cubic coefficient is no parameter: nothing is written, nothing trained.
+                let cubic =
+                    |i: &usize| slot.name.ends_with("coefficients") && (i - slot.offset) % 4 == 3;
+                let want: Vec<f64> = want
+                    .iter()
+                    .zip(&picked)
+                    .map(|(w, i)| if cubic(i) { 0.0 } else { *w })
+                    .collect();
+                let error = worst(&found, &want);
+                assert!(
+                    error < 2e-3,
+                    "{} of {what}: {error:.1e}\n{found:?}\n{want:?}",
+                    slot.name
+                );
+            }
+            for site in &layout.sites {
+                let stride = site.shape.len().div_ceil(16);
+                let picked: Vec<usize> = site.range().step_by(stride).collect();
+                let want: Vec<f64> = picked
+                    .iter()
+                    .map(|&i| difference(&twin, &x, |n| &mut n.mask[i]))
+                    .collect();
+                let found: Vec<f32> = picked.iter().map(|&i| got.mask_gradients[i]).collect();
+                let error = worst(&found, &want);
+                assert!(error < 2e-3, "mask of {} of {what}: {error:.1e}", site.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn refitting_waits_for_the_backward_pass() {
+    // With a fit in the plan the gradients of the same step must not change.
+    on_every_engine(|compiler| {
+        let network = resnet8();
+        let layout = Layout::new(&network);
+        let tensors = tensors(&layout);
+        let fit = Some(Fit {
+            degree: 2,
+            official: None,
+            limit: 2.0,
+        });
+        let fitted = Activations::Gate { fit, degree: 2 };
+        let plain = run(compiler, &network, &tensors, true, gate());
+        let with_fit = run(compiler, &network, &tensors, true, fitted);
+        assert_eq!(plain.logits, with_fit.logits);
+        assert_eq!(plain.gradients, with_fit.gradients);
+        assert_eq!(plain.mask_gradients, with_fit.mask_gradients);
+    });
+}
