@@ -1,29 +1,449 @@
-//! Convolution in the registers of one subgroup: `shaders/conv2d_subgroup.wgsl`.
+//! Convolution in the registers of one subgroup: `shaders/conv2d_subgroup*.wgsl`.
+//!
+//! Made for software Vulkan, where a subgroup is a SIMD register of the CPU. Rows must be
+//! whole vec4s on both sides; kernels are 3×3 with padding 1 or 1×1 without, stride 1 or 2.
+//! Every other shape goes to [`super::conv2d_tiled`].
 
 use super::conv2d::Shape;
-use super::{Compiler, Recipe};
+use super::{Arg, Compiler, Cost, Kernel, Recipe};
 use crate::gpu::GpuError;
+use minijinja::context;
 
-pub(super) fn has_forward(_: &Shape, _: u32) -> bool {
-    false
+pub(super) fn has_forward(shape: &Shape, lanes: u32) -> bool {
+    has_rows(shape) && Gather::forward(shape).groups(lanes) <= MAX_GRID
 }
 
-pub(super) fn has_data_gradient(_: &Shape, _: u32) -> bool {
-    false
+pub(super) fn has_data_gradient(shape: &Shape, lanes: u32) -> bool {
+    let groups = match shape.stride {
+        1 => Gather::data_gradient(shape).groups(lanes),
+        _ => Scatter::new(shape).groups(lanes),
+    };
+    has_rows(shape) && groups <= MAX_GRID
 }
 
-pub(super) fn has_weight_gradient(_: &Shape, _: u32) -> bool {
-    false
+pub(super) fn has_weight_gradient(shape: &Shape, _: u32) -> bool {
+    has_rows(shape)
 }
 
-pub(super) fn forward(_: &Compiler, _: &Shape, _: u32) -> Result<Recipe, GpuError> {
-    todo!()
+/// Whether kernel, stride and padding are known here and rows are whole vec4s.
+fn has_rows(shape: &Shape) -> bool {
+    matches!((shape.kernel, shape.padding), (3, 1) | (1, 0))
+        && shape.stride <= 2
+        && shape.height.is_multiple_of(shape.stride)
+        && shape.width.is_multiple_of(4 * shape.stride)
 }
 
-pub(super) fn data_gradient(_: &Compiler, _: &Shape, _: u32, _: bool) -> Result<Recipe, GpuError> {
-    todo!()
+pub(super) fn forward(compiler: &Compiler, shape: &Shape, lanes: u32) -> Result<Recipe, GpuError> {
+    let gather = Gather::forward(shape);
+    let channels = (shape.out_channels, shape.in_channels);
+    Ok(with_packed_weights(
+        pack(compiler, lanes, &gather.weights, channels, Order::Forward)?,
+        gather.kernel(compiler, lanes, shape.cost(), false)?,
+    ))
 }
 
-pub(super) fn weight_gradient(_: &Compiler, _: &Shape, _: u32) -> Result<Recipe, GpuError> {
-    todo!()
+pub(super) fn data_gradient(
+    compiler: &Compiler,
+    shape: &Shape,
+    lanes: u32,
+    accumulate: bool,
+) -> Result<Recipe, GpuError> {
+    let channels = (shape.in_channels, shape.out_channels);
+    Ok(if shape.stride == 1 {
+        let gather = Gather::data_gradient(shape);
+        with_packed_weights(
+            pack(compiler, lanes, &gather.weights, channels, Order::Flipped)?,
+            gather.kernel(compiler, lanes, shape.cost(), accumulate)?,
+        )
+    } else {
+        let scatter = Scatter::new(shape);
+        with_packed_weights(
+            pack(
+                compiler,
+                lanes,
+                &scatter.weights,
+                channels,
+                Order::Transposed,
+            )?,
+            scatter.kernel(compiler, lanes, accumulate)?,
+        )
+    })
+}
+
+pub(super) fn weight_gradient(
+    compiler: &Compiler,
+    shape: &Shape,
+    lanes: u32,
+) -> Result<Recipe, GpuError> {
+    let slices = Slices::new(shape, lanes);
+    let partial = Arg::Scratch(0);
+    let (x, dy, dw) = (Arg::External(0), Arg::External(1), Arg::External(2));
+    Ok(Recipe {
+        stages: vec![
+            (slices.weight(compiler, lanes)?, vec![x, dy, partial]),
+            (slices.sum(compiler)?, vec![partial, dw]),
+        ],
+        scratch: vec![slices.bytes()],
+    })
+}
+
+/// Most workgroups along one axis of a grid.
+const MAX_GRID: usize = 65_535;
+
+/// A convolution by `conv2d_subgroup.wgsl`, whatever pass it stands for.
+struct Gather {
+    batch: usize,
+    in_channels: usize,
+    out_channels: usize,
+    in_size: (usize, usize),
+    out_size: (usize, usize),
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    weights: Weights,
+    /// Rows of a lane's strip.
+    strip: usize,
+}
+
+/// Output channels of a tile, and how many input channels' weights fill whole registers.
+struct Weights {
+    tile: usize,
+    step: usize,
+    taps: usize,
+}
+
+impl Weights {
+    fn new(out_channels: usize, in_channels: usize, taps: usize, most: usize) -> Self {
+        let tile = if out_channels > most / 2 {
+            most
+        } else {
+            out_channels.next_multiple_of(4)
+        };
+        let steps: &[usize] = if taps == 1 { &[4, 2, 1] } else { &[1] };
+        let step = steps
+            .iter()
+            .copied()
+            .find(|&n| in_channels.is_multiple_of(n));
+        Self {
+            tile,
+            step: step.unwrap_or(1),
+            taps,
+        }
+    }
+
+    /// Registers (a vec4 in every lane) that hold the weights of a step.
+    fn registers(&self, lanes: u32) -> usize {
+        (self.step * self.taps * self.tile).div_ceil(4 * lanes as usize)
+    }
+}
+
+impl Gather {
+    fn forward(shape: &Shape) -> Self {
+        let out_height = shape.out_height();
+        let taps = shape.kernel * shape.kernel;
+        let strip = 2;
+        Self {
+            batch: shape.batch,
+            in_channels: shape.in_channels,
+            out_channels: shape.out_channels,
+            in_size: (shape.height, shape.width),
+            out_size: (out_height, shape.out_width()),
+            kernel: shape.kernel,
+            stride: shape.stride,
+            padding: shape.padding,
+            weights: Weights::new(shape.out_channels, shape.in_channels, taps, 16),
+            strip: [strip, 2, 1]
+                .into_iter()
+                .find(|&n| out_height.is_multiple_of(n))
+                .unwrap_or(1),
+        }
+    }
+
+    fn data_gradient(shape: &Shape) -> Self {
+        Self::forward(&Shape {
+            in_channels: shape.out_channels,
+            out_channels: shape.in_channels,
+            ..*shape
+        })
+    }
+
+    fn strips(&self) -> usize {
+        self.batch * self.out_size.0 / self.strip * self.out_size.1 / 4
+    }
+
+    fn groups(&self, lanes: u32) -> usize {
+        self.strips().div_ceil(lanes as usize)
+    }
+
+    fn kernel(
+        &self,
+        compiler: &Compiler,
+        lanes: u32,
+        cost: Cost,
+        accumulate: bool,
+    ) -> Result<Kernel, GpuError> {
+        let Weights { tile, step, .. } = self.weights;
+        let constants = context! {
+            lanes, tile, step, accumulate,
+            registers => self.weights.registers(lanes),
+            strip => self.strip,
+            strips => self.strips(),
+            rows => (self.strip - 1) * self.stride + self.kernel,
+            halo => !(4 * lanes as usize).is_multiple_of(self.out_size.1),
+            in_channels => self.in_channels,
+            out_channels => self.out_channels,
+            in_row => self.in_size.1 / 4,
+            in_height => self.in_size.0,
+            out_row => self.out_size.1 / 4,
+            out_height => self.out_size.0,
+            kernel => self.kernel,
+            stride => self.stride,
+            padding => self.padding,
+        };
+        let blocks = self.out_channels.div_ceil(tile);
+        Ok(Kernel {
+            pipeline: compiler.pipeline("conv2d_subgroup.wgsl", "forward", constants)?,
+            grid: [blocks as u32, self.groups(lanes) as u32, 1],
+            cost,
+        })
+    }
+}
+
+/// The data gradient of a convolution of stride 2, by `conv2d_subgroup_scatter.wgsl`.
+struct Scatter<'s> {
+    shape: &'s Shape,
+    weights: Weights,
+    /// Rows of a lane's strip of dy.
+    strip: usize,
+}
+
+impl<'s> Scatter<'s> {
+    fn new(shape: &'s Shape) -> Self {
+        let strip = 2;
+        let taps = shape.kernel * shape.kernel;
+        let most = if taps == 1 { 16 } else { 8 };
+        Self {
+            shape,
+            weights: Weights::new(shape.in_channels, shape.out_channels, taps, most),
+            strip: if shape.out_height().is_multiple_of(strip) {
+                strip
+            } else {
+                1
+            },
+        }
+    }
+
+    fn strips(&self) -> usize {
+        self.shape.batch * self.shape.out_height() / self.strip * self.shape.out_width() / 4
+    }
+
+    fn groups(&self, lanes: u32) -> usize {
+        self.strips().div_ceil(lanes as usize)
+    }
+
+    fn kernel(
+        &self,
+        compiler: &Compiler,
+        lanes: u32,
+        accumulate: bool,
+    ) -> Result<Kernel, GpuError> {
+        let Weights { tile, step, .. } = self.weights;
+        let shape = self.shape;
+        let constants = context! {
+            lanes, tile, step, accumulate,
+            registers => self.weights.registers(lanes),
+            strip => self.strip,
+            strips => self.strips(),
+            halo => !(4 * lanes as usize).is_multiple_of(shape.out_width()),
+            in_channels => shape.in_channels,
+            out_channels => shape.out_channels,
+            out_row => shape.out_width() / 4,
+            out_height => shape.out_height(),
+            kernel => shape.kernel,
+        };
+        let blocks = shape.in_channels.div_ceil(tile);
+        Ok(Kernel {
+            pipeline: compiler.pipeline("conv2d_subgroup_scatter.wgsl", "scatter", constants)?,
+            grid: [blocks as u32, self.groups(lanes) as u32, 1],
+            cost: shape.cost(),
+        })
+    }
+}
+
+/// The weight gradient, by `conv2d_subgroup_weight.wgsl` and `conv2d_subgroup_sum.wgsl`.
+struct Slices<'s> {
+    shape: &'s Shape,
+    /// Output and input channels of a tile.
+    tile: (usize, usize),
+    /// Sums of a tile, rounded up to whole subgroups.
+    padded: usize,
+    /// Times the lanes of a slice take a column each.
+    steps: usize,
+    slices: usize,
+}
+
+impl<'s> Slices<'s> {
+    /// Bytes of x and dy in a slice: half of a core's second-level cache.
+    const CACHE: usize = 512 << 10;
+    /// Most bytes of partial sums, unless a single slice has more.
+    const MOST: usize = 16 << 20;
+
+    fn new(shape: &'s Shape, lanes: u32) -> Self {
+        let taps = shape.kernel * shape.kernel;
+        let tile = match (taps, shape.in_channels) {
+            (1, _) => (8, 8),
+            (_, 3) => (8, 3),
+            _ => (8, 2),
+        };
+        let tile = (
+            tile.0.min(shape.out_channels),
+            tile.1.min(shape.in_channels),
+        );
+        let tiles = shape.out_channels.div_ceil(tile.0) * shape.in_channels.div_ceil(tile.1);
+        let padded = (tile.0 * tile.1 * taps).next_multiple_of(lanes as usize);
+        let steps = Self::columns(shape).div_ceil(lanes as usize);
+        let cached = (4 * (shape.input_len() + shape.output_len())).div_ceil(Self::CACHE);
+        let parallel = 64usize.div_ceil(tiles);
+        let most = (Self::MOST / (4 * tiles * padded)).max(1);
+        let steps_each = steps.div_ceil(cached.max(parallel).min(most));
+        Self {
+            shape,
+            tile,
+            padded,
+            steps: steps_each,
+            slices: steps.div_ceil(steps_each),
+        }
+    }
+
+    fn columns(shape: &Shape) -> usize {
+        shape.batch * shape.out_width() / 4
+    }
+
+    fn tiles(&self) -> (usize, usize) {
+        let Shape {
+            out_channels,
+            in_channels,
+            ..
+        } = *self.shape;
+        (
+            out_channels.div_ceil(self.tile.0),
+            in_channels.div_ceil(self.tile.1),
+        )
+    }
+
+    /// vec4s of partial sums in one slice.
+    fn vectors(&self) -> usize {
+        let tiles = self.tiles();
+        tiles.0 * tiles.1 * self.padded / 4
+    }
+
+    fn bytes(&self) -> u64 {
+        16 * (self.slices * self.vectors()) as u64
+    }
+
+    fn weight(&self, compiler: &Compiler, lanes: u32) -> Result<Kernel, GpuError> {
+        let shape = self.shape;
+        let ((tile_k, tile_c), (tiles_k, tiles_c)) = (self.tile, self.tiles());
+        let constants = context! {
+            lanes, tile_k, tile_c, tiles_k, tiles_c,
+            sums => tile_k * tile_c * shape.kernel * shape.kernel,
+            padded => self.padded,
+            steps => self.steps,
+            columns => Self::columns(shape),
+            halo => !(4 * lanes as usize).is_multiple_of(shape.out_width()),
+            in_channels => shape.in_channels,
+            out_channels => shape.out_channels,
+            in_row => shape.width / 4,
+            in_height => shape.height,
+            out_row => shape.out_width() / 4,
+            out_height => shape.out_height(),
+            kernel => shape.kernel,
+            stride => shape.stride,
+        };
+        Ok(Kernel {
+            pipeline: compiler.pipeline("conv2d_subgroup_weight.wgsl", "weight", constants)?,
+            grid: [tiles_c as u32, tiles_k as u32, self.slices as u32],
+            cost: shape.cost(),
+        })
+    }
+
+    fn sum(&self, compiler: &Compiler) -> Result<Kernel, GpuError> {
+        let (workgroup, groups) = super::streaming_grid(compiler.preset, self.vectors());
+        let constants = context! {
+            workgroup,
+            stride => workgroup * groups,
+            slices => self.slices,
+            vectors => self.vectors(),
+            padded => self.padded,
+            tile_k => self.tile.0,
+            tile_c => self.tile.1,
+            tiles_c => self.tiles().1,
+            taps => self.shape.kernel * self.shape.kernel,
+            in_channels => self.shape.in_channels,
+            out_channels => self.shape.out_channels,
+        };
+        Ok(Kernel {
+            pipeline: compiler.pipeline("conv2d_subgroup_sum.wgsl", "sum", constants)?,
+            grid: [groups, 1, 1],
+            cost: Cost {
+                flops: 4.0 * (self.slices * self.vectors()) as f64,
+                bytes: self.bytes() as f64 + 4.0 * self.shape.weight_len() as f64,
+            },
+        })
+    }
+}
+
+/// How the packed weights are taken from the layer's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// As they are.
+    Forward,
+    /// Input and output channels exchanged.
+    Transposed,
+    /// Channels exchanged and taps counted from the last.
+    Flipped,
+}
+
+/// The kernel that lays weights out for a subgroup, and the bytes it fills.
+fn pack(
+    compiler: &Compiler,
+    lanes: u32,
+    weights: &Weights,
+    (out_channels, in_channels): (usize, usize),
+    order: Order,
+) -> Result<(Kernel, u64), GpuError> {
+    let Weights { tile, step, taps } = *weights;
+    let registers = weights.registers(lanes);
+    let vectors = out_channels.div_ceil(tile) * in_channels / step * registers * lanes as usize;
+    let (workgroup, groups) = super::streaming_grid(compiler.preset, vectors);
+    let constants = context! {
+        lanes, workgroup, tile, step, taps, registers, vectors, in_channels, out_channels,
+        transposed => order != Order::Forward,
+        flipped => order == Order::Flipped,
+        stride => workgroup * groups,
+    };
+    let bytes = 16 * vectors as u64;
+    let kernel = Kernel {
+        pipeline: compiler.pipeline("conv2d_subgroup_pack.wgsl", "pack", constants)?,
+        grid: [groups, 1, 1],
+        cost: Cost {
+            flops: 0.0,
+            bytes: 4.0 * (out_channels * in_channels * taps) as f64 + bytes as f64,
+        },
+    };
+    Ok((kernel, bytes))
+}
+
+/// Packs argument 1 into scratch, then runs `kernel` on argument 0, the packed weights and
+/// argument 2.
+fn with_packed_weights((pack, bytes): (Kernel, u64), kernel: Kernel) -> Recipe {
+    let (input, weights, output) = (Arg::External(0), Arg::External(1), Arg::External(2));
+    let packed = Arg::Scratch(0);
+    Recipe {
+        stages: vec![
+            (pack, vec![weights, packed]),
+            (kernel, vec![input, packed, output]),
+        ],
+        scratch: vec![bytes],
+    }
 }

@@ -30,6 +30,8 @@ const SHAPES: &[(usize, usize, usize, usize, usize, usize, usize, usize)] = &[
     (5, 16, 16, 2, 2, 3, 1, 1),
     (3, 12, 20, 12, 12, 3, 1, 1),
     (1, 20, 12, 20, 28, 3, 2, 1),
+    (3, 6, 5, 10, 24, 3, 2, 1),
+    (2, 4, 6, 6, 24, 1, 2, 0),
 ];
 
 struct Case {

@@ -1,0 +1,54 @@
+{# Macros of the subgroup convolutions. A lane holds 4 adjacent pixels in a vec4. #}
+
+{# Float number `i` of the weights that the lanes hold in w0, w1, …: vec4 i/4 lies in lane
+   (i/4) % lanes of register w{i/4/lanes}. A literal lane makes it one instruction. #}
+{% macro weight(i, lanes) -%}
+subgroupShuffle(w{{ i // 4 // lanes }}.{{ ["x", "y", "z", "w"][i % 4] }}, {{ i // 4 % lanes }}u)
+{%- endmacro %}
+
+{# `{name}` = the pixel to the left of the lane's: `last`, the last one of the lane before,
+   zero at the border. Where rows do not start at lane 0 (`halo`) that lane loads `beside`. #}
+{% macro left_of(name, last, beside, valid, halo) %}
+        var {{ name }} = select(0.0, subgroupShuffle({{ last }}, left_lane), at_left);
+{% if halo %}
+        if (lane == 0u && at_left && {{ valid }}) { {{ name }} = {{ beside }}; }
+{% endif %}
+{% endmacro %}
+{# The same to the right: `first` of the lane behind. #}
+{% macro right_of(name, first, beside, valid, halo) %}
+        var {{ name }} = select(0.0, subgroupShuffle({{ first }}, right_lane), at_right);
+{% if halo %}
+        if (lane == LANES - 1u && at_right && {{ valid }}) { {{ name }} = {{ beside }}; }
+{% endif %}
+{% endmacro %}
+
+{# Loads a row of x at the vec4 `at`, zero where not `valid`, as {name}_0, {name}_1, …: the
+   operand of each tap of that row, four output pixels wide. #}
+{% macro load_row(name, at, valid, kernel, stride, halo) %}
+{% if kernel == 1 and stride == 1 %}
+        let {{ name }}_0 = x[{{ at }}];
+{% elif kernel == 1 %}
+        let {{ name }}_0 = vec4f(x[{{ at }}].xz, x[{{ at }} + 1u].xz);
+{% elif stride == 1 %}
+        let {{ name }}_1 = select(vec4f(), x[{{ at }}], {{ valid }});
+{{ left_of(name ~ "_l", name ~ "_1.w", "x[" ~ at ~ " - 1u].w", valid, halo) -}}
+{{ right_of(name ~ "_r", name ~ "_1.x", "x[" ~ at ~ " + 1u].x", valid, halo) -}}
+        let {{ name }}_0 = vec4f({{ name }}_l, {{ name }}_1.xyz);
+        let {{ name }}_2 = vec4f({{ name }}_1.yzw, {{ name }}_r);
+{% else %}
+        let {{ name }}_a = select(vec4f(), x[{{ at }}], {{ valid }});
+        let {{ name }}_b = select(vec4f(), x[{{ at }} + 1u], {{ valid }});
+        let {{ name }}_1 = vec4f({{ name }}_a.xz, {{ name }}_b.xz);
+        let {{ name }}_2 = vec4f({{ name }}_a.yw, {{ name }}_b.yw);
+{{ left_of(name ~ "_l", name ~ "_b.w", "x[" ~ at ~ " - 1u].w", valid, halo) -}}
+        let {{ name }}_0 = vec4f({{ name }}_l, {{ name }}_2.xyz);
+{% endif %}
+{% endmacro %}
+
+{# Where a lane finds its neighbours, and whether it has any; needs `lane`, `left`, OUT_ROW. #}
+{% macro neighbours() %}
+    let left_lane = max(lane, 1u) - 1u;
+    let at_left = left > 0u;
+    let right_lane = min(lane + 1u, LANES - 1u);
+    let at_right = left + 1u < OUT_ROW;
+{% endmacro %}

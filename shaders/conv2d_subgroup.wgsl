@@ -1,0 +1,114 @@
+// Kernel card: convolution in the registers of one subgroup
+//
+// Computes   y[n,k,oy,ox] = sum over c,r,s of
+//                           x[n, c, oy·stride + r − pad, ox·stride + s − pad] · w[k,c,r,s]
+// Used for   forward; data gradient of stride 1 (dy in the place of x, the weights
+//            transposed and flipped by conv2d_subgroup_pack.wgsl).
+// Bindings   0  x  f32[N,C,H,W] as vec4: four neighbours of a row
+//            1  w  packed weights as conv2d_subgroup_pack.wgsl leaves them
+//            2  y  f32[N,K,H',W'] as vec4, written in full, or added to (`accumulate`)
+// Split      a workgroup is one subgroup. A lane owns a strip of {{ strip }} rows of 4 adjacent pixels
+//            and {{ tile }} output channels of it: {{ strip * tile }} vec4 accumulators, each a named variable.
+//            Strips are numbered through (n, y, x), so that several small maps fill a
+//            subgroup. Channel blocks vary fastest over the grid: x stays in the cache.
+// Flow       for every input channel a lane loads the rows that its strip touches, once;
+//            the pixels beside its four come from the neighbour lanes. A weight is loaded
+//            once per subgroup, a vec4 in each lane, and broadcast by a shuffle with a
+//            literal lane number: one instruction, while loading the same word in every
+//            lane is a loop over the lanes on software Vulkan.
+// Cost       2·N·K·C·R²·H'·W' flops; x is read K/{{ tile }} times, w once per {{ 4 * lanes * strip }} pixels.
+// Dropped    strips side by side, loops over private arrays, shared memory, storage
+//            textures: docs/rejected-optimizations.md.
+
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> w: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+
+{% from "common/subgroup.wgsl" import weight, neighbours, load_row %}
+const LANES = {{ lanes }}u;
+// In vec4s: width of a row, size of a channel.
+const IN_ROW = {{ in_row }}u;
+const IN_MAP = {{ in_row * in_height }}u;
+const OUT_ROW = {{ out_row }}u;
+const OUT_MAP = {{ out_row * out_height }}u;
+// Strips in an image, and in all.
+const PER_IMAGE = {{ out_row * out_height // strip }}u;
+const STRIPS = {{ strips }}u;
+
+@compute @workgroup_size({{ lanes }})
+fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+    let k = tile.x * {{ tile }}u;
+    let index = tile.y * LANES + lane;
+    // Lanes past the end repeat the last strip and store nothing.
+    let strip = min(index, STRIPS - 1u);
+    let n = strip / PER_IMAGE;
+    let top = strip % PER_IMAGE / OUT_ROW * {{ strip }}u;
+    let left = strip % OUT_ROW;
+{% if kernel > 1 %}
+
+{{ neighbours() -}}
+    let above = top > 0u;
+    let below = top + {{ strip }}u < {{ out_height }}u;
+{% endif %}
+
+{% for p in range(strip) %}
+{% for i in range(tile) %}
+    var sum{{ p }}_{{ i }} = vec4f();
+{% endfor %}
+{% endfor %}
+
+    var at = n * {{ in_channels }}u * IN_MAP + top * {{ stride }}u * IN_ROW + left * {{ stride }}u;
+    var packed = k / {{ tile }}u * {{ in_channels // step * registers * lanes }}u + lane;
+    for (var c = 0u; c < {{ in_channels }}u; c += {{ step }}u) {
+{% for i in range(registers) %}
+        let w{{ i }} = w[packed + {{ i * lanes }}u];
+{% endfor %}
+        packed += {{ registers * lanes }}u;
+{% for j in range(step) %}
+
+        // Input channel c + {{ j }}.
+{% if step > 1 %}
+        {
+{% endif %}
+{% for row in range(rows) %}
+{% if row < padding %}
+        let at{{ row }} = select(at, at - IN_ROW, above);
+{{ load_row("x" ~ row, "at" ~ row, "above", kernel, stride, halo) -}}
+{% elif row == rows - 1 and padding > 0 and stride == 1 %}
+        let at{{ row }} = select(at, at + {{ row - padding }}u * IN_ROW, below);
+{{ load_row("x" ~ row, "at" ~ row, "below", kernel, stride, halo) -}}
+{% else %}
+        let at{{ row }} = at + {{ row - padding }}u * IN_ROW;
+{{ load_row("x" ~ row, "at" ~ row, "true", kernel, stride, halo) -}}
+{% endif %}
+{% endfor %}
+{% for r in range(kernel) %}
+{% for i in range(tile) %}
+{% for s in range(kernel) %}
+        let w{{ i }}_{{ r }}{{ s }} = {{ weight(((j * kernel + r) * kernel + s) * tile + i, lanes) }};
+{% for p in range(strip) %}
+        sum{{ p }}_{{ i }} += w{{ i }}_{{ r }}{{ s }} * x{{ p * stride + r }}_{{ s }};
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% if step > 1 %}
+        }
+{% endif %}
+        at += IN_MAP;
+{% endfor %}
+    }
+
+    let out = (n * {{ out_channels }}u + k) * OUT_MAP + top * OUT_ROW + left;
+{% if strips % lanes != 0 %}
+    if (index >= STRIPS) { return; }
+{% endif %}
+{% for i in range(tile) %}
+{% if out_channels % tile != 0 %}
+    if (k + {{ i }}u >= {{ out_channels }}u) { return; }
+{% endif %}
+{% for p in range(strip) %}
+    y[out + {{ i }}u * OUT_MAP + {{ p }}u * OUT_ROW] {{ "+=" if accumulate else "=" }} sum{{ p }}_{{ i }};
+{% endfor %}
+{% endfor %}
+}

@@ -1,0 +1,120 @@
+// Kernel card: data gradient of a stride-2 convolution in the registers of one subgroup
+//
+// Computes   dx[n,c,iy,ix] = sum over k and all r,s,oy,ox with iy = 2·oy + r − pad and
+//                            ix = 2·ox + s − pad of dy[n,k,oy,ox] · w[k,c,r,s]
+//            With pad 1 and R 3 the parity of iy and ix decides which taps meet: an even
+//            row gets tap r = 1 of dy's row iy/2, an odd one r = 2 of that row and r = 0 of
+//            the next; columns alike. With R 1 only even rows and columns get anything.
+// Bindings   0  dy  f32[N,K,H/2,W/2] as vec4
+//            1  w   weights, transposed, as conv2d_subgroup_pack.wgsl leaves them
+//            2  dx  f32[N,C,H,W] as vec4, written in full, or added to (`accumulate`)
+// Split      as conv2d_subgroup.wgsl: a lane holds a strip of {{ strip }} rows of 4 pixels of dy. It
+//            writes twice as many rows of 8 pixels of dx, for {{ tile }} channels: one vec4
+//            accumulator for each of the four parities, interleaved when stored.
+// Cost       2·N·K·C·R²·H'·W' flops: no multiplication by the zeros of an upsampled dy.
+
+@group(0) @binding(0) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(1) var<storage, read> w: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
+
+{% from "common/subgroup.wgsl" import weight, neighbours, right_of %}
+const LANES = {{ lanes }}u;
+// In vec4s: width of a row, size of a channel, of dy and dx.
+const OUT_ROW = {{ out_row }}u;
+const OUT_MAP = {{ out_row * out_height }}u;
+const IN_ROW = {{ 2 * out_row }}u;
+const IN_MAP = {{ 4 * out_row * out_height }}u;
+// Strips in an image, and in all.
+const PER_IMAGE = {{ out_row * out_height // strip }}u;
+const STRIPS = {{ strips }}u;
+
+@compute @workgroup_size({{ lanes }})
+fn scatter(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+    let c = tile.x * {{ tile }}u;
+    let index = tile.y * LANES + lane;
+    // Lanes past the end repeat the last strip and store nothing.
+    let strip = min(index, STRIPS - 1u);
+    let n = strip / PER_IMAGE;
+    let top = strip % PER_IMAGE / OUT_ROW * {{ strip }}u;
+    let left = strip % OUT_ROW;
+{% if kernel > 1 %}
+
+{{ neighbours() -}}
+    let below = top + {{ strip }}u < {{ out_height }}u;
+{% endif %}
+
+    // sum{row}_{row parity}{column parity}_{channel}
+{% for p in range(strip) %}
+{% for class in range(4 if kernel > 1 else 1) %}
+{% for i in range(tile) %}
+    var sum{{ p }}_{{ class // 2 }}{{ class % 2 }}_{{ i }} = vec4f();
+{% endfor %}
+{% endfor %}
+{% endfor %}
+
+    var at = n * {{ out_channels }}u * OUT_MAP + top * OUT_ROW + left;
+    var packed = c / {{ tile }}u * {{ out_channels // step * registers * lanes }}u + lane;
+    for (var k = 0u; k < {{ out_channels }}u; k += {{ step }}u) {
+{% for i in range(registers) %}
+        let w{{ i }} = w[packed + {{ i * lanes }}u];
+{% endfor %}
+        packed += {{ registers * lanes }}u;
+{% for j in range(step) %}
+
+        // Channel k + {{ j }}: dy{row}_{columns to the right}
+        {
+{% for p in range(strip) %}
+        let dy{{ p }}_0 = dy[at + {{ p }}u * OUT_ROW];
+{% endfor %}
+{% if kernel > 1 %}
+        let dy{{ strip }}_0 = select(vec4f(), dy[select(at, at + {{ strip }}u * OUT_ROW, below)], below);
+{% for p in range(strip + 1) %}
+{{ right_of("right" ~ p, "dy" ~ p ~ "_0.x", "dy[at + " ~ p ~ "u * OUT_ROW + 1u].x", "below" if p == strip else "true", halo) -}}
+        let dy{{ p }}_1 = vec4f(dy{{ p }}_0.yzw, right{{ p }});
+{% endfor %}
+{% endif %}
+{% for i in range(tile) %}
+{% for r in range(kernel) %}
+{% for s in range(kernel) %}
+        let w{{ i }}_{{ r }}{{ s }} = {{ weight(((j * kernel + r) * kernel + s) * tile + i, lanes) }};
+{% for p in range(strip) %}
+{% if kernel == 1 %}
+        sum{{ p }}_00_{{ i }} += w{{ i }}_00 * dy{{ p }}_0;
+{% else %}
+        sum{{ p }}_{{ 0 if r == 1 else 1 }}{{ 0 if s == 1 else 1 }}_{{ i }} += w{{ i }}_{{ r }}{{ s }} * dy{{ p + 1 if r == 0 else p }}_{{ 1 if s == 0 else 0 }};
+{% endif %}
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% endfor %}
+        }
+        at += OUT_MAP;
+{% endfor %}
+    }
+
+    let out = (n * {{ in_channels }}u + c) * IN_MAP + 2u * top * IN_ROW + 2u * left;
+{% if strips % lanes != 0 %}
+    if (index >= STRIPS) { return; }
+{% endif %}
+{% for i in range(tile) %}
+{% if in_channels % tile != 0 %}
+    if (c + {{ i }}u >= {{ in_channels }}u) { return; }
+{% endif %}
+{% for p in range(strip) %}
+{% for parity in range(2) %}
+    {
+        let at = out + {{ i }}u * IN_MAP + {{ 2 * p + parity }}u * IN_ROW;
+{% if kernel == 1 %}
+        let even = {{ "vec4f()" if parity else "sum" ~ p ~ "_00_" ~ i }};
+        let odd = vec4f();
+{% else %}
+        let even = sum{{ p }}_{{ parity }}0_{{ i }};
+        let odd = sum{{ p }}_{{ parity }}1_{{ i }};
+{% endif %}
+        dx[at] {{ "+=" if accumulate else "=" }} vec4f(even.x, odd.x, even.y, odd.y);
+        dx[at + 1u] {{ "+=" if accumulate else "=" }} vec4f(even.z, odd.z, even.w, odd.w);
+    }
+{% endfor %}
+{% endfor %}
+{% endfor %}
+}
