@@ -23,7 +23,7 @@
 //                             [row tile][step][depth][row in tile], filled up with zeros
 //   gather         0  source  x N×C×H×W (forward) or dy N×K×H'×W' (data gradient)
 //                  1  packed  as above
-//                  2  target  y N×K×H'×W' or dx N×C×H×W, written in full (or added to)
+//                  2  goal    y N×K×H'×W' or dx N×C×H×W, written in full (or added to)
 //   weight_slices  0  source  x N×C×H×W
 //                  1  dy      N×K×H'×W'
 //                  2  slices  [slice][K][R×R][C]: what each slice of the pixels contributes
@@ -31,25 +31,31 @@
 //                  1  dw      K×C×R×R
 //
 // Split      One workgroup per tile. Invocations stand in a grid over it, 8×4 per subgroup
-//            of 32 where the tile allows, so that a subgroup reads 4 + 8 adjacent vec4 per
-//            operand: one shared-memory cycle each. An invocation owns rows 4·(y + i·lanes)
-//            to +3 as one vec4, columns x + i·lanes: shared reads and global writes of
-//            neighbours are adjacent. Left strips are vec4 along the rows, right strips vec4
-//            along the depth: each invocation loads four planes of one pixel, and every
-//            global load runs along the pixels, whatever their alignment.
-//            The next strips travel to registers while the present ones are multiplied.
+//            of 32 where the tile allows, so that a subgroup reads only 4 distinct vec4 of the
+//            left strip and 8 of the right at a time, adjacent ones. An invocation owns rows
+//            4·(y + i·lanes) to +3 as one vec4, columns x + i·lanes: shared reads and global
+//            writes of neighbours are adjacent. Left strips are vec4 along the rows, right
+//            strips vec4 along the depth: an invocation loads four planes of one pixel, so
+//            that neighbours load adjacent pixels, whatever their alignment. The next strips
+//            travel to registers while the present ones are multiplied.
 //            In the data gradient with a stride, pixels whose row and column leave the same
 //            remainders use the same taps. Each such class is a layer of the grid (z) with
-//            its own short list of taps: nobody multiplies by zeros.
+//            its own short list of taps: nobody multiplies by zeros. The class with the
+//            longest list comes first, so that the last to finish are short.
 //            In the weight gradient the pixels are cut into a fixed number of slices;
 //            `sum_slices` adds them in fixed order, so that results repeat to the bit.
 // Cost       2·N·K·C·R²·H'·W' flops each. With an r×c tile a step moves (r + c)·depth words
 //            for 2·r·c·depth flops: 64×128 makes 21 flops per byte from cache, and each
 //            input is reused by its R² taps while it is in the nearest cache.
-// Dropped    Weights read as OIHW: neighbours are C·R² words apart; packing costs less than
-//            1 % of the product. Right strips as vec4 along the pixels: needs aligned maps
-//            or four pixels' bounds per lane. Scalar sums with dot(): one more operation
-//            per four. Atomics for slices: not repeatable.
+// Dropped    On paper: weights read as OIHW (neighbours are C·R² words apart, and packing
+//            moves less than 1 % of what the product moves at 64 channels and a batch of 256);
+//            right strips as vec4 along the pixels (needs aligned maps, or the bounds of four
+//            pixels per lane); scalar sums with dot() (five operations for four products);
+//            128×128 tiles (one workgroup per core: nothing runs while it waits at a barrier);
+//            two strips of each operand in shared memory (24 KiB, and 16 is the portable limit);
+//            atomics for the slices (not repeatable).
+
+{# One step in registers: rows a · columns b, for four entries of the inner dimension at a time. #}
 {% macro multiply() %}
         for (var d = 0u; d < {{ depth // 4 }}u; d++) {
             {% for j in range(4) %}
@@ -98,12 +104,12 @@ const SOURCE_W = OUT_W;
 {% endif %}
 const DEPTH = {{ depth }}u;
 {% if flattened %}
-// Few channels: steps run through (channel, tap) without a break.
-const STEPS = {{ steps }}u;
+// Channels do not fill steps: steps run through (channel, tap) without a break.
 {% else %}
-// A step is one tap of DEPTH channels; all taps of these channels, then the next channels.
-const STEPS = {{ steps }}u;
+// A step is one tap of DEPTH channels; all taps of these channels, then the next channels:
+// the taps find the channels in the cache.
 {% endif %}
+const STEPS = {{ steps }}u;
 {% endif %}
 {% if entry == "pack" %}
 
@@ -263,15 +269,16 @@ fn gather(
     let taps = R * R;
     let steps = STEPS;
     {% else %}
+    // Layer z gathers by the taps first, first + stride, …: z = 0 has the most of them.
     {% if stride == 1 %}
-    let class_y = 0u;
-    let class_x = 0u;
+    let first_y = 0u;
+    let first_x = 0u;
     {% else %}
-    let class_y = group.z / STRIDE;
-    let class_x = group.z % STRIDE;
+    let first_y = group.z / STRIDE;
+    let first_x = group.z % STRIDE;
     {% endif %}
-    let first_y = (class_y + PADDING) % STRIDE;
-    let first_x = (class_x + PADDING) % STRIDE;
+    let class_y = (first_y + PADDING * (STRIDE - 1u)) % STRIDE;
+    let class_x = (first_x + PADDING * (STRIDE - 1u)) % STRIDE;
     let taps_y = (R + STRIDE - 1u - first_y) / STRIDE;
     let taps_x = (R + STRIDE - 1u - first_x) / STRIDE;
     let taps = taps_y * taps_x;

@@ -51,41 +51,45 @@ impl Tile {
     }
 }
 
-// Tiles of the forward pass and of the data gradient, per preset by falling number of rows.
-// Registers are counted for the inner loop: sums + left (4·lane_rows) + one right vec4 + the
-// strips on their way + about 12 for addresses. Shared memory is 4·depth·(rows + columns).
+// Tiles of the forward pass and of the data gradient: per preset, grids that must be large
+// first; within them by falling number of rows. Registers are counted for the inner loop:
+// sums + left (4·lane_rows) + one right vec4 + the strips on their way + about 12 for
+// addresses. Shared memory is 4·depth·(rows + columns) bytes.
 //
-//                  threads  registers  shared   why
-// 64×128×16 (8×8)      128  64+32+4+24   12 KiB  21 flops per byte loaded, 4 words of shared
-//                                               memory per 16 multiply-adds; three to four
-//                                               workgroups per core hide each other's barriers
-// 64× 64×16 (8×8)       64  64+32+4+32    8 KiB  the same where the grid would be too small
-// 32×128×16 (4×8)      128  32+16+4+20   10 KiB  17–32 channels: no rows wasted
-// 16×128×16 (4×8)       64  32+16+4+36    9 KiB  up to 16 channels
-// 32× 32×16 (4×4)       64  16+16+4+16    4 KiB  few pixels: four times as many workgroups
+//                  threads  registers       shared  why
+// 64×128×16 (8×8)      128  64+32+4+24+12   12 KiB  4 vec4 of shared memory per 64
+//                                                   multiply-adds, 21 flops per byte loaded;
+//                                                   136 registers let three workgroups share
+//                                                   a core of 65,536 and hide each other's
+//                                                   barriers (128×128 with 256: only one)
+// 32×128×16 (4×8)      128  32+16+4+20+12   10 KiB  up to 32 channels: no rows wasted
+// 16×128×16 (4×8)       64  32+16+4+36+12    9 KiB  up to 16 channels
+// 64× 64×16 (4×8)      128  32+16+4+16+12    8 KiB  fewer pixels: twice the invocations
+// 32× 64×16 (4×4)      128  16+16+4+12+12    6 KiB  the same, up to 32 channels
+// 16× 64×16 (4×4)       64  16+16+4+20+12    5 KiB  the same, up to 16 channels
+// 32× 32×16 (4×4)       64  16+16+4+16+12    4 KiB  fewer still: four times
+// 16× 32×16 (4×4)       32  16+16+4+24+12    3 KiB  the same, up to 16 channels
 const LARGE: [Tile; 3] = [
     tile(64, 128, 16, 8, 8),
     tile(32, 128, 16, 4, 8),
     tile(16, 128, 16, 4, 8),
 ];
 const LARGE_FEW: [Tile; 3] = [
-    tile(64, 64, 16, 8, 8),
-    tile(32, 64, 16, 4, 8),
+    tile(64, 64, 16, 4, 8),
+    tile(32, 64, 16, 4, 4),
     tile(16, 64, 16, 4, 4),
 ];
-const LARGE_LEAST: [Tile; 2] = [tile(32, 32, 16, 4, 4), tile(16, 64, 16, 4, 4)];
-
-// 32× 64×16 (4×4)      128  16+16+4+12    6 KiB  half of a small adapter's registers
-// 16× 64×16 (4×4)       64  16+16+4+20    5 KiB  up to 16 channels
-// 32× 32×16 (4×4)       64  16+16+4+16    4 KiB  few pixels
+// A small adapter has fewer registers per invocation: 4×4 from the start.
 const PORTABLE: [Tile; 2] = [tile(32, 64, 16, 4, 4), tile(16, 64, 16, 4, 4)];
-const PORTABLE_FEW: [Tile; 2] = [tile(32, 32, 16, 4, 4), tile(16, 32, 16, 4, 4)];
+const LEAST: [Tile; 2] = [tile(32, 32, 16, 4, 4), tile(16, 32, 16, 4, 4)];
 
 // Software Vulkan takes this family for odd shapes only: one subgroup per workgroup.
 const CPU: Tile = tile(8, 16, 8, 4, 4);
 
-// Tiles of the weight gradient: columns are weights (tap, channel). With the columns a
-// divisor of the channels, a tile lies in one tap, and bounds are tested once per pixel.
+// Tiles of the weight gradient: columns are weights (tap, channel), so the grid grows by
+// slices instead of smaller tiles. Where the columns divide the channels, a tile lies in one
+// tap, and bounds are tested once per pixel. Rows in shared memory are one and two vec4
+// longer: 64×64 takes 8.4 KiB, 64×128 12.4 KiB.
 const LARGE_WEIGHTS: [Tile; 3] = [
     tile(64, 64, 16, 8, 8),
     tile(32, 64, 16, 4, 8),
@@ -93,13 +97,13 @@ const LARGE_WEIGHTS: [Tile; 3] = [
 ];
 const LARGE_WIDE_WEIGHTS: Tile = tile(64, 128, 16, 8, 8);
 
-/// Invocations at which a grid of a tile is large enough to leave its smaller sister aside:
-/// about one full wave of 128 invocations on each of 128 cores (`Large`) or 16 (`Portable`).
+/// Invocations from which on a grid is worth its larger tile: two subgroups for each of the
+/// four schedulers of 128 cores (`Large`), or of 32 cores (`Portable`).
 fn enough(preset: Preset) -> usize {
     match preset {
         Preset::Cpu { .. } => 0,
-        Preset::Portable => 16 * 128,
-        Preset::Large => 128 * 128,
+        Preset::Portable => 32 * 256,
+        Preset::Large => 128 * 256,
     }
 }
 
@@ -118,8 +122,8 @@ fn narrowest(tiles: &[Tile], rows: usize) -> Tile {
 fn gather_tile(preset: Preset, rows: usize, pixels: usize) -> Tile {
     let classes: &[&[Tile]] = match preset {
         Preset::Cpu { .. } => return CPU,
-        Preset::Portable => &[&PORTABLE, &PORTABLE_FEW],
-        Preset::Large => &[&LARGE, &LARGE_FEW, &LARGE_LEAST],
+        Preset::Portable => &[&PORTABLE, &LEAST],
+        Preset::Large => &[&LARGE, &LARGE_FEW, &LEAST],
     };
     let mut chosen = CPU;
     for tiles in classes {
@@ -159,8 +163,7 @@ fn slices(
 ) -> (usize, usize) {
     let wanted = match preset {
         Preset::Cpu { .. } => 16,
-        // Two to four waves of workgroups.
-        Preset::Portable | Preset::Large => 4 * enough(preset) / tile.threads(),
+        Preset::Portable | Preset::Large => 2 * enough(preset) / tile.threads(),
     };
     // Partial sums stay below 32 MiB, and a slice is at least 16 steps long.
     let most = ((32 << 20) / (4 * shape.weight_len())).clamp(1, 512);
@@ -230,7 +233,12 @@ fn gather(
             shape.height.div_ceil(shape.stride),
             shape.width.div_ceil(shape.stride),
         );
-        let classes = shape.stride * shape.stride;
+        // Of the classes of a 1×1 kernel only the first has a tap. The others' share of dx is
+        // zero: written, but not added.
+        let classes = match shape.kernel {
+            1 if accumulate => 1,
+            _ => shape.stride * shape.stride,
+        };
         (
             shape.in_channels,
             shape.out_channels,
@@ -391,4 +399,41 @@ pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Reci
         ],
         scratch: vec![4 * (slices * weights) as u64],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tile_fits_the_portable_limits() {
+        let gathers = [&LARGE[..], &LARGE_FEW, &PORTABLE, &LEAST, &[CPU]].concat();
+        let weights = [&LARGE_WEIGHTS[..], &[LARGE_WIDE_WEIGHTS], &PORTABLE, &[CPU]].concat();
+        for tile in [&gathers[..], &weights].concat() {
+            let threads = tile.threads();
+            assert!(threads <= 256, "{tile:?}");
+            // All loads are shared out evenly, and each lane stays with its pixel.
+            let (left, right) = (tile.depth * tile.rows / 4, tile.depth / 4 * tile.columns);
+            assert!(left.is_multiple_of(threads), "{tile:?}");
+            assert!(right.is_multiple_of(threads), "{tile:?}");
+            assert!(threads.is_multiple_of(tile.depth), "{tile:?}");
+            let (small, big) = (threads.min(tile.columns), threads.max(tile.columns));
+            assert!(big.is_multiple_of(small), "{tile:?}");
+            assert!(tile.lane_rows.is_multiple_of(4), "{tile:?}");
+            // The weight gradient's rows are longer: an upper bound for both.
+            let quads = tile.depth * (tile.rows / 4 + 1) + tile.depth / 4 * (tile.columns + 2);
+            assert!(16 * quads <= 16_384, "{tile:?}");
+        }
+    }
+
+    #[test]
+    fn tiles_follow_the_shape() {
+        let large = |rows, pixels| gather_tile(Preset::Large, rows, pixels);
+        assert_eq!(large(64, 256 * 32 * 32), tile(64, 128, 16, 8, 8));
+        assert_eq!(large(512, 256 * 4 * 4), tile(64, 128, 16, 8, 8));
+        assert_eq!(large(32, 256 * 16 * 16), tile(32, 128, 16, 4, 8));
+        assert_eq!(large(16, 256 * 32 * 32), tile(16, 128, 16, 4, 8));
+        assert_eq!(large(96, 256 * 32 * 32).rows, 32);
+        assert_eq!(large(1, 1), tile(16, 32, 16, 4, 4));
+    }
 }

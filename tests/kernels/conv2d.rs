@@ -32,6 +32,11 @@ const SHAPES: &[(usize, usize, usize, usize, usize, usize, usize, usize)] = &[
     (1, 20, 12, 20, 28, 3, 2, 1),
     (3, 6, 5, 10, 24, 3, 2, 1),
     (2, 4, 6, 6, 24, 1, 2, 0),
+    (1, 128, 64, 8, 8, 3, 1, 1),
+    // Enough pixels for the largest tiles.
+    (2, 16, 64, 128, 128, 1, 1, 0),
+    (2, 64, 16, 128, 128, 1, 1, 0),
+    (2, 32, 32, 128, 128, 1, 1, 0),
 ];
 
 struct Case {
