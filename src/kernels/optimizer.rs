@@ -53,7 +53,7 @@ pub fn gradient_norm(compiler: &Compiler, length: usize) -> Result<Recipe, GpuEr
     let sums = streaming(compiler, "square_sums", length, context! {}, (2.0, 4.0))?;
     let partials = sums.grid[0];
     let constants = context! {
-        pass => "norm", length, partials, workgroup => compiler.preset.workgroup(),
+        pass => "norm", length, partials, workgroup => workgroup(compiler),
     };
     let norm = Kernel {
         pipeline: compiler.pipeline("optimizer.wgsl", "norm", constants)?,
@@ -101,6 +101,11 @@ pub fn average(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     Ok(Recipe::single(kernel, 3))
 }
 
+/// Invocations of a workgroup: a divisor of a block's 64 vectors.
+fn workgroup(compiler: &Compiler) -> u32 {
+    compiler.preset.workgroup().min(BLOCK as u32 / 4)
+}
+
 /// A kernel that visits the arena once; `cost` in flops and bytes an element.
 fn streaming(
     compiler: &Compiler,
@@ -110,10 +115,14 @@ fn streaming(
     (flops, bytes): (f64, f64),
 ) -> Result<Kernel, GpuError> {
     debug_assert!(length.is_multiple_of(BLOCK));
-    let (workgroup, groups) = streaming_grid(compiler.preset, length / 4);
-    let constants = context! {
-        pass, length, workgroup, grid_invocations => workgroup * groups, ..options
-    };
+    let (workgroup, most) = (
+        workgroup(compiler),
+        streaming_grid(compiler.preset, length / 4).1,
+    );
+    let vectors = (length / 4) as u32;
+    let run = vectors.div_ceil(most).next_multiple_of(workgroup);
+    let groups = vectors.div_ceil(run);
+    let constants = context! { pass, length, workgroup, run, ..options };
     Ok(Kernel {
         pipeline: compiler.pipeline("optimizer.wgsl", pass, constants)?,
         grid: [groups, 1, 1],
