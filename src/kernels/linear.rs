@@ -97,7 +97,7 @@ fn product(
 ) -> Result<Recipe, GpuError> {
     // Invocations along columns and rows, outputs of each along columns and rows.
     let (shared, [across, down], [tile_columns, tile_rows]) = match compiler.preset {
-        Preset::Cpu { lanes } => (false, [lanes as usize, 1], [2, 4]),
+        Preset::Cpu { lanes } => (false, [lanes as usize, 1], [4, 4]),
         Preset::Portable => (true, [8, 8], [2, 2]),
         Preset::Large => (true, [16, 16], [2, 2]),
     };
