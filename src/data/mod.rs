@@ -8,6 +8,7 @@
 //! - `cifar`: the CIFAR-10 and CIFAR-100 binary versions.
 //! - `tree`: one folder per class, any image format, kept as one packed file (`packed`).
 //! - [`split`]: stratified, seeded hold-outs and subsets.
+//! - [`resident`]: the data set in device memory.
 //! - [`info()`] and [`contact_sheet()`]: looking at a data set.
 
 pub mod builtin;
@@ -15,12 +16,14 @@ mod cifar;
 pub mod contact_sheet;
 pub mod info;
 mod packed;
+pub mod resident;
 pub mod split;
 mod stream;
 mod tree;
 
 pub use contact_sheet::contact_sheet;
 pub use info::{Info, info};
+pub use resident::Resident;
 pub use split::{holdout, stratified_subset};
 
 use serde::{Deserialize, Serialize};

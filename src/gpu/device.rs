@@ -200,39 +200,6 @@ impl Gpu {
         }
     }
 
-    /// Copies a view to the host and waits for it. For tests, checkpoints and evaluation:
-    /// never called inside a step.
-    ///
-    /// # Errors
-    /// [`GpuError::Lost`], [`GpuError::OutOfMemory`].
-    pub fn read<T: bytemuck::Pod>(&self, view: &View) -> Result<Vec<T>, GpuError> {
-        let staging = self.allocate_for("read-back", view.bytes, Contents::Staging)?;
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&view.buffer, view.offset, &staging.inner, 0, view.bytes);
-        self.queue.submit([encoder.finish()]);
-        let (sender, receiver) = std::sync::mpsc::channel();
-        staging
-            .inner
-            .map_async(wgpu::MapMode::Read, .., move |result| {
-                // The receiver lives until this function returns, which waits for the answer.
-                let _ = sender.send(result);
-            });
-        self.wait()?;
-        let lost = |reason: String| GpuError::Lost {
-            adapter: self.report.name.clone(),
-            reason,
-        };
-        receiver
-            .recv()
-            .map_err(|error| lost(error.to_string()))?
-            .map_err(|error| lost(error.to_string()))?;
-        let mapped = staging
-            .inner
-            .get_mapped_range(..)
-            .map_err(|error| lost(error.to_string()))?;
-        Ok(bytemuck::pod_collect_to_vec(&mapped))
-    }
-
     /// Waits until everything submitted so far has run.
     ///
     /// # Errors

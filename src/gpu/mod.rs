@@ -6,18 +6,21 @@
 //! * [`device`]: [`Gpu`], an opened device with typed errors instead of panics;
 //! * [`buffer`]: device memory and the [`View`]s that kernels bind;
 //! * [`pipeline`]: compiled shaders and their [`Dispatch`]es;
+//! * [`readback`]: copies to the host that nobody waits for;
 //! * [`tape`]: the recorded list of dispatches that is one training step.
 
 pub mod adapter;
 pub mod buffer;
 pub mod device;
 pub mod pipeline;
+pub mod readback;
 pub mod tape;
 
 pub use adapter::{AdapterChoice, AdapterClass, AdapterReport};
 pub use buffer::{Buffer, View};
 pub use device::Gpu;
 pub use pipeline::{Dispatch, Pipeline};
+pub use readback::Readback;
 pub use tape::Tape;
 
 /// What can go wrong between the program and the device.

@@ -1,12 +1,23 @@
-//! (to be written)
+//! Phases, optimisers, schedules, metrics, checkpoints, the run folder.
+//!
+//! This room trains whatever network it is given, by whatever policy sets the scalars of a
+//! step; the paper lives in [`crate::search`].
 
 /// Checkpoints: safetensors files, checked on every load, rotated while a run goes on.
 pub mod checkpoint;
+/// Settings from a file and from the command line.
+pub mod config;
 /// Ctrl-C and termination, turned into a question the training loop can ask.
 pub mod interrupt;
 /// `metrics.jsonl` and its mirror for TensorBoard.
 pub mod metrics;
+/// A training step and an evaluation, compiled once.
+pub mod program;
 /// The run folder: who may write to it, and how a file comes to be there whole.
 pub mod run_folder;
+/// Learning rates and the order of images.
+pub mod schedule;
+/// Every setting of a run, with its default.
+pub mod settings;
 /// TensorBoard event files: scalars only.
 pub mod tensorboard;

@@ -1,0 +1,641 @@
+//! The two things a device is asked to do again and again: a training step and an evaluation.
+//! Everything a step needs is compiled, allocated and bound here, once.
+
+use super::settings::Optimizer;
+use crate::data::Resident;
+use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, View};
+use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
+use crate::graph::{Arenas, Gradients, Layout, Network, Plan};
+use crate::kernels::metrics::{ROWS, Record, row_words};
+use crate::kernels::step::StepScalars;
+use crate::kernels::{Compiler, Cost, Recipe, augment, indicator, loss, metrics, optimizer};
+use std::collections::VecDeque;
+
+/// How images of a training step are varied; see `kernels::augment`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Variation {
+    /// Black pixels around the image before a random crop.
+    pub pad: u32,
+    /// Mirror every other image.
+    pub flip: bool,
+    /// Side of a square hole.
+    pub cutout: u32,
+}
+
+impl Variation {
+    /// Images as they are.
+    pub const NONE: Self = Self {
+        pad: 0,
+        flip: false,
+        cutout: 0,
+    };
+}
+
+/// Mean and standard deviation of the training pixels per colour, of values in 0…1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalization {
+    /// Mean.
+    pub mean: [f32; 3],
+    /// Standard deviation.
+    pub std: [f32; 3],
+}
+
+/// A network whose arenas are on the device.
+#[derive(Clone, Copy)]
+pub struct Loaded<'a> {
+    /// The graph.
+    pub network: &'a Network,
+    /// Where its tensors lie.
+    pub layout: &'a Layout,
+    /// The arenas.
+    pub arenas: &'a Arenas,
+}
+
+/// The memory between the parts of a step.
+struct Wiring {
+    ports: Ports,
+    step: Buffer,
+    order: Buffer,
+    samples: View,
+    ring: Buffer,
+    words: usize,
+}
+
+impl Wiring {
+    fn new(
+        gpu: &Gpu,
+        network: &Network,
+        batch: usize,
+        images: usize,
+        sites: usize,
+    ) -> Result<Self, GpuError> {
+        let logits = 4 * (batch * network.classes()) as u64;
+        let input = 4 * (batch * network.node(network.input()).shape.len()) as u64;
+        let step = gpu.allocate_uniform("step scalars", size_of::<StepScalars>() as u64)?;
+        let words = row_words(sites);
+        Ok(Self {
+            ports: Ports {
+                input: gpu.allocate("input", input)?.view(),
+                logits: gpu.allocate("logits", logits)?.view(),
+                logit_gradient: gpu.allocate("logit gradient", logits)?.view(),
+                step: step.view(),
+                health: gpu.upload("health", &[u32::MAX, 0])?.view(),
+            },
+            step,
+            order: gpu.allocate("order", 4 * images as u64)?,
+            samples: gpu.allocate("samples", 16 * batch as u64)?.view(),
+            ring: gpu.upload("metrics ring", &vec![0u32; ROWS * words])?,
+            words,
+        })
+    }
+
+    fn records(&self, words: &[u32], steps: std::ops::Range<u32>) -> Vec<Record> {
+        steps
+            .map(|step| {
+                let row = step as usize % ROWS * self.words;
+                Record::from_words(&words[row..row + self.words])
+            })
+            .collect()
+    }
+}
+
+/// Appends dispatches to a tape and cuts it where a submission would last too long for the
+/// watchdogs of desktop GPUs, which kill work after a second or two.
+struct Assembler<'a> {
+    gpu: &'a Gpu,
+    tape: Tape,
+    seconds: f64,
+}
+
+/// Longest submission, in seconds by [`Assembler::estimate`].
+const SUBMISSION_SECONDS: f64 = 0.25;
+
+impl<'a> Assembler<'a> {
+    fn new(gpu: &'a Gpu) -> Self {
+        Self {
+            gpu,
+            tape: Tape::new(),
+            seconds: 0.0,
+        }
+    }
+
+    /// A pessimistic guess: a slow adapter of the class at a low share of its peak. Software
+    /// adapters have no watchdog.
+    fn estimate(&self, cost: Cost) -> f64 {
+        let (flops, bytes) = match self.gpu.class() {
+            AdapterClass::Software => return 0.0,
+            AdapterClass::Integrated => (100e9, 15e9),
+            AdapterClass::Discrete => (1e12, 100e9),
+        };
+        (cost.flops / flops).max(cost.bytes / bytes)
+    }
+
+    fn push(&mut self, planned: &PlannedDispatch) {
+        let seconds = self.estimate(planned.cost);
+        if self.seconds + seconds > SUBMISSION_SECONDS {
+            self.tape.split();
+            self.seconds = 0.0;
+        }
+        self.seconds += seconds;
+        self.tape.push(planned.dispatch.clone());
+    }
+
+    fn plan(&mut self, dispatches: &[PlannedDispatch]) {
+        dispatches.iter().for_each(|planned| self.push(planned));
+    }
+
+    fn recipe(&mut self, recipe: Recipe, arguments: &[View], label: &str) -> Result<(), GpuError> {
+        let scratch = recipe
+            .scratch
+            .iter()
+            .map(|&bytes| Ok(self.gpu.allocate("scratch", bytes)?.view()))
+            .collect::<Result<Vec<_>, GpuError>>()?;
+        let cost = recipe.cost();
+        for dispatch in recipe.bind(self.gpu, arguments, &scratch, label)? {
+            self.push(&PlannedDispatch { dispatch, cost });
+        }
+        Ok(())
+    }
+
+    /// Gathers a batch from the resident images.
+    fn images(
+        &mut self,
+        compiler: &Compiler,
+        wiring: &Wiring,
+        images: &Resident,
+        batch: usize,
+        pixels: Normalization,
+        variation: Variation,
+    ) -> Result<(), GpuError> {
+        for (index, (chunk, buffer)) in images.chunks.iter().enumerate() {
+            let spec = augment::Spec {
+                batch,
+                height: images.height,
+                width: images.width,
+                chunk: chunk.clone(),
+                first_chunk: index == 0,
+                mean: pixels.mean,
+                std: pixels.std,
+                pad: variation.pad,
+                flip: variation.flip,
+                cutout: variation.cutout,
+            };
+            let arguments = [
+                wiring.ports.step.clone(),
+                wiring.order.view(),
+                buffer.view(),
+                wiring.ports.input.clone(),
+            ];
+            self.recipe(augment::augment(compiler, &spec)?, &arguments, "images")?;
+        }
+        Ok(())
+    }
+}
+
+/// What a training step consists of.
+pub struct TrainSpec<'a> {
+    /// The network that is trained.
+    pub student: Loaded<'a>,
+    /// A network to distil from.
+    pub teacher: Option<Loaded<'a>>,
+    /// What the student's activation sites do.
+    pub activations: Activations,
+    /// Images of a step.
+    pub batch: usize,
+    /// The data set.
+    pub images: &'a Resident,
+    /// How input values are scaled.
+    pub pixels: Normalization,
+    /// How images are varied.
+    pub variation: Variation,
+    /// Update rule of the parameters.
+    pub optimizer: Optimizer,
+    /// Whether scores are trained and masks follow them.
+    pub search: bool,
+    /// Whether Lookahead's slow weights exist.
+    pub lookahead: bool,
+    /// Whether averaged weights exist.
+    pub averaging: bool,
+}
+
+/// What training carries from step to step beside the network itself. All are f32 arenas with
+/// the network's layout; a checkpoint holds every one that exists.
+pub struct Carried {
+    /// Names and buffers, in a fixed order.
+    pub buffers: Vec<(&'static str, Buffer)>,
+}
+
+impl Carried {
+    fn get(&self, name: &str) -> Option<&Buffer> {
+        let mut buffers = self.buffers.iter();
+        buffers.find(|(n, _)| *n == name).map(|(_, buffer)| buffer)
+    }
+}
+
+/// A compiled training step.
+pub struct TrainProgram {
+    tape: Tape,
+    wiring: Wiring,
+    /// What goes into checkpoints beside the network.
+    pub carried: Carried,
+    /// The averaged network, where the spec asked for one.
+    pub averaged: Option<Arenas>,
+    /// ReLUs kept after the last step; the penalty compares it with the budget.
+    kept: Buffer,
+    pending: VecDeque<(std::ops::Range<u32>, Readback)>,
+    /// Steps whose records have not been asked for yet start here.
+    unread: u32,
+    /// Bytes of activations and scratch memory.
+    pub activation_bytes: u64,
+}
+
+impl TrainProgram {
+    /// Compiles a step. The student's arenas hold the parameters to start from.
+    ///
+    /// # Errors
+    /// [`GpuError`].
+    pub fn compile(compiler: &Compiler, spec: &TrainSpec) -> Result<Self, GpuError> {
+        let gpu = compiler.gpu;
+        let Loaded {
+            network,
+            layout,
+            arenas,
+        } = spec.student;
+        let sites = if spec.search { layout.sites.len() } else { 0 };
+        let wiring = Wiring::new(gpu, network, spec.batch, spec.images.len, sites)?;
+        let gradients = Gradients::zeroed(gpu, layout)?;
+        let zeros = |what: &str, len: usize| gpu.upload(what, &vec![0f32; len.max(1)]);
+        let params = layout.params.len;
+
+        let mut buffers = vec![("first-moment", zeros("first moment", params)?)];
+        if spec.optimizer != Optimizer::Sgd {
+            buffers.push(("second-moment", zeros("second moment", params)?));
+        }
+        if spec.search {
+            buffers.push((
+                "score-first-moment",
+                zeros("score moment", layout.elements)?,
+            ));
+            buffers.push((
+                "score-second-moment",
+                zeros("score moment", layout.elements)?,
+            ));
+        }
+        let start = |arena: &Buffer| -> Result<Vec<f32>, GpuError> { gpu.read(&arena.view()) };
+        if spec.lookahead {
+            buffers.push(("slow", gpu.upload("slow weights", &start(&arenas.params)?)?));
+        }
+        let averaged = match spec.averaging {
+            false => None,
+            true => Some(Arenas {
+                params: gpu.upload("averaged weights", &start(&arenas.params)?)?,
+                state: gpu.upload("averaged statistics", &start(&arenas.state)?)?,
+                ..arenas.clone()
+            }),
+        };
+        if let Some(averaged) = &averaged {
+            buffers.push(("averaged", averaged.params.clone()));
+            buffers.push(("averaged-state", averaged.state.clone()));
+        }
+        let carried = Carried { buffers };
+
+        let mut step = Assembler::new(gpu);
+        step.images(
+            compiler,
+            &wiring,
+            spec.images,
+            spec.batch,
+            spec.pixels,
+            spec.variation,
+        )?;
+        let ports = &wiring.ports;
+        let mut teacher_logits = None;
+        if let Some(teacher) = spec.teacher {
+            let logits = gpu.allocate("teacher logits", ports.logits.bytes)?.view();
+            let ports = Ports {
+                logits: logits.clone(),
+                ..ports.clone()
+            };
+            let mode = Mode {
+                batch: spec.batch,
+                training: false,
+                activations: Activations::Relu,
+            };
+            let Loaded {
+                network,
+                layout,
+                arenas,
+            } = teacher;
+            let plan = Plan::compile(compiler, network, layout, arenas, None, &ports, mode)?;
+            step.plan(&plan.forward);
+            teacher_logits = Some(logits);
+        }
+        let mode = Mode {
+            batch: spec.batch,
+            training: true,
+            activations: spec.activations,
+        };
+        let plan = Plan::compile(
+            compiler,
+            network,
+            layout,
+            arenas,
+            Some(&gradients),
+            ports,
+            mode,
+        )?;
+        step.plan(&plan.forward);
+        let loss_spec = loss::Spec {
+            batch: spec.batch,
+            classes: network.classes(),
+            distill: teacher_logits.is_some(),
+            gradient: true,
+        };
+        let mut arguments = vec![ports.step.clone(), ports.logits.clone()];
+        arguments.extend(teacher_logits);
+        arguments.extend([
+            spec.images.labels(),
+            wiring.order.view(),
+            ports.logit_gradient.clone(),
+            wiring.samples.clone(),
+        ]);
+        step.recipe(loss::loss(compiler, &loss_spec)?, &arguments, "loss")?;
+        step.plan(&plan.backward);
+
+        let clip = gpu.allocate("gradient norm", 16)?.view();
+        let kinds = gpu.upload("parameter groups", &layout.kind_table())?.view();
+        let (p, g) = (arenas.params.view(), gradients.params.view());
+        let recipe = optimizer::gradient_norm(compiler, params)?;
+        step.recipe(
+            recipe,
+            &[ports.step.clone(), g.clone(), clip.clone()],
+            "norm",
+        )?;
+        let recipe = match spec.optimizer {
+            Optimizer::Sgd => optimizer::sgd(compiler, params, true)?,
+            Optimizer::Adam => optimizer::adam(compiler, params, false)?,
+            Optimizer::Adamw => optimizer::adam(compiler, params, true)?,
+        };
+        let mut arguments = vec![ports.step.clone(), p.clone(), g];
+        for name in ["first-moment", "second-moment"] {
+            arguments.extend(carried.get(name).map(Buffer::view));
+        }
+        arguments.extend([kinds, clip.clone()]);
+        step.recipe(recipe, &arguments, "parameters")?;
+        if let Some(slow) = carried.get("slow") {
+            let recipe = optimizer::lookahead(compiler, params)?;
+            let arguments = [ports.step.clone(), p.clone(), slow.view()];
+            step.recipe(recipe, &arguments, "slow weights")?;
+        }
+        if let Some(averaged) = &averaged {
+            for (from, to, len) in [
+                (&arenas.params, &averaged.params, params),
+                (&arenas.state, &averaged.state, layout.state.len),
+            ] {
+                let recipe = optimizer::average(compiler, len)?;
+                let arguments = [ports.step.clone(), from.view(), to.view()];
+                step.recipe(recipe, &arguments, "averaged weights")?;
+            }
+        }
+        let kept = gpu.upload("kept", &[0u32])?;
+        let mut record = vec![
+            ports.step.clone(),
+            wiring.samples.clone(),
+            wiring.ring.view(),
+            clip,
+            ports.health.clone(),
+        ];
+        if let (Some(first), Some(second)) = (
+            carried.get("score-first-moment"),
+            carried.get("score-second-moment"),
+        ) {
+            let counts = gpu.upload("counts", &vec![0u32; sites.max(1)])?.view();
+            let arguments = [
+                ports.step.clone(),
+                arenas.scores.view(),
+                arenas.mask.view(),
+                gradients.mask.view(),
+                first.view(),
+                second.view(),
+                gpu.upload("sites", &layout.site_table())?.view(),
+                counts.clone(),
+                kept.view(),
+            ];
+            let recipe = indicator::update(compiler, layout.elements)?;
+            step.recipe(recipe, &arguments, "scores")?;
+            record.extend([counts, kept.view()]);
+        }
+        let recipe = metrics::record(compiler, spec.batch, true, sites)?;
+        step.recipe(recipe, &record, "record")?;
+        Ok(Self {
+            tape: step.tape,
+            wiring,
+            carried,
+            averaged,
+            kept,
+            pending: VecDeque::new(),
+            unread: 0,
+            activation_bytes: plan.activation_bytes,
+        })
+    }
+
+    /// Tells where the next step is in its phase and how many ReLUs there are, after a
+    /// checkpoint was loaded or at the start.
+    pub fn start_at(&mut self, gpu: &Gpu, step: u32, kept: u32) {
+        self.unread = step;
+        gpu.write(&self.kept.view(), &[kept]);
+    }
+
+    /// The images of the coming epoch, in order.
+    pub fn set_order(&self, gpu: &Gpu, order: &[u32]) {
+        gpu.write(&self.wiring.order.view(), order);
+    }
+
+    /// Submits one step; does not wait.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn step(&self, gpu: &Gpu, scalars: &StepScalars) -> Result<(), GpuError> {
+        gpu.write(&self.wiring.step.view(), &[*scalars]);
+        self.tape.submit(gpu)
+    }
+
+    /// Asks for the records of all steps before `next` that were not asked for, and returns
+    /// those that were asked for the time before, for which it waits: so the device always has
+    /// work, and never more than two such spans of it.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn exchange_records(&mut self, gpu: &Gpu, next: u32) -> Result<Vec<Record>, GpuError> {
+        let readback = gpu.start_read(&self.wiring.ring.view())?;
+        self.pending.push_back((self.unread..next, readback));
+        self.unread = next;
+        if self.pending.len() > 1 {
+            self.oldest_records(gpu)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    fn oldest_records(&mut self, gpu: &Gpu) -> Result<Vec<Record>, GpuError> {
+        let Some((steps, readback)) = self.pending.pop_front() else {
+            return Ok(Vec::new());
+        };
+        Ok(self.wiring.records(&readback.finish(gpu)?, steps))
+    }
+
+    /// All records of steps before `next` that were not returned yet; waits for them.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn drain_records(&mut self, gpu: &Gpu, next: u32) -> Result<Vec<Record>, GpuError> {
+        let mut records = self.exchange_records(gpu, next)?;
+        while !self.pending.is_empty() {
+            records.extend(self.oldest_records(gpu)?);
+        }
+        Ok(records)
+    }
+
+    /// Steps that may pass between two calls of [`TrainProgram::exchange_records`], so that no
+    /// row of the ring is overwritten before it is read.
+    pub const MOST_UNREAD: u32 = ROWS as u32 / 4;
+
+    /// Time of every dispatch of a step with the scalars last written; see [`Tape::time`].
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn time(&self, gpu: &Gpu) -> Result<(Vec<(String, std::time::Duration)>, bool), GpuError> {
+        self.tape.time(gpu)
+    }
+}
+
+/// Means over a set of images.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Evaluation {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Share of images whose label came first.
+    pub top1: f64,
+    /// Share of images whose label was among the first five.
+    pub top5: f64,
+    /// Number of images.
+    pub images: usize,
+}
+
+/// A compiled evaluation.
+pub struct EvalProgram {
+    tape: Tape,
+    wiring: Wiring,
+    batch: usize,
+}
+
+impl EvalProgram {
+    /// Compiles the evaluation of `model` on `images` in batches of at most `batch`.
+    ///
+    /// # Errors
+    /// [`GpuError`].
+    pub fn compile(
+        compiler: &Compiler,
+        model: Loaded,
+        activations: Activations,
+        images: &Resident,
+        pixels: Normalization,
+        batch: usize,
+    ) -> Result<Self, GpuError> {
+        let gpu = compiler.gpu;
+        let batch = batch.min(images.len).max(1);
+        let Loaded {
+            network,
+            layout,
+            arenas,
+        } = model;
+        let wiring = Wiring::new(gpu, network, batch, images.len, 0)?;
+        let mode = Mode {
+            batch,
+            training: false,
+            activations,
+        };
+        let ports = &wiring.ports;
+        let plan = Plan::compile(compiler, network, layout, arenas, None, ports, mode)?;
+        let mut step = Assembler::new(gpu);
+        step.images(compiler, &wiring, images, batch, pixels, Variation::NONE)?;
+        step.plan(&plan.forward);
+        let spec = loss::Spec {
+            batch,
+            classes: network.classes(),
+            distill: false,
+            gradient: false,
+        };
+        let arguments = [
+            ports.step.clone(),
+            ports.logits.clone(),
+            images.labels(),
+            wiring.order.view(),
+            wiring.samples.clone(),
+        ];
+        step.recipe(loss::loss(compiler, &spec)?, &arguments, "loss")?;
+        let recipe = metrics::record(compiler, batch, false, 0)?;
+        let arguments = [
+            ports.step.clone(),
+            wiring.samples.clone(),
+            wiring.ring.view(),
+        ];
+        step.recipe(recipe, &arguments, "record")?;
+        Ok(Self {
+            tape: step.tape,
+            wiring,
+            batch,
+        })
+    }
+
+    /// Evaluates the images of `indices`; waits for the result. `between` is asked after every
+    /// batch whether to go on; `None` is returned once it says no.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn evaluate(
+        &self,
+        gpu: &Gpu,
+        indices: &[u32],
+        mut between: impl FnMut(usize) -> bool,
+    ) -> Result<Option<Evaluation>, GpuError> {
+        gpu.write(&self.wiring.order.view(), indices);
+        let mut sums = [0f64; 3];
+        let batches = indices.len().div_ceil(self.batch) as u32;
+        // A span of batches is in flight while the one before it is read.
+        let span = TrainProgram::MOST_UNREAD;
+        let mut first = 0;
+        while first < batches {
+            let last = (first + span).min(batches);
+            for index in first..last {
+                let begin = index as usize * self.batch;
+                let scalars = StepScalars {
+                    step: index,
+                    first: begin as u32,
+                    count: (indices.len() - begin).min(self.batch) as u32,
+                    ..Default::default()
+                };
+                gpu.write(&self.wiring.step.view(), &[scalars]);
+                self.tape.submit(gpu)?;
+            }
+            let words = gpu.read(&self.wiring.ring.view())?;
+            for record in self.wiring.records(&words, first..last) {
+                for (sum, part) in sums.iter_mut().zip([record.ce, record.top1, record.top5]) {
+                    *sum += f64::from(part);
+                }
+            }
+            if !between(((last as usize) * self.batch).min(indices.len())) {
+                return Ok(None);
+            }
+            first = last;
+        }
+        let images = indices.len();
+        let [loss, top1, top5] = sums.map(|sum| sum / images.max(1) as f64);
+        Ok(Some(Evaluation {
+            loss,
+            top1,
+            top5,
+            images,
+        }))
+    }
+}

@@ -1,0 +1,429 @@
+//! Every setting of a run, with its default: what `config.toml` holds and `--set` changes.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+
+/// All settings of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Settings {
+    /// `builtin` or a folder.
+    pub data: String,
+    /// Scale images to this many pixels on each side; 0: as they are.
+    pub image_size: u32,
+    /// Use at most this many training images, drawn evenly from the classes; 0: all.
+    pub train_images: usize,
+    /// Share of the training images held out for every choice the program makes.
+    pub validation: f64,
+    /// Architecture.
+    pub model: String,
+    /// Multiplier of its channel counts.
+    pub width: f64,
+    /// Seed of everything random.
+    pub seed: u32,
+    /// Images of a training step.
+    pub batch: usize,
+    /// Kernel preset: auto, cpu, portable, large.
+    pub preset: String,
+    /// Largest global gradient norm; 0: no clipping.
+    pub clip: f32,
+    /// Minutes between checkpoints within an epoch; every epoch ends with one.
+    pub checkpoint_minutes: f64,
+    /// How training images are varied.
+    pub augment: Augment,
+    /// The all-ReLU network.
+    pub teacher: Teacher,
+    /// The search for the ReLUs worth keeping.
+    pub search: Search,
+    /// Training after the masks are fixed.
+    pub finish: Finish,
+}
+
+/// How training images are varied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Augment {
+    /// Black pixels around the image before a random crop; -1: an eighth of its side.
+    pub pad: i32,
+    /// Mirror every other image.
+    pub flip: bool,
+    /// Side of a square hole; 0: none.
+    pub cutout: u32,
+}
+
+/// The teacher phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Teacher {
+    /// A run folder or checkpoint with a trained teacher; empty: train one.
+    pub from: PathBuf,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Optimiser and its rates.
+    #[serde(flatten)]
+    pub descent: Descent,
+    /// Label smoothing.
+    pub smoothing: f32,
+}
+
+/// The search phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Search {
+    /// ReLUs to keep: a count (`4915`, `12.9k`) or a share (`10%`).
+    pub budget: String,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Optimiser and its rates.
+    #[serde(flatten)]
+    pub descent: Descent,
+    /// Learning rate of the scores; 0: from the number of steps.
+    pub score_rate: f32,
+    /// Hysteresis threshold t.
+    pub threshold: f32,
+    /// λ: weight of the penalty on ReLUs above the target.
+    pub lambda: f32,
+    /// Share of the search over which the target falls from all ReLUs to the budget; 0: the
+    /// target is the budget from the start, as published.
+    pub anneal: f64,
+    /// What replaces a ReLU.
+    pub polynomial: Polynomial,
+    /// Degree of the polynomial: 1 or 2.
+    pub degree: usize,
+    /// Factor on the quadratic term of `official` polynomials.
+    pub scale_x2: f64,
+    /// Trained quadratic terms stay within this multiple of the fit to the running moments; 0:
+    /// no limit.
+    pub curvature_limit: f64,
+    /// Steps between refits of the polynomials.
+    pub refit_every: u32,
+    /// Share of the search after which polynomials are trained instead of refitted.
+    pub refit_until: f64,
+    /// Weight of distillation from the teacher.
+    pub distill: f32,
+    /// Distillation temperature.
+    pub temperature: f32,
+    /// Lookahead: steps between synchronisations; 0: off.
+    pub lookahead_every: u32,
+    /// Lookahead: pull of the slow weights.
+    pub lookahead: f32,
+}
+
+/// The finish phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Finish {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Optimiser and its rates.
+    #[serde(flatten)]
+    pub descent: Descent,
+    /// Weight averaging: time constant in epochs of the average that is evaluated and kept; 0:
+    /// off.
+    pub average_epochs: f64,
+}
+
+/// What replaces a ReLU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Polynomial {
+    /// The least-squares fit to the measured distribution.
+    Exact,
+    /// The published code's variant of it.
+    Official,
+    /// y = x, untrained.
+    Identity,
+}
+
+/// Which optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Stochastic gradient descent with Nesterov momentum.
+    Sgd,
+    /// Adam.
+    Adam,
+    /// Adam with decoupled weight decay.
+    Adamw,
+}
+
+/// An optimiser with its rates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Descent {
+    /// Which.
+    pub optimizer: Optimizer,
+    /// Largest learning rate.
+    pub rate: f32,
+    /// Learning rate at the end, as a share of the largest.
+    pub final_rate: f32,
+    /// Share of the steps over which the rate rises.
+    pub warmup: f32,
+    /// Weight decay.
+    pub decay: f32,
+    /// Momentum of SGD, β₁ of Adam.
+    pub momentum: f32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data: "builtin".into(),
+            image_size: 0,
+            train_images: 0,
+            validation: 0.1,
+            model: "resnet18".into(),
+            width: 1.0,
+            seed: 0,
+            batch: 128,
+            preset: "auto".into(),
+            clip: 5.0,
+            checkpoint_minutes: 5.0,
+            augment: Augment::default(),
+            teacher: Teacher::default(),
+            search: Search::default(),
+            finish: Finish::default(),
+        }
+    }
+}
+
+impl Default for Augment {
+    fn default() -> Self {
+        Self {
+            pad: -1,
+            flip: true,
+            cutout: 0,
+        }
+    }
+}
+
+impl Default for Descent {
+    fn default() -> Self {
+        Self {
+            optimizer: Optimizer::Adam,
+            rate: 1e-3,
+            final_rate: 0.01,
+            warmup: 0.0,
+            decay: 0.0,
+            momentum: 0.9,
+        }
+    }
+}
+
+impl Default for Teacher {
+    fn default() -> Self {
+        Self {
+            from: PathBuf::new(),
+            epochs: 30,
+            descent: Descent {
+                optimizer: Optimizer::Sgd,
+                rate: 0.1,
+                final_rate: 0.001,
+                warmup: 0.15,
+                decay: 5e-4,
+                momentum: 0.9,
+            },
+            smoothing: 0.0,
+        }
+    }
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self {
+            budget: "10%".into(),
+            epochs: 20,
+            descent: Descent::default(),
+            score_rate: 0.0,
+            threshold: 0.003,
+            lambda: 100.0,
+            anneal: 0.6,
+            polynomial: Polynomial::Exact,
+            degree: 2,
+            scale_x2: 0.1,
+            curvature_limit: 2.0,
+            refit_every: 10,
+            refit_until: 0.3,
+            distill: 1.0,
+            temperature: 4.0,
+            lookahead_every: 0,
+            lookahead: 0.5,
+        }
+    }
+}
+
+impl Default for Finish {
+    fn default() -> Self {
+        Self {
+            epochs: 15,
+            descent: Descent::default(),
+            average_epochs: 0.0,
+        }
+    }
+}
+
+/// A setting that cannot be.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{name} = {value}: {reason}")]
+pub struct SettingsError {
+    /// The setting, as `--set` names it.
+    pub name: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What it should be.
+    pub reason: String,
+}
+
+fn check(
+    holds: bool,
+    name: &'static str,
+    value: impl fmt::Display,
+    reason: &str,
+) -> Result<(), SettingsError> {
+    if holds {
+        return Ok(());
+    }
+    Err(SettingsError {
+        name,
+        value: value.to_string(),
+        reason: reason.to_owned(),
+    })
+}
+
+impl Descent {
+    fn validate(&self, rate: &'static str, rest: &'static str) -> Result<(), SettingsError> {
+        let positive = self.rate > 0.0 && self.rate.is_finite();
+        check(positive, rate, self.rate, "must be a positive number")?;
+        let shares = [self.final_rate, self.warmup, self.momentum];
+        let in_unit = shares.iter().all(|v| (0.0..=1.0).contains(v)) && self.momentum < 1.0;
+        check(
+            in_unit && self.decay >= 0.0 && self.decay.is_finite(),
+            rest,
+            format!("{self:?}"),
+            "final-rate, warmup and momentum lie in 0…1 (momentum below 1), decay is not negative",
+        )
+    }
+}
+
+impl Settings {
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// The first setting that cannot be, with what it should be.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        check(
+            (0.0..=0.9).contains(&self.validation) && self.validation > 0.0,
+            "validation",
+            self.validation,
+            "must lie above 0 and at most 0.9: the program never chooses on the test images",
+        )?;
+        check(
+            (1..=65_535).contains(&self.batch),
+            "batch",
+            self.batch,
+            "must lie in 1…65535",
+        )?;
+        check(
+            self.clip >= 0.0 && self.clip.is_finite(),
+            "clip",
+            self.clip,
+            "must be 0 (off) or a positive number",
+        )?;
+        check(
+            self.checkpoint_minutes > 0.0,
+            "checkpoint-minutes",
+            self.checkpoint_minutes,
+            "must be positive",
+        )?;
+        check(
+            (-1..=4096).contains(&self.augment.pad),
+            "augment.pad",
+            self.augment.pad,
+            "must be -1 (an eighth of the image) or a number of pixels",
+        )?;
+        let most = 100_000;
+        let epochs = [
+            ("teacher.epochs", self.teacher.epochs),
+            ("search.epochs", self.search.epochs),
+            ("finish.epochs", self.finish.epochs),
+        ];
+        for (name, value) in epochs {
+            check(value <= most, name, value, "must lie in 0…100000")?;
+        }
+        check(
+            self.teacher.epochs > 0 || !self.teacher.from.as_os_str().is_empty(),
+            "teacher.epochs",
+            0,
+            "must be at least 1 unless teacher.from names a trained one",
+        )?;
+        check(
+            (0.0..1.0).contains(&self.teacher.smoothing),
+            "teacher.smoothing",
+            self.teacher.smoothing,
+            "must lie in 0…1",
+        )?;
+        self.teacher.descent.validate("teacher.rate", "teacher")?;
+        self.search.descent.validate("search.rate", "search")?;
+        self.finish.descent.validate("finish.rate", "finish")?;
+        let s = &self.search;
+        check(
+            (1..=2).contains(&s.degree),
+            "search.degree",
+            s.degree,
+            "must be 1 or 2",
+        )?;
+        let not_negative = [
+            ("search.score-rate", s.score_rate),
+            ("search.threshold", s.threshold),
+            ("search.lambda", s.lambda),
+            ("search.distill", s.distill),
+            ("search.curvature-limit", s.curvature_limit as f32),
+            ("finish.average-epochs", self.finish.average_epochs as f32),
+        ];
+        for (name, value) in not_negative {
+            check(
+                value >= 0.0 && value.is_finite(),
+                name,
+                value,
+                "must not be negative",
+            )?;
+        }
+        check(
+            s.temperature > 0.0 && s.temperature.is_finite(),
+            "search.temperature",
+            s.temperature,
+            "must be positive",
+        )?;
+        check(
+            (0.0..=1.0).contains(&s.anneal),
+            "search.anneal",
+            s.anneal,
+            "must lie in 0…1",
+        )?;
+        check(
+            (0.0..=1.0).contains(&s.refit_until),
+            "search.refit-until",
+            s.refit_until,
+            "must lie in 0…1",
+        )?;
+        check(
+            s.refit_every > 0,
+            "search.refit-every",
+            s.refit_every,
+            "must be at least 1",
+        )?;
+        check(
+            (0.0..=1.0).contains(&s.lookahead),
+            "search.lookahead",
+            s.lookahead,
+            "must lie in 0…1",
+        )?;
+        check(
+            s.scale_x2.is_finite(),
+            "search.scale-x2",
+            s.scale_x2,
+            "must be a number",
+        )
+    }
+}
