@@ -72,11 +72,12 @@ fn finish(@builtin(global_invocation_id) id: vec3u) {
     sums *= {{ 1.0 / count }};
     let batch = vec2f(sums.x, max(sums.y - sums.x * sums.x, 0.0));
     // The first batch of a search sets the moments, later ones move them.
-    let running = select(mix(moments[c], batch, step.momentum), batch, step.step == 0u);
+    let first = (step.refit & 2u) != 0u;
+    let running = select(mix(moments[c], batch, step.momentum), batch, first);
     moments[c] = running;
     let fitted = fit(running.x, running.y);
     var kept = coefficients[c];
-    if (step.refit == 1u) {
+    if ((step.refit & 1u) != 0u) {
         kept = fitted;
     }
     {% if limit > 0.0 and degree == 2 %}

@@ -1,1 +1,86 @@
-//! (to be written)
+//! The command line: one file per subcommand.
+
+mod common;
+mod data;
+mod devices;
+mod eval;
+mod export;
+mod search;
+mod train;
+
+use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+/// Finds the few ReLUs of a network worth keeping, and replaces the rest by polynomials.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    /// Say more (-v: debug, -vv: trace); RUST_LOG is honoured.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train an all-ReLU network: a teacher.
+    Train(train::Args),
+    /// Search a trained network for the ReLUs worth keeping.
+    Search(search::Args),
+    /// Evaluate the network of a run.
+    Eval(eval::Args),
+    /// Write the network of a run as ONNX or safetensors.
+    Export(export::Args),
+    /// List the adapters, with the features and limits that matter here.
+    Devices(devices::Args),
+    /// Look at data sets.
+    Data(data::Args),
+}
+
+/// How a command ended that did not fail.
+pub enum End {
+    /// It did what it was asked.
+    Done,
+    /// It was interrupted, and has kept what there was.
+    Interrupted,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match cli.verbose {
+        0 => "warn,autorep=info",
+        1 => "warn,autorep=debug",
+        _ => "info,autorep=trace",
+    };
+    let environment = env_logger::Env::default().default_filter_or(level);
+    env_logger::Builder::from_env(environment)
+        .format_timestamp(None)
+        .format_target(false)
+        .init();
+    let result = match cli.command {
+        Command::Train(args) => train::run(args),
+        Command::Search(args) => search::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Devices(args) => devices::run(args),
+        Command::Data(args) => data::run(args),
+    };
+    match result {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        // As a shell reports a process that Ctrl-C ended.
+        Ok(End::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            let red = std::io::stderr().is_terminal();
+            let (on, off) = if red {
+                ("\x1b[1;31m", "\x1b[0m")
+            } else {
+                ("", "")
+            };
+            eprintln!("{on}error:{off} {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

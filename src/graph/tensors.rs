@@ -1,7 +1,12 @@
 //! The contents of a network's arenas on the host.
 
-use super::layout::{Layout, NodeTensors, Slot};
+use super::layout::{Layout, NodeTensors, ParamKind, Slot};
 use super::network::Network;
+use crate::reference::random::random;
+
+/// Purpose words of the random streams of initial weights.
+const RADIUS: u32 = 0x5241_4449;
+const ANGLE: u32 = 0x414e_474c;
 
 /// Everything a network has learned, as it lies in the arenas of its [`Layout`].
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +44,42 @@ impl Tensors {
         }
         for site in &layout.sites {
             tensors.mask[site.range()].fill(1.0);
+        }
+        tensors
+    }
+
+    /// A network before training: He et al.'s normal initialisation by fan-out for
+    /// convolutions, as torchvision's ResNets have it, and uniform ±1/√fan-in for linear
+    /// layers, as PyTorch's default.
+    pub fn initial(layout: &Layout, seed: u32) -> Self {
+        let mut tensors = Self::neutral(layout);
+        for (index, (slot, kind)) in (0..).zip(layout.params.slots.iter().zip(&layout.kinds)) {
+            let mut fill = |draw: &dyn Fn(u32) -> f64| {
+                let values = &mut tensors.params[slot.range()];
+                for (element, value) in (0..).zip(values) {
+                    *value = draw(element) as f32;
+                }
+            };
+            let bits = |element, purpose| random(seed, index, element, purpose);
+            // Half a step away from zero, so that the logarithm below is finite.
+            let unit = |bits: u32| (f64::from(bits) + 0.5) / 4_294_967_296.0;
+            match (kind, slot.shape.as_slice()) {
+                (ParamKind::Weight, &[out_channels, _, height, width]) => {
+                    let deviation = (2.0 / (out_channels * height * width) as f64).sqrt();
+                    // Box and Muller's transform of two uniform numbers.
+                    fill(&|element| {
+                        let radius = (-2.0 * unit(bits(element, RADIUS)).ln()).sqrt();
+                        let angle = std::f64::consts::TAU * unit(bits(element, ANGLE));
+                        deviation * radius * angle.cos()
+                    });
+                }
+                (ParamKind::Weight, &[_, in_features]) => {
+                    let bound = 1.0 / (in_features as f64).sqrt();
+                    fill(&|element| bound * (2.0 * unit(bits(element, RADIUS)) - 1.0));
+                }
+                // Norms have their neutral values, biases and polynomials are zero.
+                _ => {}
+            }
         }
         tensors
     }

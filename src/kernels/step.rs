@@ -26,7 +26,8 @@ pub struct StepScalars {
     pub count: u32,
     /// 1: crop, flip and cutout at random; 0: deterministic (evaluation).
     pub augment: u32,
-    /// 1: refit the polynomials to the moments in this step.
+    /// Bit 0: refit the polynomials to the moments in this step; bit 1: the moments start anew
+    /// with this batch.
     pub refit: u32,
     /// ReLUs that may be kept, over all sites.
     pub budget: u32,

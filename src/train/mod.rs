@@ -11,6 +11,10 @@ pub mod config;
 pub mod interrupt;
 /// `metrics.jsonl` and its mirror for TensorBoard.
 pub mod metrics;
+/// A model within a checkpoint.
+pub mod model_file;
+/// One phase: epochs, validation, checkpoints.
+pub mod phase;
 /// A training step and an evaluation, compiled once.
 pub mod program;
 /// The run folder: who may write to it, and how a file comes to be there whole.
@@ -21,3 +25,5 @@ pub mod schedule;
 pub mod settings;
 /// TensorBoard event files: scalars only.
 pub mod tensorboard;
+/// What all phases of a run share.
+pub mod trainer;

@@ -510,7 +510,7 @@ impl TrainProgram {
 }
 
 /// Means over a set of images.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub struct Evaluation {
     /// Mean cross-entropy.
     pub loss: f64,
@@ -588,8 +588,8 @@ impl EvalProgram {
         })
     }
 
-    /// Evaluates the images of `indices`; waits for the result. `between` is asked after every
-    /// batch whether to go on; `None` is returned once it says no.
+    /// Evaluates the images of `indices`; waits for the result. `go_on` is asked every few
+    /// batches; `None` is returned once it says no.
     ///
     /// # Errors
     /// [`GpuError::Lost`].
@@ -597,16 +597,17 @@ impl EvalProgram {
         &self,
         gpu: &Gpu,
         indices: &[u32],
-        mut between: impl FnMut(usize) -> bool,
+        go_on: impl Fn() -> bool,
     ) -> Result<Option<Evaluation>, GpuError> {
         gpu.write(&self.wiring.order.view(), indices);
         let mut sums = [0f64; 3];
         let batches = indices.len().div_ceil(self.batch) as u32;
-        // A span of batches is in flight while the one before it is read.
-        let span = TrainProgram::MOST_UNREAD;
         let mut first = 0;
         while first < batches {
-            let last = (first + span).min(batches);
+            if !go_on() {
+                return Ok(None);
+            }
+            let last = (first + TrainProgram::MOST_UNREAD).min(batches);
             for index in first..last {
                 let begin = index as usize * self.batch;
                 let scalars = StepScalars {
@@ -624,18 +625,23 @@ impl EvalProgram {
                     *sum += f64::from(part);
                 }
             }
-            if !between(((last as usize) * self.batch).min(indices.len())) {
-                return Ok(None);
-            }
             first = last;
         }
-        let images = indices.len();
-        let [loss, top1, top5] = sums.map(|sum| sum / images.max(1) as f64);
+        let [loss, top1, top5] = sums.map(|sum| sum / indices.len().max(1) as f64);
         Ok(Some(Evaluation {
             loss,
             top1,
             top5,
-            images,
+            images: indices.len(),
         }))
+    }
+
+    /// [`EvalProgram::evaluate`] without interruption.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn evaluate_all(&self, gpu: &Gpu, indices: &[u32]) -> Result<Evaluation, GpuError> {
+        let result = self.evaluate(gpu, indices, || true)?;
+        Ok(result.unwrap_or_default())
     }
 }

@@ -123,8 +123,7 @@ fn finish_matches_its_twin() {
             let before: Vec<f32> = (0..channels).flat_map(|_| [0.5, 2.0]).collect();
             let trained: Vec<f32> = (0..channels).flat_map(|_| [0.1, 0.4, 9.0, 0.0]).collect();
             let scalars = StepScalars {
-                step: u32::from(!first),
-                refit: u32::from(*refit),
+                refit: u32::from(*refit) | (u32::from(*first) << 1),
                 momentum: 0.1,
                 ..Default::default()
             };

@@ -1,0 +1,240 @@
+//! Options that several subcommands share, and how a run is opened.
+
+use crate::gpu::{AdapterChoice, Gpu};
+use crate::kernels::Preset;
+use crate::search::run::{RESULT, TEACHER};
+use crate::train::checkpoint::{Checkpoint, CheckpointStore};
+use crate::train::config::Layers;
+use crate::train::run_folder::{Mark, RunFolder};
+use crate::train::settings::Settings;
+use crate::train::trainer::Trainer;
+use anyhow::{Context, Result, bail};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use toml::Value;
+
+/// Which adapter.
+#[derive(clap::Args, Debug, Default)]
+pub struct AdapterArgs {
+    /// Adapter: a part of its name, or its number in `autorep devices`.
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Backends to look on: vulkan, metal, dx12 (comma-separated).
+    #[arg(long, value_name = "LIST")]
+    pub backend: Option<String>,
+}
+
+impl AdapterArgs {
+    /// What was chosen.
+    pub fn choice(&self) -> AdapterChoice {
+        AdapterChoice {
+            adapter: self.adapter.clone(),
+            backend: self.backend.clone(),
+        }
+    }
+
+    /// Opens the adapter, and says which it is.
+    pub fn open(&self, preset: &str) -> Result<Gpu> {
+        let gpu = Gpu::open(&self.choice())?;
+        let report = &gpu.report;
+        let preset = Preset::parse(preset, &gpu).map_err(anyhow::Error::msg)?;
+        eprintln!(
+            "adapter: {} ({}, {}), kernel preset {preset}",
+            report.name, report.backend, report.driver
+        );
+        Ok(gpu)
+    }
+}
+
+/// Options of commands that train.
+#[derive(clap::Args, Debug)]
+pub struct RunArgs {
+    /// Images: `builtin`, or a folder (CIFAR binary version, or train/CLASS and test/CLASS).
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<String>,
+    /// Architecture: resnet8, resnet18, resnet20.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Multiplier of the architecture's channel counts.
+    #[arg(long, value_name = "FACTOR")]
+    pub width: Option<f64>,
+    /// Folder to write to.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// Continue the run in --out, or begin it when there is none.
+    #[arg(long)]
+    pub resume: bool,
+    /// Settings from a TOML file; options override it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Any setting, as `--set search.lambda=200`; config.toml of a run lists all.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Seed of everything random.
+    #[arg(long)]
+    pub seed: Option<u32>,
+    /// Images of a training step.
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Scale images to N×N.
+    #[arg(long, value_name = "N")]
+    pub image_size: Option<u32>,
+    /// Use at most N training images.
+    #[arg(long, value_name = "N")]
+    pub train_images: Option<usize>,
+    /// Passes over the images while training the teacher.
+    #[arg(long, value_name = "N")]
+    pub teacher_epochs: Option<usize>,
+    /// Kernel preset: auto, cpu, portable, large.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Print the summary as JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub adapter: AdapterArgs,
+}
+
+impl RunArgs {
+    /// The settings: defaults, file, `--set`, options, each over the one before.
+    /// `more` are the command's own options.
+    pub fn settings(&self, more: &[(&str, Option<Value>)]) -> Result<Settings> {
+        let mut layers = Layers::default();
+        self.lay(&mut layers, more)?;
+        let settings = layers.finish()?;
+        let Some(stored) = self.stored()? else {
+            return Ok(settings);
+        };
+        // What the folder says counts; options may only repeat it.
+        let mut layers = Layers::default();
+        layers.file("config.toml of the run", &stored)?;
+        let before = layers.clone().finish()?;
+        self.lay(&mut layers, more)?;
+        let after = layers.finish()?;
+        if before != after {
+            bail!(
+                "the run in {} was begun with other settings: resume it without changing them \
+                 (--resume --out {0} is enough), or begin a new run in another --out",
+                self.out.display()
+            );
+        }
+        Ok(before)
+    }
+
+    fn lay(&self, layers: &mut Layers, more: &[(&str, Option<Value>)]) -> Result<()> {
+        if let Some(path) = &self.config {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("--config {}: cannot be read", path.display()))?;
+            layers.file(&path.display().to_string(), &text)?;
+        }
+        for text in &self.sets {
+            layers.set(text)?;
+        }
+        let text = |value: &Option<String>| value.clone().map(Value::String);
+        let number = |value: Option<usize>| value.map(|n| Value::Integer(n as i64));
+        let own = [
+            ("data", text(&self.data)),
+            ("model", text(&self.model)),
+            ("width", self.width.map(Value::Float)),
+            ("seed", self.seed.map(|n| Value::Integer(n.into()))),
+            ("batch", number(self.batch)),
+            (
+                "image-size",
+                self.image_size.map(|n| Value::Integer(n.into())),
+            ),
+            ("train-images", number(self.train_images)),
+            ("teacher.epochs", number(self.teacher_epochs)),
+            ("preset", text(&self.preset)),
+        ];
+        for (key, value) in own.iter().chain(more) {
+            if let Some(value) = value {
+                layers.put("the command line", key, value.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The settings of the run in the folder, when it is to be continued.
+    fn stored(&self) -> Result<Option<String>> {
+        if !self.resume || !self.out.is_dir() {
+            return Ok(None);
+        }
+        Ok(RunFolder::open(&self.out)?.read_config()?)
+    }
+
+    /// Whether progress bars are drawn.
+    pub fn progress(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+}
+
+/// Opens the run folder and all that a run needs; the checkpoint is where to go on.
+pub fn begin<'g>(
+    gpu: &'g Gpu,
+    settings: Settings,
+    out: &Path,
+    resume: bool,
+    progress: bool,
+) -> Result<(Trainer<'g>, Option<(Mark, Checkpoint)>)> {
+    let folder = RunFolder::create(out, resume)?;
+    let checkpoint = folder.checkpoints().latest()?;
+    let mark = checkpoint.as_ref().map(|(mark, _)| *mark);
+    if let Some(mark) = mark {
+        eprintln!("resuming at {mark}");
+    }
+    let text = toml::to_string(&settings).context("the settings have no TOML form")?;
+    // A run that cannot begin (no such data, a network that does not fit) leaves no folder that
+    // a second try would be refused for.
+    let made = Trainer::new(gpu, settings, folder, mark, progress);
+    let trainer = match made {
+        Ok(trainer) => trainer,
+        Err(error) => {
+            if mark.is_none() {
+                remove_empty_run(out);
+            }
+            return Err(error.into());
+        }
+    };
+    trainer.folder.write_config(&text)?;
+    Ok((trainer, checkpoint))
+}
+
+/// Removes a run folder that holds nothing but an empty log and the lock.
+fn remove_empty_run(out: &Path) {
+    let Ok(entries) = std::fs::read_dir(out) else {
+        return;
+    };
+    let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let trifling =
+        |path: &PathBuf| path.is_file() && path.metadata().is_ok_and(|meta| meta.len() < 256);
+    if files.iter().all(trifling) {
+        for path in files {
+            let _ = std::fs::remove_file(path);
+        }
+        let _ = std::fs::remove_dir(out);
+    }
+}
+
+/// The network of a run, or of a checkpoint named directly: a search's result, else a teacher.
+pub fn load_result(path: &Path) -> Result<Checkpoint> {
+    if path.is_file() {
+        return Ok(Checkpoint::load(path)?);
+    }
+    // Says what is wrong when this is no run folder.
+    RunFolder::open(path)?;
+    let store = CheckpointStore::new(path.join("checkpoints"));
+    for name in [RESULT, TEACHER] {
+        if store.path(name).is_file() {
+            return Ok(store.load(name)?);
+        }
+    }
+    bail!(
+        "{}: this run has no result yet; let it finish with --resume",
+        path.display()
+    )
+}
+
+/// A share as a percentage with two decimals.
+pub fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}

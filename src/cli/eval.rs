@@ -1,0 +1,129 @@
+//! `autorep eval`
+
+use super::End;
+use super::common::{AdapterArgs, load_result, percent};
+use crate::kernels::{Compiler, Preset};
+use crate::train::config::Layers;
+use crate::train::model_file;
+use crate::train::run_folder::RunFolder;
+use crate::train::settings::Settings;
+use crate::train::trainer::{evaluate, open_data, split};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `autorep eval`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// A run folder, or a checkpoint.
+    run: PathBuf,
+    /// Images; the run's own without it.
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// Which images.
+    #[arg(long, value_enum, default_value = "test")]
+    split: Split,
+    /// Images of a batch.
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    batch: usize,
+    /// Kernel preset: auto, cpu, portable, large.
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    preset: String,
+    /// Print JSON on standard output.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+}
+
+/// Which part of the data.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Split {
+    /// The test images.
+    Test,
+    /// The images held out of the training set.
+    Val,
+    /// The images that were trained on, as they are.
+    Train,
+}
+
+pub(super) fn run(args: Args) -> Result<End> {
+    if args.batch == 0 {
+        bail!("--batch 0: must be at least 1");
+    }
+    let checkpoint = load_result(&args.run)?;
+    let (model, spec, sites, _) = model_file::unpack(checkpoint)?;
+    let mut settings = settings_of(&args.run)?;
+    if let Some(data) = args.data {
+        settings.data = data;
+    }
+    let dataset = open_data(&settings, true)?;
+    let size = (dataset.test.height, dataset.test.width);
+    if size != spec.input {
+        bail!(
+            "the network takes {}×{} images, {} has {}×{} ones: the data set is another",
+            spec.input.0,
+            spec.input.1,
+            dataset.name,
+            size.0,
+            size.1
+        );
+    }
+    if dataset.classes.len() != spec.classes {
+        bail!(
+            "the network knows {} classes, {} has {}: the data set is another",
+            spec.classes,
+            dataset.name,
+            dataset.classes.len()
+        );
+    }
+    let images = match args.split {
+        Split::Test => dataset.test.clone(),
+        Split::Val => dataset.train.subset(&split(&settings, &dataset)?.1),
+        Split::Train => dataset.train.subset(&split(&settings, &dataset)?.0),
+    };
+    let gpu = args.adapter.open(&args.preset)?;
+    let preset = Preset::parse(&args.preset, &gpu).map_err(anyhow::Error::msg)?;
+    let compiler = Compiler::new(&gpu, preset);
+    let result = evaluate(&compiler, &model, sites, &images, args.batch)?;
+    let kept: usize = model.tensors.kept(&model.layout).iter().sum();
+    if args.json {
+        let json = serde_json::json!({
+            "model": spec.name,
+            "dataset": dataset.name,
+            "relu_total": model.network.relu_total(),
+            "relu_count": kept,
+            "images": result.images,
+            "loss": result.loss,
+            "top1": result.top1,
+            "top5": result.top5,
+        });
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        println!(
+            "{} with {kept} of {} ReLUs on {} images of {}: top-1 {}, top-5 {}, loss {:.4}",
+            spec.name,
+            model.network.relu_total(),
+            result.images,
+            dataset.name,
+            percent(result.top1),
+            percent(result.top5),
+            result.loss
+        );
+    }
+    Ok(End::Done)
+}
+
+/// The settings of the run that a folder, or a checkpoint within one, belongs to.
+fn settings_of(path: &Path) -> Result<Settings> {
+    let folder = match path.is_dir() {
+        true => Some(path),
+        false => path.parent().and_then(Path::parent),
+    };
+    let mut layers = Layers::default();
+    if let Some(folder) = folder.filter(|f| f.join("config.toml").is_file())
+        && let Some(text) = RunFolder::open(folder)?.read_config()?
+    {
+        layers.file("config.toml of the run", &text)?;
+    }
+    Ok(layers.finish()?)
+}

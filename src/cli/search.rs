@@ -1,0 +1,127 @@
+//! `autorep search`
+
+use super::End;
+use super::common::{RunArgs, begin, percent};
+use crate::gpu::Gpu;
+use crate::search::run::{self, RunEnd, Summary};
+use crate::train::settings::Settings;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use toml::Value;
+
+/// Arguments of `autorep search`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    run: RunArgs,
+    /// ReLUs to keep: a count (4915, 12.9k), a share (10%) or 0.
+    #[arg(long)]
+    budget: Option<String>,
+    /// A run or checkpoint with a trained teacher; without it one is trained first.
+    #[arg(long, value_name = "PATH")]
+    teacher: Option<PathBuf>,
+    /// Passes over the images while searching.
+    #[arg(long, value_name = "N")]
+    search_epochs: Option<usize>,
+    /// Passes over the images after the masks are fixed.
+    #[arg(long, value_name = "N")]
+    finish_epochs: Option<usize>,
+    /// What replaces a ReLU: exact, official, identity.
+    #[arg(long, value_name = "KIND")]
+    polynomial: Option<String>,
+    /// Degree of the polynomial: 1 or 2.
+    #[arg(long)]
+    degree: Option<usize>,
+    /// Also run the control without any ReLU, into OUT/control, from the same teacher.
+    #[arg(long)]
+    control: bool,
+}
+
+pub(super) fn run(args: Args) -> Result<End> {
+    let text = |value: &Option<String>| value.clone().map(Value::String);
+    let number = |value: Option<usize>| value.map(|n| Value::Integer(n as i64));
+    let teacher = args.teacher.as_ref().map(|path| path.display().to_string());
+    let settings = args.run.settings(&[
+        ("search.budget", text(&args.budget)),
+        ("teacher.from", text(&teacher)),
+        ("search.epochs", number(args.search_epochs)),
+        ("finish.epochs", number(args.finish_epochs)),
+        ("search.polynomial", text(&args.polynomial)),
+        ("search.degree", number(args.degree)),
+    ])?;
+    let gpu = args.run.adapter.open(&settings.preset)?;
+    let out = &args.run.out;
+    let Some(summary) = search(&args.run, &gpu, settings.clone(), out, args.run.resume)? else {
+        return Ok(End::Interrupted);
+    };
+    let mut control = None;
+    if args.control {
+        eprintln!("control without any ReLU:");
+        let mut settings = settings;
+        settings.search.budget = "0".into();
+        settings.teacher.from = out.clone();
+        let folder = out.join("control");
+        // A control that was begun goes on when its run does.
+        let Some(summary) = search(&args.run, &gpu, settings, &folder, args.run.resume)? else {
+            return Ok(End::Interrupted);
+        };
+        control = Some(summary);
+    }
+    if args.run.json {
+        let mut json = serde_json::to_value(&summary)?;
+        if let Some(control) = &control {
+            json["control"] = serde_json::to_value(control)?;
+        }
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        print_table(&summary, control.as_ref(), out);
+    }
+    Ok(End::Done)
+}
+
+/// One search; `None` when interrupted.
+fn search(
+    args: &RunArgs,
+    gpu: &Gpu,
+    settings: Settings,
+    out: &Path,
+    resume: bool,
+) -> Result<Option<Summary>> {
+    let (mut trainer, at) = begin(gpu, settings, out, resume, args.progress())?;
+    match run::search(&mut trainer, at)? {
+        RunEnd::Done(summary) => Ok(Some(*summary)),
+        RunEnd::Interrupted => {
+            eprintln!("interrupted; continue with --resume");
+            Ok(None)
+        }
+    }
+}
+
+fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) {
+    println!(
+        "\n{} on {}, seed {}\n",
+        summary.model, summary.dataset, summary.seed
+    );
+    println!(
+        "{:<28} {:>9} {:>9} {:>11} {:>11}",
+        "", "ReLUs", "share", "validation", "test"
+    );
+    let row = |name: &str, kept: usize, accuracy: &run::Accuracy| {
+        println!(
+            "{name:<28} {kept:>9} {:>9} {:>11} {:>11}",
+            format!("{:.1} %", 100.0 * kept as f64 / summary.relu_total as f64),
+            percent(accuracy.val_top1),
+            percent(accuracy.test_top1),
+        );
+    };
+    row("teacher, all ReLU", summary.relu_total, &summary.teacher);
+    row("AutoReP", summary.relu_count, &summary.result);
+    if let Some(control) = control {
+        row(
+            "control, all polynomial",
+            control.relu_count,
+            &control.result,
+        );
+    }
+    println!("\nwritten to {}", out.display());
+}

@@ -1,0 +1,416 @@
+//! A whole run: teacher (or a given one), search, finish, and what is written about it.
+
+use super::autorep::{Finishing, Searching};
+use super::budget::{Budget, BudgetError, meet_exactly};
+use super::{dapa, indicator};
+use crate::graph::plan::Activations;
+use crate::graph::{Arenas, Tensors};
+use crate::train::checkpoint::{Checkpoint, CheckpointStore};
+use crate::train::model_file::Sites;
+use crate::train::phase::{self, PhaseEnd, PhaseResult, PhaseSpec, Resume, Supervised};
+use crate::train::program::Evaluation;
+use crate::train::run_folder::{Mark, Phase};
+use crate::train::settings::{Polynomial, Settings};
+use crate::train::trainer::{TrainError, Trainer};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Name of the checkpoint with the teacher.
+pub const TEACHER: &str = "teacher";
+/// Name of the checkpoint with the result of a search.
+pub const RESULT: &str = "result";
+
+/// Why a run ends without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The budget.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+}
+
+macro_rules! through_train_error {
+    ($($error:ty),*) => {$(
+        impl From<$error> for RunError {
+            fn from(error: $error) -> Self {
+                RunError::Train(error.into())
+            }
+        }
+    )*};
+}
+through_train_error!(
+    crate::gpu::GpuError,
+    crate::train::checkpoint::CheckpointError,
+    crate::train::run_folder::RunFolderError
+);
+
+/// Accuracy of a network, as shares of 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// On the images held out of the training set.
+    pub val_top1: f64,
+    /// On the test images, read once at the end.
+    pub test_top1: f64,
+    /// The same among the first five.
+    pub test_top5: f64,
+}
+
+/// ReLUs of one site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SiteSummary {
+    /// Name of the activation.
+    pub name: String,
+    /// Elements.
+    pub total: usize,
+    /// ReLUs kept.
+    pub kept: usize,
+}
+
+/// `summary.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// `autorep`, or `teacher` for a run that only trains one.
+    pub method: String,
+    /// What replaces a ReLU.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub polynomial: Option<Polynomial>,
+    /// Its degree.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub degree: Option<usize>,
+    /// Architecture.
+    pub model: String,
+    /// Its width multiplier.
+    pub width: f64,
+    /// Data set.
+    pub dataset: String,
+    /// Images trained on, held out, and tested on.
+    pub images: [usize; 3],
+    /// Seed.
+    pub seed: u32,
+    /// Adapter and driver.
+    pub adapter: String,
+    /// Kernel preset.
+    pub preset: String,
+    /// ReLUs of the network.
+    pub relu_total: usize,
+    /// ReLUs that could stay.
+    pub relu_budget: usize,
+    /// ReLUs that stayed.
+    pub relu_count: usize,
+    /// The same by site.
+    pub sites: Vec<SiteSummary>,
+    /// The all-ReLU network.
+    pub teacher: Accuracy,
+    /// The network that the run made.
+    pub result: Accuracy,
+    /// Training speed by phase.
+    pub images_per_second: BTreeMap<String, f64>,
+    /// Duration of the run, compilation and evaluation included.
+    pub wall_seconds: f64,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// How a run ended.
+pub enum RunEnd {
+    /// With a result, written to `summary.json`.
+    Done(Box<Summary>),
+    /// Somebody asked to stop; `--resume` goes on.
+    Interrupted,
+}
+
+/// What a teacher phase leaves.
+struct TeacherEnd {
+    tensors: Tensors,
+    validation: f64,
+    speed: Option<f64>,
+}
+
+/// Trains a teacher, and nothing else.
+///
+/// # Errors
+/// [`RunError`].
+pub fn train(
+    trainer: &mut Trainer,
+    resume: Option<(Mark, Checkpoint)>,
+) -> Result<RunEnd, RunError> {
+    let Some(teacher) = teacher(trainer, resume)? else {
+        return Ok(RunEnd::Interrupted);
+    };
+    let test = trainer.test(&teacher.tensors, Sites::Relu)?;
+    let accuracy = accuracy(teacher.validation, test);
+    let total = trainer.network.relu_total();
+    let mut summary = summary(trainer, &teacher.tensors, total, accuracy, accuracy);
+    summary.method = "teacher".into();
+    summary.polynomial = None;
+    summary.degree = None;
+    let speed = teacher
+        .speed
+        .map(|speed| (Phase::Teacher.to_string(), speed));
+    summary.images_per_second = speed.into_iter().collect();
+    trainer.folder.write_summary(&summary)?;
+    Ok(RunEnd::Done(Box::new(summary)))
+}
+
+/// Searches: teacher, search, finish.
+///
+/// # Errors
+/// [`RunError`].
+pub fn search(
+    trainer: &mut Trainer,
+    resume: Option<(Mark, Checkpoint)>,
+) -> Result<RunEnd, RunError> {
+    let settings = trainer.settings.clone();
+    let total = trainer.network.relu_total();
+    let budget: Budget = settings.search.budget.parse()?;
+    let budget = budget.resolve(total)?;
+
+    let (at_teacher, later) = match resume {
+        Some((mark, checkpoint)) if mark.phase == Phase::Teacher => {
+            (Some((mark, checkpoint)), None)
+        }
+        later => (None, later),
+    };
+    let teacher = if later.is_some() {
+        load_teacher(trainer, &trainer.folder.checkpoints().path(TEACHER))?
+    } else {
+        match teacher(trainer, at_teacher)? {
+            Some(teacher) => teacher,
+            None => return Ok(RunEnd::Interrupted),
+        }
+    };
+    let mut speeds = BTreeMap::new();
+    speeds.extend(
+        teacher
+            .speed
+            .map(|speed| (Phase::Teacher.to_string(), speed)),
+    );
+
+    let (at_search, at_finish) = match later {
+        Some((mark, checkpoint)) if mark.phase == Phase::Search => (Some(checkpoint), None),
+        Some((_, checkpoint)) => (None, Some(checkpoint)),
+        None => (None, None),
+    };
+    let gpu = trainer.gpu();
+    let teacher_arenas = Arenas::upload(gpu, &teacher.tensors)?;
+    let distils = settings.search.distill > 0.0;
+    let teacher_arenas = distils.then_some(&teacher_arenas);
+    let per_epoch = trainer.steps_per_epoch();
+    let teacher_steps = match settings.teacher.from.as_os_str().is_empty() {
+        true => per_epoch * settings.teacher.epochs as u64,
+        false => 0,
+    };
+    let search_steps = per_epoch * settings.search.epochs as u64;
+    let mut start = teacher.tensors.clone();
+    indicator::begin(&mut start, &trainer.layout, settings.seed);
+    dapa::begin(&mut start, &trainer.layout);
+    let student = Arenas::upload(gpu, &start)?;
+    let activations = dapa::activations(&settings.search);
+
+    if at_finish.is_none() {
+        let policy = Searching {
+            settings: &settings.search,
+            total,
+            budget,
+            score_rate: match settings.search.score_rate {
+                0.0 => indicator::default_rate(search_steps),
+                rate => rate,
+            },
+        };
+        let spec = PhaseSpec {
+            phase: Phase::Search,
+            epochs: settings.search.epochs,
+            steps_before: teacher_steps,
+            descent: &settings.search.descent,
+            policy: &policy,
+            activations,
+            teacher: teacher_arenas,
+            search: true,
+            lookahead: settings.search.lookahead_every > 0,
+            average_epochs: 0.0,
+            keep_best: false,
+        };
+        let resume = at_search.map(|c| Resume::read(trainer, c)).transpose()?;
+        let Some(result) = done(phase::run(trainer, &spec, &student, resume)?) else {
+            return Ok(RunEnd::Interrupted);
+        };
+        speeds.insert(Phase::Search.to_string(), result.images_per_second);
+        let mut tensors = result.tensors;
+        let kept: usize = tensors.kept(&trainer.layout).iter().sum();
+        log::info!("the search ends with {kept} ReLUs; {budget} will stay");
+        let scores = tensors.scores.clone();
+        meet_exactly(&trainer.layout, &scores, &mut tensors.mask, budget);
+        student.write(gpu, &tensors);
+    }
+
+    let policy = Finishing {
+        settings: &settings.search,
+    };
+    let spec = PhaseSpec {
+        phase: Phase::Finish,
+        epochs: settings.finish.epochs,
+        steps_before: teacher_steps + search_steps,
+        descent: &settings.finish.descent,
+        policy: &policy,
+        activations,
+        teacher: teacher_arenas,
+        search: false,
+        lookahead: false,
+        average_epochs: settings.finish.average_epochs,
+        keep_best: true,
+    };
+    let resume = at_finish.map(|c| Resume::read(trainer, c)).transpose()?;
+    let Some(PhaseResult {
+        tensors,
+        validation,
+        images_per_second,
+    }) = done(phase::run(trainer, &spec, &student, resume)?)
+    else {
+        return Ok(RunEnd::Interrupted);
+    };
+    speeds.insert(Phase::Finish.to_string(), images_per_second);
+    let checkpoint = trainer.model_checkpoint(tensors.clone(), Sites::Gate);
+    trainer.folder.checkpoints().save_as(RESULT, &checkpoint)?;
+
+    let teacher_test = trainer.test(&teacher.tensors, Sites::Relu)?;
+    let test = trainer.test(&tensors, Sites::Gate)?;
+    let mut summary = summary(
+        trainer,
+        &tensors,
+        budget,
+        accuracy(teacher.validation, teacher_test),
+        accuracy(validation.top1, test),
+    );
+    summary.images_per_second = speeds;
+    trainer.folder.write_summary(&summary)?;
+    Ok(RunEnd::Done(Box::new(summary)))
+}
+
+fn done(end: PhaseEnd) -> Option<PhaseResult> {
+    match end {
+        PhaseEnd::Done(result) => Some(result),
+        PhaseEnd::Interrupted => None,
+    }
+}
+
+fn accuracy(val_top1: f64, test: Evaluation) -> Accuracy {
+    Accuracy {
+        val_top1,
+        test_top1: test.top1,
+        test_top5: test.top5,
+    }
+}
+
+/// The teacher: given, or trained here. `None` when interrupted.
+fn teacher(
+    trainer: &mut Trainer,
+    resume: Option<(Mark, Checkpoint)>,
+) -> Result<Option<TeacherEnd>, RunError> {
+    let settings = trainer.settings.clone();
+    let store = trainer.folder.checkpoints();
+    let end = if settings.teacher.from.as_os_str().is_empty() {
+        let start = Tensors::initial(&trainer.layout, settings.seed);
+        let student = Arenas::upload(trainer.gpu(), &start)?;
+        let policy = Supervised {
+            smoothing: settings.teacher.smoothing,
+        };
+        let spec = PhaseSpec {
+            phase: Phase::Teacher,
+            epochs: settings.teacher.epochs,
+            steps_before: 0,
+            descent: &settings.teacher.descent,
+            policy: &policy,
+            activations: Activations::Relu,
+            teacher: None,
+            search: false,
+            lookahead: false,
+            average_epochs: 0.0,
+            keep_best: true,
+        };
+        let resume = resume.map(|(_, c)| Resume::read(trainer, c)).transpose()?;
+        let Some(result) = done(phase::run(trainer, &spec, &student, resume)?) else {
+            return Ok(None);
+        };
+        TeacherEnd {
+            tensors: result.tensors,
+            validation: result.validation.top1,
+            speed: Some(result.images_per_second),
+        }
+    } else {
+        load_teacher(trainer, &teacher_file(&settings.teacher.from))?
+    };
+    // The run stands on its own from here on, whatever becomes of the given teacher.
+    let checkpoint = trainer.model_checkpoint(end.tensors.clone(), Sites::Relu);
+    store.save_as(TEACHER, &checkpoint)?;
+    Ok(Some(end))
+}
+
+/// The checkpoint that a path given as teacher means: a file, or a run's teacher.
+pub fn teacher_file(path: &Path) -> std::path::PathBuf {
+    if path.is_dir() {
+        CheckpointStore::new(path.join("checkpoints")).path(TEACHER)
+    } else {
+        path.to_owned()
+    }
+}
+
+fn load_teacher(trainer: &Trainer, path: &Path) -> Result<TeacherEnd, RunError> {
+    let checkpoint = Checkpoint::load(path)?;
+    let mut tensors = trainer.tensors_of(checkpoint)?;
+    // A given network may have lost ReLUs already; as a teacher it has all of them.
+    for site in &trainer.layout.sites {
+        tensors.mask[site.range()].fill(1.0);
+    }
+    Ok(TeacherEnd {
+        validation: trainer.validate(&tensors, Sites::Relu)?.top1,
+        tensors,
+        speed: None,
+    })
+}
+
+fn summary(
+    trainer: &Trainer,
+    tensors: &Tensors,
+    budget: usize,
+    teacher: Accuracy,
+    result: Accuracy,
+) -> Summary {
+    let settings: &Settings = &trainer.settings;
+    let kept = tensors.kept(&trainer.layout);
+    let report = &trainer.gpu().report;
+    let sites = trainer.layout.sites.iter().zip(&kept);
+    Summary {
+        method: "autorep".into(),
+        polynomial: Some(settings.search.polynomial),
+        degree: Some(settings.search.degree),
+        model: trainer.spec.name.clone(),
+        width: trainer.spec.width,
+        dataset: trainer.dataset.clone(),
+        images: [
+            trainer.train.len(),
+            trainer.validation.len(),
+            trainer.test.len(),
+        ],
+        seed: settings.seed,
+        adapter: format!("{} ({})", report.name, report.driver),
+        preset: trainer.compiler.preset.to_string(),
+        relu_total: trainer.network.relu_total(),
+        relu_budget: budget,
+        relu_count: kept.iter().sum(),
+        sites: sites
+            .map(|(site, &kept)| SiteSummary {
+                name: site.name.clone(),
+                total: site.shape.len(),
+                kept,
+            })
+            .collect(),
+        teacher,
+        result,
+        images_per_second: BTreeMap::new(),
+        wall_seconds: trainer.wall_seconds(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}

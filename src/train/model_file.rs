@@ -1,0 +1,166 @@
+//! A model within a checkpoint: tensors under PyTorch's names, and what it takes to rebuild the
+//! network around them.
+
+use super::checkpoint::{Checkpoint, CheckpointError, Tensor, Unpack};
+use crate::graph::{Layout, Model, Tensors};
+use crate::models::{ModelError, ModelSpec};
+use std::collections::BTreeMap;
+
+/// What the activation sites of a saved model do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sites {
+    /// ReLU everywhere.
+    Relu,
+    /// ReLU or polynomial by the mask.
+    Gate,
+}
+
+/// Why a model cannot be rebuilt from a checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelFileError {
+    /// The file itself.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Metadata that no model has.
+    #[error("{file}: {reason}; the file is damaged or was not written by autorep")]
+    Metadata {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The model it names.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// The tensors and metadata of `model`.
+pub fn pack(
+    model: &Model,
+    spec: &ModelSpec,
+    sites: Sites,
+) -> (Vec<(String, Tensor)>, BTreeMap<String, String>) {
+    let (layout, values) = (&model.layout, &model.tensors);
+    let mut tensors = Vec::new();
+    for (arena, data) in [
+        (&layout.params, &values.params),
+        (&layout.state, &values.state),
+    ] {
+        for slot in &arena.slots {
+            let tensor = Tensor::f32(slot.shape.clone(), data[slot.range()].to_vec());
+            tensors.push((slot.name.clone(), tensor));
+        }
+    }
+    for site in &layout.sites {
+        let shape = vec![site.shape.channels, site.shape.height, site.shape.width];
+        let mask = values.mask[site.range()].iter().map(|&m| m as u8).collect();
+        let aux = values.scores[site.range()].to_vec();
+        tensors.push((
+            format!("{}.mask", site.name),
+            Tensor::u8(shape.clone(), mask),
+        ));
+        tensors.push((format!("{}.aux", site.name), Tensor::f32(shape, aux)));
+    }
+    let list = |values: [f32; 3]| values.map(|v| v.to_string()).join(",");
+    let sites = match sites {
+        Sites::Relu => "relu",
+        Sites::Gate => "gate",
+    };
+    let metadata = [
+        ("model", spec.name.clone()),
+        ("width", spec.width.to_string()),
+        ("height", spec.input.0.to_string()),
+        ("image_width", spec.input.1.to_string()),
+        ("mean", list(model.mean)),
+        ("std", list(model.std)),
+        ("classes", model.classes.join("\n")),
+        ("sites", sites.to_owned()),
+    ];
+    (tensors, metadata.map(|(k, v)| (k.to_owned(), v)).into())
+}
+
+/// Rebuilds the model of a checkpoint. Tensors that belong to the training, not to the model,
+/// are left in the returned [`Unpack`].
+///
+/// # Errors
+/// [`ModelFileError`].
+pub fn unpack(checkpoint: Checkpoint) -> Result<(Model, ModelSpec, Sites, Unpack), ModelFileError> {
+    let file = checkpoint.origin().display().to_string();
+    let wrong = |reason: &str| ModelFileError::Metadata {
+        file: file.clone(),
+        reason: reason.to_owned(),
+    };
+    let triple = |key: &str| -> Result<[f32; 3], ModelFileError> {
+        let text: String = checkpoint.entry(key)?;
+        let values: Vec<f32> = text.split(',').filter_map(|v| v.parse().ok()).collect();
+        let values: [f32; 3] = values
+            .try_into()
+            .map_err(|_| wrong(&format!("`{key}` is `{text}`, not three numbers")))?;
+        if values.iter().all(|v| v.is_finite()) {
+            Ok(values)
+        } else {
+            Err(wrong(&format!("`{key}` is not finite")))
+        }
+    };
+    let (mean, std) = (triple("mean")?, triple("std")?);
+    if std.iter().any(|&s| s <= 0.0) {
+        return Err(wrong("`std` is not positive"));
+    }
+    let classes: String = checkpoint.entry("classes")?;
+    let classes: Vec<String> = classes.split('\n').map(str::to_owned).collect();
+    let sites: String = checkpoint.entry("sites")?;
+    let sites = match sites.as_str() {
+        "relu" => Sites::Relu,
+        "gate" => Sites::Gate,
+        other => return Err(wrong(&format!("`sites` is `{other}`"))),
+    };
+    let spec = ModelSpec {
+        name: checkpoint.entry("model")?,
+        width: checkpoint.entry("width")?,
+        input: (
+            checkpoint.entry("height")?,
+            checkpoint.entry("image_width")?,
+        ),
+        classes: classes.len(),
+    };
+    if spec.input.0.max(spec.input.1) > 4096 {
+        return Err(wrong("images are larger than 4096 pixels"));
+    }
+    let network = spec.build()?;
+    let layout = Layout::new(&network);
+    let mut unpack = checkpoint.unpack(&spec.name);
+    let mut tensors = Tensors::neutral(&layout);
+    for (arena, data) in [
+        (&layout.params, &mut tensors.params),
+        (&layout.state, &mut tensors.state),
+    ] {
+        for slot in &arena.slots {
+            let values = unpack.f32(&slot.name, &slot.shape)?;
+            data[slot.range()].copy_from_slice(&values);
+        }
+    }
+    for site in &layout.sites {
+        let shape = [site.shape.channels, site.shape.height, site.shape.width];
+        let mask = unpack.u8(&format!("{}.mask", site.name), &shape)?;
+        if mask.iter().any(|&m| m > 1) {
+            return Err(wrong(&format!(
+                "the mask of `{}` is neither 0 nor 1",
+                site.name
+            )));
+        }
+        for (to, from) in tensors.mask[site.range()].iter_mut().zip(mask) {
+            *to = f32::from(from);
+        }
+        let aux = unpack.f32(&format!("{}.aux", site.name), &shape)?;
+        tensors.scores[site.range()].copy_from_slice(&aux);
+    }
+    let model = Model {
+        network,
+        layout,
+        tensors,
+        mean,
+        std,
+        classes,
+    };
+    Ok((model, spec, sites, unpack))
+}

@@ -1,0 +1,361 @@
+//! What all phases of a run share: device, data, network, folder, log.
+
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::config::ConfigError;
+use super::interrupt::Interrupt;
+use super::metrics::{MetricsError, MetricsLog};
+use super::model_file::{ModelFileError, Sites};
+use super::program::{EvalProgram, Evaluation, Loaded, Normalization, Variation};
+use super::run_folder::{Mark, RunFolder, RunFolderError};
+use super::settings::Settings;
+use crate::data::{self, Dataset, Resident};
+use crate::gpu::{Gpu, GpuError};
+use crate::graph::plan::Activations;
+use crate::graph::{Arenas, Layout, Model, Network, Tensors};
+use crate::kernels::Compiler;
+use crate::models::{ModelError, ModelSpec};
+use std::time::{Duration, Instant};
+
+/// Why a run ends without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The device.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// The images.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
+    /// The architecture.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The run folder.
+    #[error(transparent)]
+    Folder(#[from] RunFolderError),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A model within a checkpoint.
+    #[error(transparent)]
+    ModelFile(#[from] ModelFileError),
+    /// The log.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// A value that is infinite or not a number.
+    #[error(
+        "training went astray: {what} at step {step} of the {phase} phase is not finite\n\
+         {checkpoint}; to go on from there with a lower learning rate, start a new run with \
+         --set {phase}.rate=… (now {rate})"
+    )]
+    NotFinite {
+        /// Layer and direction.
+        what: String,
+        /// Step within the phase.
+        step: u32,
+        /// Phase.
+        phase: super::run_folder::Phase,
+        /// Where the last good checkpoint is.
+        checkpoint: String,
+        /// The phase's learning rate.
+        rate: f32,
+    },
+    /// Settings that do not fit the data or each other.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// What all phases of a run share.
+pub struct Trainer<'g> {
+    /// Compiles kernels, and knows the device.
+    pub compiler: Compiler<'g>,
+    /// All settings.
+    pub settings: Settings,
+    /// What the network is built from.
+    pub spec: ModelSpec,
+    /// The graph.
+    pub network: Network,
+    /// Where its tensors lie.
+    pub layout: Layout,
+    /// The data set's name.
+    pub dataset: String,
+    /// Class names.
+    pub classes: Vec<String>,
+    /// How input values are scaled.
+    pub pixels: Normalization,
+    /// All training images on the device.
+    pub images: Resident,
+    /// Indices of those that are trained on.
+    pub train: Vec<u32>,
+    /// Indices of those that are held out for choices.
+    pub validation: Vec<u32>,
+    /// The test images, on the host until the very end.
+    pub test: data::Images,
+    /// Where the run writes.
+    pub folder: RunFolder,
+    /// Scalars over time.
+    pub log: MetricsLog,
+    /// Whether somebody wants the run to stop.
+    pub interrupt: Interrupt,
+    /// Whether to draw progress bars.
+    pub progress: bool,
+    /// Seconds of earlier processes of this run.
+    pub earlier: Duration,
+    /// When this process began.
+    pub begun: Instant,
+}
+
+impl<'g> Trainer<'g> {
+    /// Opens the data, builds the network and prepares the run folder. A resumed folder keeps
+    /// its log up to `resume_at`.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    pub fn new(
+        gpu: &'g Gpu,
+        settings: Settings,
+        folder: RunFolder,
+        resume_at: Option<Mark>,
+        progress: bool,
+    ) -> Result<Self, TrainError> {
+        let begun = Instant::now();
+        let preset =
+            crate::kernels::Preset::parse(&settings.preset, gpu).map_err(TrainError::Unusable)?;
+        let dataset = open_data(&settings, progress)?;
+        for problem in &dataset.problems {
+            log::warn!("{problem}");
+        }
+        let (train, validation) = split(&settings, &dataset)?;
+        let spec = ModelSpec {
+            name: settings.model.clone(),
+            width: settings.width,
+            input: (dataset.train.height, dataset.train.width),
+            classes: dataset.classes.len(),
+        };
+        let network = spec.build()?;
+        let layout = Layout::new(&network);
+        let log = match resume_at {
+            Some(mark) => MetricsLog::resume_at(&folder, mark)?,
+            None => MetricsLog::create(&folder)?,
+        };
+        Ok(Self {
+            compiler: Compiler::new(gpu, preset),
+            spec,
+            network,
+            layout,
+            pixels: Normalization {
+                mean: dataset.mean,
+                std: dataset.std,
+            },
+            images: Resident::upload(gpu, &dataset.train)?,
+            dataset: dataset.name,
+            classes: dataset.classes,
+            train,
+            validation,
+            test: dataset.test,
+            folder,
+            log,
+            interrupt: Interrupt::install(),
+            progress,
+            earlier: Duration::ZERO,
+            begun,
+            settings,
+        })
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &'g Gpu {
+        self.compiler.gpu
+    }
+
+    /// Images of a step: the setting, or all there are.
+    pub fn batch(&self) -> usize {
+        self.settings.batch.min(self.train.len())
+    }
+
+    /// Whole batches of an epoch; what is left over takes part in another epoch's order.
+    pub fn steps_per_epoch(&self) -> u64 {
+        (self.train.len() / self.batch()) as u64
+    }
+
+    /// Seconds since the run began, over all its processes.
+    pub fn wall_seconds(&self) -> f64 {
+        (self.earlier + self.begun.elapsed()).as_secs_f64()
+    }
+
+    /// How training images are varied.
+    pub fn variation(&self) -> Variation {
+        let augment = &self.settings.augment;
+        let side = self.spec.input.0.min(self.spec.input.1) as u32;
+        Variation {
+            pad: u32::try_from(augment.pad).unwrap_or(side / 8),
+            flip: augment.flip,
+            cutout: augment.cutout,
+        }
+    }
+
+    /// A network on the device.
+    pub fn loaded<'a>(&'a self, arenas: &'a Arenas) -> Loaded<'a> {
+        Loaded {
+            network: &self.network,
+            layout: &self.layout,
+            arenas,
+        }
+    }
+
+    /// The model with the contents `tensors`.
+    pub fn model(&self, tensors: Tensors) -> Model {
+        Model {
+            network: self.network.clone(),
+            layout: self.layout.clone(),
+            tensors,
+            mean: self.pixels.mean,
+            std: self.pixels.std,
+            classes: self.classes.clone(),
+        }
+    }
+
+    /// A checkpoint of the network alone, without the state of its training.
+    pub fn model_checkpoint(&self, tensors: Tensors, sites: Sites) -> Checkpoint {
+        let (tensors, metadata) = super::model_file::pack(&self.model(tensors), &self.spec, sites);
+        Checkpoint::new(tensors, metadata)
+    }
+
+    /// The tensors of a checkpoint of this very network.
+    ///
+    /// # Errors
+    /// [`TrainError::ModelFile`], or [`TrainError::Unusable`] when it is another network.
+    pub fn tensors_of(&self, checkpoint: Checkpoint) -> Result<Tensors, TrainError> {
+        let file = checkpoint.origin().display().to_string();
+        let (model, spec, _, _) = super::model_file::unpack(checkpoint)?;
+        let mismatch = |what: &str, has: String, wants: String| {
+            Err(TrainError::Unusable(format!(
+                "{file} belongs to another model: its {what} is {has}, this run's is {wants}"
+            )))
+        };
+        if spec.name != self.spec.name || spec.width != self.spec.width {
+            let text = |spec: &ModelSpec| format!("{} of width {}", spec.name, spec.width);
+            return mismatch("network", text(&spec), text(&self.spec));
+        }
+        if spec.input != self.spec.input {
+            let text = |(h, w): (usize, usize)| format!("{h}×{w}");
+            return mismatch("image size", text(spec.input), text(self.spec.input));
+        }
+        if spec.classes != self.spec.classes {
+            let count = spec.classes.to_string();
+            return mismatch("number of classes", count, self.spec.classes.to_string());
+        }
+        Ok(model.tensors)
+    }
+
+    /// Evaluates `tensors` on the images held out of the training set.
+    ///
+    /// # Errors
+    /// [`GpuError`].
+    pub fn validate(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, GpuError> {
+        let gpu = self.gpu();
+        let arenas = Arenas::upload(gpu, tensors)?;
+        let program = EvalProgram::compile(
+            &self.compiler,
+            self.loaded(&arenas),
+            evaluated(sites),
+            &self.images,
+            self.pixels,
+            self.batch(),
+        )?;
+        program.evaluate_all(gpu, &self.validation)
+    }
+
+    /// Evaluates `tensors` on the test images: the one time they are read.
+    ///
+    /// # Errors
+    /// [`GpuError`].
+    pub fn test(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, GpuError> {
+        let model = self.model(tensors.clone());
+        evaluate(&self.compiler, &model, sites, &self.test, self.batch())
+    }
+}
+
+/// What evaluation makes of the sites.
+pub fn evaluated(sites: Sites) -> Activations {
+    match sites {
+        Sites::Relu => Activations::Relu,
+        Sites::Gate => Activations::Gate {
+            fit: None,
+            degree: 0,
+        },
+    }
+}
+
+/// Evaluates a model on all of `images`.
+///
+/// # Errors
+/// [`GpuError`].
+pub fn evaluate(
+    compiler: &Compiler,
+    model: &Model,
+    sites: Sites,
+    images: &data::Images,
+    batch: usize,
+) -> Result<Evaluation, GpuError> {
+    let gpu = compiler.gpu;
+    let arenas = Arenas::upload(gpu, &model.tensors)?;
+    let resident = Resident::upload(gpu, images)?;
+    let loaded = Loaded {
+        network: &model.network,
+        layout: &model.layout,
+        arenas: &arenas,
+    };
+    let pixels = Normalization {
+        mean: model.mean,
+        std: model.std,
+    };
+    let program =
+        EvalProgram::compile(compiler, loaded, evaluated(sites), &resident, pixels, batch)?;
+    let indices: Vec<u32> = (0..images.len() as u32).collect();
+    program.evaluate_all(gpu, &indices)
+}
+
+/// Opens the data set that the settings name.
+///
+/// # Errors
+/// [`crate::data::DataError`].
+pub fn open_data(settings: &Settings, progress: bool) -> Result<Dataset, crate::data::DataError> {
+    let options = data::OpenOptions {
+        size: (settings.image_size > 0).then_some(settings.image_size),
+        progress,
+        ..Default::default()
+    };
+    data::open(&settings.data, &options)
+}
+
+/// Indices of the images to train on and of those held out: the same for the same settings.
+///
+/// # Errors
+/// [`TrainError::Unusable`] when too few images are left.
+pub fn split(settings: &Settings, dataset: &Dataset) -> Result<(Vec<u32>, Vec<u32>), TrainError> {
+    let classes = dataset.classes.len();
+    let labels = &dataset.train.labels;
+    let (share, seed) = (settings.validation, u64::from(settings.seed));
+    let (train, validation) = if settings.train_images == 0 {
+        data::holdout(labels, classes, share, seed)
+    } else {
+        // The held-out images come on top of those asked for, where there are enough.
+        let wanted = (settings.train_images as f64 / (1.0 - share)).round() as usize;
+        let drawn = data::stratified_subset(labels, classes, wanted, seed);
+        let drawn_labels: Vec<u32> = drawn.iter().map(|&i| labels[i as usize]).collect();
+        let (train, validation) = data::holdout(&drawn_labels, classes, share, seed);
+        let back = |part: Vec<u32>| part.into_iter().map(|i| drawn[i as usize]).collect();
+        (back(train), back(validation))
+    };
+    if train.len() < 2 || validation.is_empty() {
+        return Err(TrainError::Unusable(format!(
+            "{} training images are too few: {} are left to train on and {} are held out",
+            labels.len(),
+            train.len(),
+            validation.len()
+        )));
+    }
+    Ok((train, validation))
+}
