@@ -12,6 +12,7 @@
 //            writes twice as many rows of 8 pixels of dx, for {{ tile }} channels: one vec4
 //            accumulator for each of the four parities, interleaved when stored.
 // Cost       2·N·K·C·R²·H'·W' flops: no multiplication by the zeros of an upsampled dy.
+// Dropped    docs/rejected-optimizations.md.
 
 @group(0) @binding(0) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(1) var<storage, read> w: array<vec4f>;

@@ -113,20 +113,15 @@ struct Weights {
 }
 
 impl Weights {
+    /// Tiles of `most` channels, or of all channels where they are fewer.
     fn new(out_channels: usize, in_channels: usize, taps: usize, most: usize) -> Self {
-        let tile = if out_channels > most / 2 {
-            most
-        } else {
-            out_channels.next_multiple_of(4)
-        };
-        let steps: &[usize] = if taps == 1 { &[4, 2, 1] } else { &[1] };
-        let step = steps
-            .iter()
-            .copied()
-            .find(|&n| in_channels.is_multiple_of(n));
+        let tile = out_channels.next_multiple_of(4).min(most);
+        // A 3×3 kernel has work enough in one input channel; 1×1 takes several at once.
+        let steps: &[usize] = if taps == 1 { &[4, 2] } else { &[] };
+        let whole = |&&step: &&usize| in_channels.is_multiple_of(step);
         Self {
             tile,
-            step: step.unwrap_or(1),
+            step: steps.iter().find(whole).copied().unwrap_or(1),
             taps,
         }
     }
@@ -141,7 +136,6 @@ impl Gather {
     fn forward(shape: &Shape) -> Self {
         let out_height = shape.out_height();
         let taps = shape.kernel * shape.kernel;
-        let strip = 2;
         Self {
             batch: shape.batch,
             in_channels: shape.in_channels,
@@ -152,10 +146,7 @@ impl Gather {
             stride: shape.stride,
             padding: shape.padding,
             weights: Weights::new(shape.out_channels, shape.in_channels, taps, 16),
-            strip: [strip, 2, 1]
-                .into_iter()
-                .find(|&n| out_height.is_multiple_of(n))
-                .unwrap_or(1),
+            strip: strip(out_height),
         }
     }
 
@@ -209,6 +200,11 @@ impl Gather {
     }
 }
 
+/// Rows of a lane's strip: two where they divide the height.
+fn strip(height: usize) -> usize {
+    if height.is_multiple_of(2) { 2 } else { 1 }
+}
+
 /// The data gradient of a convolution of stride 2, by `conv2d_subgroup_scatter.wgsl`.
 struct Scatter<'s> {
     shape: &'s Shape,
@@ -219,17 +215,11 @@ struct Scatter<'s> {
 
 impl<'s> Scatter<'s> {
     fn new(shape: &'s Shape) -> Self {
-        let strip = 2;
         let taps = shape.kernel * shape.kernel;
-        let most = if taps == 1 { 16 } else { 8 };
         Self {
             shape,
-            weights: Weights::new(shape.in_channels, shape.out_channels, taps, most),
-            strip: if shape.out_height().is_multiple_of(strip) {
-                strip
-            } else {
-                1
-            },
+            weights: Weights::new(shape.in_channels, shape.out_channels, taps, 8),
+            strip: strip(shape.out_height()),
         }
     }
 
@@ -283,15 +273,16 @@ struct Slices<'s> {
 }
 
 impl<'s> Slices<'s> {
-    /// Bytes of x and dy in a slice: half of a core's second-level cache.
-    const CACHE: usize = 512 << 10;
+    /// Bytes of x and dy in a slice. They may leave the second-level cache: a load costs more
+    /// than the memory behind it, and every slice adds a set of partial sums.
+    const CACHE: usize = 4 << 20;
     /// Most bytes of partial sums, unless a single slice has more.
     const MOST: usize = 16 << 20;
 
     fn new(shape: &'s Shape, lanes: u32) -> Self {
         let taps = shape.kernel * shape.kernel;
         let tile = match (taps, shape.in_channels) {
-            (1, _) => (8, 8),
+            (1, _) => (16, 8),
             (_, 3) => (8, 3),
             _ => (8, 2),
         };
