@@ -14,9 +14,9 @@
 //            apply_backward   du = slope.x·dz + slope.y·(u−slope.w) + slope.z
 // Layout     u, dz, du  f32[N,C,P];  partials vec4f[C,parts] or [C,parts,2];  norm vec4f[2,C]
 //            (slot 0 for the main operand of a gate, 1 for its residual);  slope vec4f[C]
-// Split      sums: one workgroup per channel and slice of images, tree in workgroup memory;
-//            finish*: one invocation per channel adds its parts in order;
-//            apply_backward: streaming.
+// Split      sums, apply_backward: one workgroup per channel and slice of images (see
+//            common/plane.wgsl), sums through a tree in workgroup memory;
+//            finish*: one invocation per channel adds its parts in order.
 // Cost       sums reads 4·N·C·P bytes, apply_backward moves three times that; all are bound by
 //            memory.
 {% if entry == "sums" %}
@@ -137,11 +137,7 @@ fn finish_backward(@builtin(global_invocation_id) id: vec3u) {
     }
 }
 {% elif entry == "apply_backward" %}
-{% if width == 4 %}
-alias Lane = vec4f;
-{% else %}
-alias Lane = f32;
-{% endif %}
+{% include "common/plane.wgsl" %}
 
 {% if in_place %}
 @group(0) @binding(0) var<storage, read_write> dz: array<Lane>;
@@ -154,11 +150,21 @@ alias Lane = f32;
 @group(0) @binding(3) var<storage, read_write> du: array<Lane>;
 {% endif %}
 
-@compute @workgroup_size({{ workgroup }})
-fn apply_backward(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < {{ batch * channels * plane }}u; i += {{ stride }}u) {
-        let s = slope[(i / {{ plane }}u) % {{ channels }}u];
-        {{ "dz" if in_place else "du" }}[i] = s.x * dz[i] + s.y * (u[i] - Lane(s.w)) + Lane(s.z);
+@compute @workgroup_size({{ lanes_p * lanes_n }})
+fn apply_backward(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3u,
+) {
+    let channel = group.x;
+    let s = slope[channel];
+    let begin = group.y * IMAGES;
+    let end = min(begin + IMAGES, BATCH);
+    for (var n = begin + lane / LANES_P; n < end; n += LANES_N) {
+        let base = (n * CHANNELS + channel) * PLANE;
+        for (var p = lane % LANES_P; p < PLANE; p += LANES_P) {
+            let i = base + p;
+            {{ "dz" if in_place else "du" }}[i] = s.x * dz[i] + s.y * (u[i] - Lane(s.w)) + Lane(s.z);
+        }
     }
 }
 {% endif %}

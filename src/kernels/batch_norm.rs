@@ -1,7 +1,7 @@
 //! Batch normalisation: `shaders/batch_norm.wgsl`.
 
 use super::plane::{Shape, Walk};
-use super::{Arg, Compiler, Cost, Kernel, Recipe, vector_width};
+use super::{Arg, Compiler, Cost, Kernel, Recipe};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -139,19 +139,11 @@ pub fn data_gradient(
     shape: Shape,
     in_place: bool,
 ) -> Result<Recipe, GpuError> {
-    let width = vector_width(shape.pixels);
-    let (workgroup, groups) = super::streaming_grid(compiler.preset, shape.len() / width);
-    let constants = context! {
-        entry => "apply_backward",
-        width, workgroup, in_place,
-        stride => workgroup * groups,
-        batch => shape.batch,
-        channels => shape.channels,
-        plane => shape.pixels / width,
-    };
+    let walk = Walk::sweeping(compiler.preset, shape);
+    let constants = walk.with(context! { entry => "apply_backward", in_place });
     let kernel = Kernel {
         pipeline: compiler.pipeline(FILE, "apply_backward", constants)?,
-        grid: [groups, 1, 1],
+        grid: walk.grid(),
         cost: Cost {
             flops: 5.0 * shape.len() as f64,
             bytes: 12.0 * shape.len() as f64,
