@@ -52,6 +52,47 @@ impl Gpu {
                     reason: error.to_string(),
                 }
             })?;
+        Ok(Self::new(device, queue, features, report))
+    }
+
+    /// A device without an adapter: it refuses what any adapter with the portable limits
+    /// would refuse, makes pipelines and bind groups, and does nothing when they are
+    /// dispatched. What lists and checks kernels works without a GPU, and for subgroups of
+    /// sizes that no adapter at hand has.
+    pub fn null() -> Self {
+        let features = wgpu::Features::SUBGROUP;
+        let limits = adapter::portable_limits();
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
+            label: Some("autorep"),
+            required_features: features,
+            required_limits: limits.clone(),
+            ..Default::default()
+        });
+        let report = AdapterReport {
+            index: 0,
+            name: "null".to_owned(),
+            backend: "noop".to_owned(),
+            class: AdapterClass::Software,
+            driver: "none".to_owned(),
+            subgroup: None,
+            timestamps: false,
+            f16: false,
+            max_binding_bytes: limits.max_storage_buffer_binding_size,
+            max_buffer_bytes: limits.max_buffer_size,
+            workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+            workgroup_invocations: limits.max_compute_invocations_per_workgroup,
+            storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        };
+        Self::new(device, queue, features, report)
+    }
+
+    /// Listens to the device's errors.
+    fn new(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        features: wgpu::Features,
+        report: AdapterReport,
+    ) -> Self {
         let fault = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&fault);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -63,7 +104,7 @@ impl Gpu {
                 remember(&slot, format!("{reason:?}: {message}"));
             }
         });
-        Ok(Self {
+        Self {
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             device,
             queue,
@@ -73,7 +114,7 @@ impl Gpu {
             // checked; the trusted path saves a bounds test on every load.
             checked_shaders: cfg!(debug_assertions)
                 || std::env::var_os("AUTOREP_CHECKED_SHADERS").is_some(),
-        })
+        }
     }
 
     /// Compiles shaders with bounds checks from here on, whatever the build: tests do.

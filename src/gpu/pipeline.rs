@@ -9,6 +9,8 @@ pub struct Pipeline {
     inner: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
     name: Arc<str>,
+    entry: Arc<str>,
+    source: Arc<str>,
 }
 
 /// A pipeline with its buffers bound and its grid fixed: all that a step has to replay.
@@ -55,7 +57,24 @@ impl Pipeline {
             layout: inner.get_bind_group_layout(0),
             inner,
             name: name.into(),
+            entry: entry.into(),
+            source: source.into(),
         })
+    }
+
+    /// Name of the kernel, as profiles and errors show it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Name of the entry point.
+    pub fn entry(&self) -> &str {
+        &self.entry
+    }
+
+    /// The WGSL text that was compiled.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Binds `views` to bindings 0, 1, … and fixes the grid (in workgroups).

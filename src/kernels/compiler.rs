@@ -6,7 +6,7 @@
 use super::Preset;
 use crate::gpu::{Gpu, GpuError, Pipeline};
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 macro_rules! shader {
     ($name:literal) => {
@@ -46,11 +46,13 @@ pub struct Compiler<'g> {
     /// The tiling that families choose their constants by.
     pub preset: Preset,
     templates: minijinja::Environment<'static>,
-    compiled: Mutex<HashMap<String, Pipeline>>,
+    /// By entry point and text.
+    compiled: Mutex<HashMap<(String, String), Pipeline>>,
 }
 
-/// The template environment that holds all of [`SOURCES`].
-pub fn templates() -> minijinja::Environment<'static> {
+/// The template environment that holds all of [`SOURCES`], each as `edit` returns it given
+/// its name and text.
+fn templates(edit: impl Fn(&str, &str) -> String) -> minijinja::Environment<'static> {
     let mut environment = minijinja::Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     environment.set_syntax(
@@ -63,7 +65,7 @@ pub fn templates() -> minijinja::Environment<'static> {
     for (name, source) in SOURCES {
         // The sources are part of the program: a test expands every one of them.
         environment
-            .add_template(name, source)
+            .add_template_owned(*name, edit(name, source))
             .unwrap_or_else(|error| panic!("shaders/{name}: {error}"));
     }
     environment
@@ -72,10 +74,23 @@ pub fn templates() -> minijinja::Environment<'static> {
 impl<'g> Compiler<'g> {
     /// A compiler for `gpu` with tiles of `preset`.
     pub fn new(gpu: &'g Gpu, preset: Preset) -> Self {
+        Self::with_edited_sources(gpu, preset, |_, source| source.to_owned())
+    }
+
+    /// A compiler that expands every template as `edit` returns it, given its name and text:
+    /// a test sets marks in them.
+    ///
+    /// # Panics
+    /// Where the edited text is no template.
+    pub fn with_edited_sources(
+        gpu: &'g Gpu,
+        preset: Preset,
+        edit: impl Fn(&str, &str) -> String,
+    ) -> Self {
         Self {
             gpu,
             preset,
-            templates: templates(),
+            templates: templates(edit),
             compiled: Mutex::default(),
         }
     }
@@ -105,20 +120,18 @@ impl<'g> Compiler<'g> {
         constants: minijinja::Value,
     ) -> Result<Pipeline, GpuError> {
         let source = self.expand(file, &constants)?;
-        let key = format!("{entry}\0{source}");
-        if let Some(pipeline) = self
-            .compiled
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .get(&key)
-        {
+        let key = (entry.to_owned(), source);
+        if let Some(pipeline) = self.compiled().get(&key) {
             return Ok(pipeline.clone());
         }
         let stem = file.trim_end_matches(".wgsl");
         let name = format!("{stem}.{entry}");
-        let pipeline = Pipeline::compile(self.gpu, &name, &source, entry)?;
-        let mut compiled = self.compiled.lock().unwrap_or_else(|e| e.into_inner());
-        compiled.insert(key, pipeline.clone());
+        let pipeline = Pipeline::compile(self.gpu, &name, &key.1, entry)?;
+        self.compiled().insert(key, pipeline.clone());
         Ok(pipeline)
+    }
+
+    fn compiled(&self) -> MutexGuard<'_, HashMap<(String, String), Pipeline>> {
+        self.compiled.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

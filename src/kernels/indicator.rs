@@ -12,7 +12,7 @@ use minijinja::context;
 /// [`GpuError::Compile`].
 pub fn update(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     let blocks = (length / 256) as u32;
-    let row = blocks.min(32_768).max(1);
+    let row = blocks.clamp(1, 32_768);
     let kernel = Kernel {
         pipeline: compiler.pipeline("indicator.wgsl", "update", context! { length, row })?,
         grid: [row, blocks.div_ceil(row), 1],

@@ -21,6 +21,7 @@ pub mod linear;
 pub mod loss;
 pub mod metrics;
 pub mod optimizer;
+pub mod permutations;
 pub mod plane;
 pub mod pool;
 pub mod preset;

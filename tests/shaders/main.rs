@@ -1,0 +1,147 @@
+//! Every permutation of every kernel without a GPU: naga's validator with the least
+//! capabilities, its SPIR-V, MSL and HLSL writers, and lints for the portable shape. Each lint
+//! is shown a shader that breaks it.
+
+mod coverage;
+mod lints;
+mod uniformity;
+
+use autorep::gpu::{Gpu, Pipeline};
+use autorep::kernels::permutations::{self, PRESETS};
+use autorep::kernels::{Compiler, Preset};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use std::collections::HashSet;
+
+/// A parsed and validated shader.
+pub struct Shader {
+    pub module: naga::Module,
+    pub info: ModuleInfo,
+}
+
+impl Shader {
+    pub fn new(source: &str, capabilities: Capabilities) -> Result<Self, String> {
+        let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
+        let info = Validator::new(ValidationFlags::all(), capabilities)
+            .validate(&module)
+            .map_err(|e| e.emit_to_string(source))?;
+        Ok(Self { module, info })
+    }
+
+    /// Writes the entry point for the three kinds of driver.
+    fn write(&self, entry: &str) -> Result<(), String> {
+        use naga::back::{hlsl, msl, spv};
+        let (module, info) = (&self.module, &self.info);
+        let stage = naga::ShaderStage::Compute;
+        let pipeline = spv::PipelineOptions {
+            shader_stage: stage,
+            entry_point: entry.to_owned(),
+        };
+        let options = spv::Options {
+            lang_version: (1, 3),
+            ..Default::default()
+        };
+        spv::write_vec(module, info, &options, Some(&pipeline))
+            .map_err(|e| format!("SPIR-V: {e}"))?;
+
+        let pipeline = msl::PipelineOptions {
+            entry_point: Some((stage, entry.to_owned())),
+            ..Default::default()
+        };
+        let options = msl::Options {
+            lang_version: (2, 4),
+            ..Default::default()
+        };
+        let (_, translated) = msl::write_string(module, info, &options, &pipeline)
+            .map_err(|e| format!("MSL: {e}"))?;
+        for name in translated.entry_point_names {
+            name.map_err(|e| format!("MSL: {e}"))?;
+        }
+
+        let pipeline = hlsl::PipelineOptions {
+            entry_point: Some((stage, entry.to_owned())),
+        };
+        let options = hlsl::Options {
+            shader_model: hlsl::ShaderModel::V6_0,
+            ..Default::default()
+        };
+        let mut text = String::new();
+        let translated = hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(module, info, None)
+            .map_err(|e| format!("HLSL: {e}"))?;
+        for name in translated.entry_point_names {
+            name.map_err(|e| format!("HLSL: {e}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is wrong with one kernel.
+fn faults(pipeline: &Pipeline) -> Vec<String> {
+    // One family is made of subgroup operations; the others run where there are none.
+    let capabilities = match pipeline.name().starts_with("conv2d_subgroup") {
+        true => Capabilities::SUBGROUP,
+        false => Capabilities::empty(),
+    };
+    let shader = match Shader::new(pipeline.source(), capabilities) {
+        Ok(shader) => shader,
+        Err(fault) => return vec![fault],
+    };
+    let mut faults = lints::faults(&shader, pipeline.entry());
+    faults.extend(shader.write(pipeline.entry()).err());
+    faults
+}
+
+fn check_every_permutation(preset: Preset) {
+    let gpu = Gpu::null();
+    let compiler = Compiler::new(&gpu, preset);
+    let mut seen = HashSet::new();
+    let mut wrong = Vec::new();
+    for permutation in permutations::table() {
+        let what = format!("{} of {} ({preset})", permutation.name, permutation.shape);
+        let recipe = match permutation.build(&compiler) {
+            Ok(recipe) => recipe,
+            Err(error) => {
+                wrong.push(format!("{what}: {error}"));
+                continue;
+            }
+        };
+        for (kernel, bindings) in &recipe.stages {
+            let pipeline = &kernel.pipeline;
+            assert!(
+                kernel.grid.iter().all(|&n| (1..=65_535).contains(&n)),
+                "{what}: {} has a grid of {:?}",
+                pipeline.name(),
+                kernel.grid
+            );
+            let key = (pipeline.entry().to_owned(), pipeline.source().to_owned());
+            if !seen.insert(key) {
+                continue;
+            }
+            let bound = pipeline.source().matches("@group(0) @binding(").count();
+            assert_eq!(bindings.len(), bound, "{what}: {} binds", pipeline.name());
+            for fault in faults(pipeline) {
+                wrong.push(format!("{what}: {}: {fault}", pipeline.name()));
+            }
+        }
+    }
+    eprintln!("{} kernels with the preset {preset}", seen.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_permutation_is_portable() {
+    std::thread::scope(|scope| {
+        for preset in PRESETS {
+            scope.spawn(move || check_every_permutation(preset));
+        }
+    });
+}
+
+#[test]
+fn the_null_device_refuses_what_does_not_compile() {
+    let gpu = Gpu::null();
+    let compile = |source: &str| Pipeline::compile(&gpu, "test", source, "main");
+    assert!(compile("@compute @workgroup_size(1) fn main() {}").is_ok());
+    assert!(compile("@compute @workgroup_size(1) fn main() { let x = nothing; }").is_err());
+    assert!(compile("@compute @workgroup_size(257) fn main() {}").is_err());
+}
