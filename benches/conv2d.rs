@@ -1,6 +1,6 @@
 //! Times the convolutions of ResNet-8 and ResNet-18 (32×32 images) on the default adapter.
 //!
-//! `cargo bench --bench conv2d -- [--quick] [--batch N] [--preset NAME] [FILTER]`
+//! `cargo bench --bench conv2d -- [--quick] [--batch N] [--preset NAME] [--adapter NAME] [FILTER]`
 //!
 //! Each line is the best of several runs; a run replays the pass often enough to hide the
 //! submission. `compile` is how much longer the first run took, pipelines included: drivers
@@ -39,6 +39,7 @@ struct Options {
     quick: bool,
     batch: usize,
     preset: String,
+    adapter: Option<String>,
     filter: String,
 }
 
@@ -47,6 +48,7 @@ fn options() -> Result<Options, Box<dyn std::error::Error>> {
         quick: false,
         batch: 32,
         preset: "auto".to_owned(),
+        adapter: None,
         filter: String::new(),
     };
     let mut arguments = std::env::args().skip(1);
@@ -57,6 +59,7 @@ fn options() -> Result<Options, Box<dyn std::error::Error>> {
             "--quick" => options.quick = true,
             "--batch" => options.batch = value()?.parse()?,
             "--preset" => options.preset = value()?,
+            "--adapter" => options.adapter = Some(value()?),
             _ => options.filter = argument,
         }
     }
@@ -65,7 +68,10 @@ fn options() -> Result<Options, Box<dyn std::error::Error>> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = options()?;
-    let gpu = Gpu::open(&AdapterChoice::default())?;
+    let gpu = Gpu::open(&AdapterChoice {
+        adapter: options.adapter.clone(),
+        backend: None,
+    })?;
     let compiler = Compiler::new(&gpu, Preset::parse(&options.preset, &gpu)?);
     println!("{}, preset {}", gpu.report.name, compiler.preset);
     println!(

@@ -24,7 +24,7 @@ const PRODUCER: &str = env!("CARGO_PKG_NAME");
 const PRODUCER_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What batch norm adds to every variance, as in PyTorch.
-const BATCH_NORM_EPSILON: f32 = 1e-5;
+const BATCH_NORM_EPSILON: f32 = crate::kernels::batch_norm::EPSILON as f32;
 
 /// A file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

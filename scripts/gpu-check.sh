@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Is all well on this GPU, and how fast is it?
+#
+#   scripts/gpu-check.sh                      build here, then check and measure
+#   scripts/gpu-check.sh --pack FOLDER        build here, put the programs into FOLDER
+#   scripts/gpu-check.sh --from FOLDER        check and measure with the programs of FOLDER
+#
+#   --data FOLDER   images for the last part (default: the built-in ones)
+#   --out FOLDER    where that part writes its run (default: runs/gpu-check)
+#   --adapter NAME  which adapter (default: the best)
+#   --no-train      leave the last part out
+#
+# Parts: adapters; every kernel against its plain-Rust twin, and whole plans against finite
+# differences, on every adapter; convolutions and training steps timed, PyTorch's beside them
+# where it is installed; then a real search with resnet18.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+pack="" from="" data="builtin" out="runs/gpu-check" adapter="" train=1
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --pack) pack=$2; shift 2 ;;
+        --from) from=$2; shift 2 ;;
+        --data) data=$2; shift 2 ;;
+        --out) out=$2; shift 2 ;;
+        --adapter) adapter=$2; shift 2 ;;
+        --no-train) train=0; shift ;;
+        *) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    esac
+done
+
+# The path of a test or bench program, as cargo built it last.
+built() {
+    cargo "$1" --release --no-run --message-format=json "${@:2}" 2>/dev/null |
+        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
+}
+
+if [ -z "$from" ]; then
+    from=${pack:-$(mktemp -d)}
+    mkdir -p "$from"
+    cargo build --release
+    cp target/release/autorep "$from/autorep"
+    cp "$(built test --test kernels)" "$from/kernels"
+    cp "$(built test --test plan)" "$from/plan"
+    cargo bench --no-run
+    for bench in conv2d step; do
+        program=$(cargo bench --no-run --bench "$bench" --message-format=json 2>/dev/null |
+            sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+        cp "$program" "$from/bench-$bench"
+    done
+    if [ -n "$pack" ]; then
+        ls -l "$pack"
+        exit 0
+    fi
+fi
+
+chosen=()
+[ -n "$adapter" ] && chosen=(--adapter "$adapter")
+heading() { printf '\n== %s\n' "$*"; }
+
+heading "Adapters"
+"$from/autorep" devices
+
+heading "Kernels against their twins"
+"$from/kernels" --test-threads 1
+"$from/plan" --test-threads 1
+
+heading "Convolutions, batch 256"
+"$from/bench-conv2d" --batch 256 "${chosen[@]}"
+
+heading "Training steps"
+for run in "resnet8 128" "resnet20 128" "resnet18 256"; do
+    set -- $run
+    "$from/bench-step" --model "$1" --batch "$2" --steps 20 --breakdown "${chosen[@]}"
+    if python3 -c 'import torch' 2>/dev/null; then
+        python3 benches/peers/torch_step.py --model "$1" --batch "$2" --steps 20
+    fi
+done
+
+if [ "$train" = 1 ]; then
+    heading "A search with resnet18"
+    "$from/autorep" search --data "$data" --model resnet18 --budget 12.9k --batch 256 \
+        --teacher-epochs 30 --search-epochs 20 --finish-epochs 15 --out "$out" --resume "${chosen[@]}"
+fi
