@@ -1,0 +1,37 @@
+# `make demo` and `make test` are all that a fresh machine with Rust, make and a C compiler needs.
+
+CARGO ?= cargo
+AUTOREP = target/release/autorep
+
+# The demo: teacher, search and control on the built-in data, within 3 minutes on two cores.
+DEMO_OUT    = runs/demo
+DEMO_DATA   = builtin
+DEMO_MODEL  = resnet8
+DEMO_BUDGET = 10%
+DEMO_EPOCHS = --teacher-epochs 12 --search-epochs 6 --finish-epochs 4
+DEMO_MORE   = --batch 64
+
+.PHONY: demo test lint bench clean adapter
+
+demo: adapter
+	@if [ -e $(DEMO_OUT) ]; then echo "removing the earlier $(DEMO_OUT)"; rm -rf $(DEMO_OUT); fi
+	$(AUTOREP) search --data $(DEMO_DATA) --model $(DEMO_MODEL) --budget $(DEMO_BUDGET) \
+	    $(DEMO_EPOCHS) $(DEMO_MORE) --control --out $(DEMO_OUT)
+
+test: adapter
+	$(CARGO) test --release
+
+# The program is built first, since it is what knows whether there is an adapter.
+adapter:
+	$(CARGO) build --release
+	@scripts/ensure-adapter.sh $(AUTOREP)
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets -- -D warnings
+
+bench: adapter
+	$(CARGO) bench
+
+clean:
+	$(CARGO) clean
