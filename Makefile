@@ -8,7 +8,7 @@ DEMO_OUT    = runs/demo
 DEMO_DATA   = builtin
 DEMO_MODEL  = resnet8
 DEMO_BUDGET = 10%
-DEMO_EPOCHS = --teacher-epochs 12 --search-epochs 6 --finish-epochs 4
+DEMO_EPOCHS = --teacher-epochs 8 --search-epochs 5 --finish-epochs 2
 DEMO_MORE   = --batch 64
 
 .PHONY: demo test lint bench clean adapter
