@@ -6,6 +6,7 @@ mod devices;
 mod eval;
 mod export;
 mod search;
+mod shaders;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +38,8 @@ enum Command {
     Devices(devices::Args),
     /// Look at data sets.
     Data(data::Args),
+    /// List the kernels, or print the WGSL that one of them becomes.
+    Shaders(shaders::Args),
 }
 
 /// How a command ended that did not fail.
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Data(args) => data::run(args),
+        Command::Shaders(args) => shaders::run(args),
     };
     match result {
         Ok(End::Done) => ExitCode::SUCCESS,
