@@ -1,5 +1,8 @@
 # `make demo` and `make test` are all that a fresh machine with Rust, make and a C compiler needs.
 
+# Vulkan drivers complain where this names no folder.
+export XDG_RUNTIME_DIR ?= /tmp
+
 CARGO ?= cargo
 AUTOREP = target/release/autorep
 

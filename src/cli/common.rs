@@ -2,10 +2,10 @@
 
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::kernels::Preset;
-use crate::search::run::{RESULT, TEACHER};
-use crate::train::checkpoint::{Checkpoint, CheckpointStore};
+use crate::search::run::{RESULT, RunError, Summary, TEACHER};
+use crate::train::checkpoint::Checkpoint;
 use crate::train::config::Layers;
-use crate::train::run_folder::{Mark, RunFolder};
+use crate::train::run_folder::{Mark, Phase, RunFolder};
 use crate::train::settings::Settings;
 use crate::train::trainer::Trainer;
 use anyhow::{Context, Result, bail};
@@ -56,7 +56,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// Multiplier of the architecture's channel counts.
-    #[arg(long, value_name = "FACTOR")]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
     pub width: Option<f64>,
     /// Folder to write to.
     #[arg(long, value_name = "FOLDER")]
@@ -71,19 +71,19 @@ pub struct RunArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
     /// Seed of everything random.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub seed: Option<u32>,
     /// Images of a training step.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub batch: Option<usize>,
     /// Scale images to N×N.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub image_size: Option<u32>,
     /// Use at most N training images.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub train_images: Option<usize>,
     /// Passes over the images while training the teacher.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub teacher_epochs: Option<usize>,
     /// Kernel preset: auto, cpu, portable, large.
     #[arg(long, value_name = "NAME")]
@@ -156,7 +156,7 @@ impl RunArgs {
 
     /// The settings of the run in the folder, when it is to be continued.
     fn stored(&self) -> Result<Option<String>> {
-        if !self.resume || !self.out.is_dir() {
+        if !self.resume || !RunFolder::holds_run(&self.out)? {
             return Ok(None);
         }
         Ok(RunFolder::open(&self.out)?.read_config()?)
@@ -168,29 +168,46 @@ impl RunArgs {
     }
 }
 
-/// Opens the run folder and all that a run needs; the checkpoint is where to go on.
+/// Opens the run folder and all that a run needs, of which `last` is the last phase; the
+/// checkpoint is where to go on. A run that is new must pass `check`.
 pub fn begin<'g>(
     gpu: &'g Gpu,
     settings: Settings,
+    args: &RunArgs,
     out: &Path,
-    resume: bool,
-    progress: bool,
+    last: Phase,
+    check: impl Fn(&Trainer) -> Result<(), RunError>,
 ) -> Result<(Trainer<'g>, Option<(Mark, Checkpoint)>)> {
-    let folder = RunFolder::create(out, resume)?;
+    let existed = out.exists();
+    let folder = RunFolder::create(out, args.resume)?;
+    let resumed = folder.resumed();
     let checkpoint = folder.checkpoints().latest()?;
-    let mark = checkpoint.as_ref().map(|(mark, _)| *mark);
-    if let Some(mark) = mark {
+    if let Some((mark, _)) = &checkpoint {
+        if mark.phase > last {
+            bail!(
+                "the run in {} is a search: continue it with `autorep search --resume`, or train \
+                 in another --out",
+                out.display()
+            );
+        }
         eprintln!("resuming at {mark}");
     }
     let text = toml::to_string(&settings).context("the settings have no TOML form")?;
-    // A run that cannot begin (no such data, a network that does not fit) leaves no folder that
-    // a second try would be refused for.
-    let made = Trainer::new(gpu, settings, folder, mark, progress);
+    let made = Trainer::new(gpu, settings, folder, checkpoint.as_ref(), args.progress())
+        .map_err(RunError::from)
+        .and_then(|trainer| {
+            if checkpoint.is_none() {
+                check(&trainer)?;
+            }
+            Ok(trainer)
+        });
     let trainer = match made {
         Ok(trainer) => trainer,
         Err(error) => {
-            if mark.is_none() {
-                remove_empty_run(out);
+            // A run that cannot begin (no such data, a network that does not fit) leaves no
+            // folder that a second try would be refused for.
+            if !resumed {
+                remove_empty_run(out, existed);
             }
             return Err(error.into());
         }
@@ -199,20 +216,41 @@ pub fn begin<'g>(
     Ok((trainer, checkpoint))
 }
 
-/// Removes a run folder that holds nothing but an empty log and the lock.
-fn remove_empty_run(out: &Path) {
-    let Ok(entries) = std::fs::read_dir(out) else {
+/// Removes what was made of a run folder in which nothing has happened yet, and the folder
+/// itself unless it was there before.
+fn remove_empty_run(out: &Path, keep_folder: bool) {
+    // Goes only if it is empty, as it must be; else somebody is at work here.
+    if std::fs::remove_dir(out.join("checkpoints")).is_err() {
         return;
-    };
-    let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    let trifling =
-        |path: &PathBuf| path.is_file() && path.metadata().is_ok_and(|meta| meta.len() < 256);
-    if files.iter().all(trifling) {
-        for path in files {
-            let _ = std::fs::remove_file(path);
-        }
+    }
+    for entry in std::fs::read_dir(out).into_iter().flatten().flatten() {
+        let _ = std::fs::remove_file(entry.path());
+    }
+    if !keep_folder {
         let _ = std::fs::remove_dir(out);
     }
+}
+
+/// The summary of the run in `out`, if it has come to its end and is to be resumed: there is
+/// nothing left to do then. `method` is what its summary must say.
+pub fn finished(args: &RunArgs, out: &Path, method: &str) -> Result<Option<Summary>> {
+    if !args.resume || !out.join("summary.json").is_file() {
+        return Ok(None);
+    }
+    let summary: Summary = RunFolder::open(out)?.read_summary()?;
+    if summary.method != method {
+        bail!(
+            "the run in {} is over, and its method is `{}`, not `{method}`: choose another --out{}",
+            out.display(),
+            summary.method,
+            match method {
+                "autorep" => format!(", and search from it with --teacher {}", out.display()),
+                _ => String::new(),
+            }
+        );
+    }
+    eprintln!("{}: this run is complete", out.display());
+    Ok(Some(summary))
 }
 
 /// The network of a run, or of a checkpoint named directly: a search's result, else a teacher.
@@ -221,16 +259,23 @@ pub fn load_result(path: &Path) -> Result<Checkpoint> {
         return Ok(Checkpoint::load(path)?);
     }
     // Says what is wrong when this is no run folder.
-    RunFolder::open(path)?;
-    let store = CheckpointStore::new(path.join("checkpoints"));
-    for name in [RESULT, TEACHER] {
-        if store.path(name).is_file() {
-            return Ok(store.load(name)?);
-        }
+    let folder = RunFolder::open(path)?;
+    let store = folder.checkpoints();
+    if store.path(RESULT).is_file() {
+        return Ok(store.load(RESULT)?);
     }
+    // A search has a teacher long before it has a result.
+    if path.join("summary.json").is_file() {
+        return Ok(store.load(TEACHER)?);
+    }
+    let teacher = store.path(TEACHER);
     bail!(
-        "{}: this run has no result yet; let it finish with --resume",
-        path.display()
+        "{}: this run has no result yet; let it finish with --resume{}",
+        path.display(),
+        match teacher.is_file() {
+            true => format!(", or name its teacher, {}", teacher.display()),
+            false => String::new(),
+        }
     )
 }
 

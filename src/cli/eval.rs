@@ -47,8 +47,8 @@ enum Split {
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
-    if args.batch == 0 {
-        bail!("--batch 0: must be at least 1");
+    if !(1..=65_535).contains(&args.batch) {
+        bail!("--batch {}: must lie in 1…65535", args.batch);
     }
     let checkpoint = load_result(&args.run)?;
     let (model, spec, sites, _) = model_file::unpack(checkpoint)?;
@@ -84,7 +84,13 @@ pub(super) fn run(args: Args) -> Result<End> {
     let gpu = args.adapter.open(&args.preset)?;
     let preset = Preset::parse(&args.preset, &gpu).map_err(anyhow::Error::msg)?;
     let compiler = Compiler::new(&gpu, preset);
-    let result = evaluate(&compiler, &model, sites, &images, args.batch)?;
+    let result = evaluate(
+        &compiler,
+        &model,
+        sites,
+        &images,
+        args.batch.min(images.len()),
+    )?;
     let kept: usize = model.tensors.kept(&model.layout).iter().sum();
     if args.json {
         let json = serde_json::json!({

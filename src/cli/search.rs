@@ -1,9 +1,11 @@
 //! `autorep search`
 
 use super::End;
-use super::common::{RunArgs, begin, percent};
+use super::common::{RunArgs, begin, finished, percent};
 use crate::gpu::Gpu;
+use crate::search::budget::Budget;
 use crate::search::run::{self, RunEnd, Summary};
+use crate::train::run_folder::Phase;
 use crate::train::settings::Settings;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -15,22 +17,22 @@ pub struct Args {
     #[command(flatten)]
     run: RunArgs,
     /// ReLUs to keep: a count (4915, 12.9k), a share (10%) or 0.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     budget: Option<String>,
     /// A run or checkpoint with a trained teacher; without it one is trained first.
     #[arg(long, value_name = "PATH")]
     teacher: Option<PathBuf>,
     /// Passes over the images while searching.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     search_epochs: Option<usize>,
     /// Passes over the images after the masks are fixed.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     finish_epochs: Option<usize>,
     /// What replaces a ReLU: exact, official, identity.
     #[arg(long, value_name = "KIND")]
     polynomial: Option<String>,
     /// Degree of the polynomial: 1 or 2.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     degree: Option<usize>,
     /// Also run the control without any ReLU, into OUT/control, from the same teacher.
     #[arg(long)]
@@ -49,9 +51,11 @@ pub(super) fn run(args: Args) -> Result<End> {
         ("search.polynomial", text(&args.polynomial)),
         ("search.degree", number(args.degree)),
     ])?;
+    // Whether it fits the network is seen later; a slip of the pen, at once.
+    settings.search.budget.parse::<Budget>()?;
     let gpu = args.run.adapter.open(&settings.preset)?;
     let out = &args.run.out;
-    let Some(summary) = search(&args.run, &gpu, settings.clone(), out, args.run.resume)? else {
+    let Some(summary) = search(&args.run, &gpu, settings.clone(), out)? else {
         return Ok(End::Interrupted);
     };
     let mut control = None;
@@ -62,7 +66,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         settings.teacher.from = out.clone();
         let folder = out.join("control");
         // A control that was begun goes on when its run does.
-        let Some(summary) = search(&args.run, &gpu, settings, &folder, args.run.resume)? else {
+        let Some(summary) = search(&args.run, &gpu, settings, &folder)? else {
             return Ok(End::Interrupted);
         };
         control = Some(summary);
@@ -80,14 +84,11 @@ pub(super) fn run(args: Args) -> Result<End> {
 }
 
 /// One search; `None` when interrupted.
-fn search(
-    args: &RunArgs,
-    gpu: &Gpu,
-    settings: Settings,
-    out: &Path,
-    resume: bool,
-) -> Result<Option<Summary>> {
-    let (mut trainer, at) = begin(gpu, settings, out, resume, args.progress())?;
+fn search(args: &RunArgs, gpu: &Gpu, settings: Settings, out: &Path) -> Result<Option<Summary>> {
+    if let Some(summary) = finished(args, out, "autorep")? {
+        return Ok(Some(summary));
+    }
+    let (mut trainer, at) = begin(gpu, settings, args, out, Phase::Finish, run::check)?;
     match run::search(&mut trainer, at)? {
         RunEnd::Done(summary) => Ok(Some(*summary)),
         RunEnd::Interrupted => {

@@ -1,8 +1,10 @@
 //! `autorep train`
 
 use super::End;
-use super::common::{RunArgs, begin, percent};
-use crate::search::run::{self, RunEnd};
+use super::common::{RunArgs, begin, finished, percent};
+use crate::search::run::{self, RunEnd, Summary};
+use crate::train::run_folder::Phase;
+use crate::train::settings::Settings;
 use anyhow::Result;
 
 /// Arguments of `autorep train`.
@@ -14,10 +16,11 @@ pub struct Args {
 
 pub(super) fn run(args: Args) -> Result<End> {
     let settings = args.run.settings(&[])?;
-    let gpu = args.run.adapter.open(&settings.preset)?;
-    let progress = args.run.progress();
-    let (mut trainer, at) = begin(&gpu, settings, &args.run.out, args.run.resume, progress)?;
-    let RunEnd::Done(summary) = run::train(&mut trainer, at)? else {
+    let summary = match finished(&args.run, &args.run.out, "teacher")? {
+        Some(summary) => Some(summary),
+        None => train(&args.run, settings)?,
+    };
+    let Some(summary) = summary else {
         eprintln!("interrupted; continue with --resume");
         return Ok(End::Interrupted);
     };
@@ -34,4 +37,14 @@ pub(super) fn run(args: Args) -> Result<End> {
         args.run.out.display()
     );
     Ok(End::Done)
+}
+
+/// Trains; `None` when interrupted.
+fn train(args: &RunArgs, settings: Settings) -> Result<Option<Summary>> {
+    let gpu = args.adapter.open(&settings.preset)?;
+    let (mut trainer, at) = begin(&gpu, settings, args, &args.out, Phase::Teacher, |_| Ok(()))?;
+    Ok(match run::train(&mut trainer, at)? {
+        RunEnd::Done(summary) => Some(*summary),
+        RunEnd::Interrupted => None,
+    })
 }

@@ -78,11 +78,19 @@ fn backends(choice: &AdapterChoice) -> Result<wgpu::Backends, GpuError> {
     match &choice.backend {
         None => Ok(default.with_env() & default),
         Some(list) => {
-            let asked = wgpu::Backends::from_comma_list(list) & default;
-            if asked.is_empty() {
-                return Err(GpuError::NoAdapter(format!(
-                    "--backend {list}: no such backend; choose among vulkan, metal, dx12"
-                )));
+            let mut asked = wgpu::Backends::empty();
+            for name in list.split(',').map(str::trim) {
+                asked |= match name.to_lowercase().as_str() {
+                    "vulkan" | "vk" => wgpu::Backends::VULKAN,
+                    "metal" | "mtl" => wgpu::Backends::METAL,
+                    "dx12" | "d3d12" => wgpu::Backends::DX12,
+                    _ => {
+                        return Err(GpuError::NoAdapter(format!(
+                            "--backend {list}: there is no backend `{name}`; choose among \
+                             vulkan, metal, dx12"
+                        )));
+                    }
+                };
             }
             Ok(asked)
         }

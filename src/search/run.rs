@@ -26,7 +26,7 @@ pub const RESULT: &str = "result";
 pub enum RunError {
     /// Training.
     #[error(transparent)]
-    Train(#[from] TrainError),
+    Train(Box<TrainError>),
     /// The budget.
     #[error(transparent)]
     Budget(#[from] BudgetError),
@@ -36,12 +36,13 @@ macro_rules! through_train_error {
     ($($error:ty),*) => {$(
         impl From<$error> for RunError {
             fn from(error: $error) -> Self {
-                RunError::Train(error.into())
+                RunError::Train(Box::new(error.into()))
             }
         }
     )*};
 }
 through_train_error!(
+    TrainError,
     crate::gpu::GpuError,
     crate::train::checkpoint::CheckpointError,
     crate::train::run_folder::RunFolderError
@@ -126,7 +127,21 @@ pub enum RunEnd {
 struct TeacherEnd {
     tensors: Tensors,
     validation: f64,
-    speed: Option<f64>,
+}
+
+/// Checks what can be known before a run begins: that the budget and a given teacher fit the
+/// network.
+///
+/// # Errors
+/// [`RunError`].
+pub fn check(trainer: &Trainer) -> Result<(), RunError> {
+    let budget: Budget = trainer.settings.search.budget.parse()?;
+    budget.resolve(trainer.network.relu_total())?;
+    let given = &trainer.settings.teacher.from;
+    if !given.as_os_str().is_empty() {
+        trainer.tensors_of(Checkpoint::load(&teacher_file(given))?)?;
+    }
+    Ok(())
 }
 
 /// Trains a teacher, and nothing else.
@@ -147,10 +162,6 @@ pub fn train(
     summary.method = "teacher".into();
     summary.polynomial = None;
     summary.degree = None;
-    let speed = teacher
-        .speed
-        .map(|speed| (Phase::Teacher.to_string(), speed));
-    summary.images_per_second = speed.into_iter().collect();
     trainer.folder.write_summary(&summary)?;
     Ok(RunEnd::Done(Box::new(summary)))
 }
@@ -182,13 +193,6 @@ pub fn search(
             None => return Ok(RunEnd::Interrupted),
         }
     };
-    let mut speeds = BTreeMap::new();
-    speeds.extend(
-        teacher
-            .speed
-            .map(|speed| (Phase::Teacher.to_string(), speed)),
-    );
-
     let (at_search, at_finish) = match later {
         Some((mark, checkpoint)) if mark.phase == Phase::Search => (Some(checkpoint), None),
         Some((_, checkpoint)) => (None, Some(checkpoint)),
@@ -237,7 +241,6 @@ pub fn search(
         let Some(result) = done(phase::run(trainer, &spec, &student, resume)?) else {
             return Ok(RunEnd::Interrupted);
         };
-        speeds.insert(Phase::Search.to_string(), result.images_per_second);
         let mut tensors = result.tensors;
         let kept: usize = tensors.kept(&trainer.layout).iter().sum();
         log::info!("the search ends with {kept} ReLUs; {budget} will stay");
@@ -266,25 +269,22 @@ pub fn search(
     let Some(PhaseResult {
         tensors,
         validation,
-        images_per_second,
     }) = done(phase::run(trainer, &spec, &student, resume)?)
     else {
         return Ok(RunEnd::Interrupted);
     };
-    speeds.insert(Phase::Finish.to_string(), images_per_second);
     let checkpoint = trainer.model_checkpoint(tensors.clone(), Sites::Gate);
     trainer.folder.checkpoints().save_as(RESULT, &checkpoint)?;
 
     let teacher_test = trainer.test(&teacher.tensors, Sites::Relu)?;
     let test = trainer.test(&tensors, Sites::Gate)?;
-    let mut summary = summary(
+    let summary = summary(
         trainer,
         &tensors,
         budget,
         accuracy(teacher.validation, teacher_test),
         accuracy(validation.top1, test),
     );
-    summary.images_per_second = speeds;
     trainer.folder.write_summary(&summary)?;
     Ok(RunEnd::Done(Box::new(summary)))
 }
@@ -337,14 +337,13 @@ fn teacher(
         TeacherEnd {
             tensors: result.tensors,
             validation: result.validation.top1,
-            speed: Some(result.images_per_second),
         }
     } else {
         load_teacher(trainer, &teacher_file(&settings.teacher.from))?
     };
     // The run stands on its own from here on, whatever becomes of the given teacher.
     let checkpoint = trainer.model_checkpoint(end.tensors.clone(), Sites::Relu);
-    store.save_as(TEACHER, &checkpoint)?;
+    trainer.last_checkpoint = Some(store.save_as(TEACHER, &checkpoint)?);
     Ok(Some(end))
 }
 
@@ -367,7 +366,6 @@ fn load_teacher(trainer: &Trainer, path: &Path) -> Result<TeacherEnd, RunError> 
     Ok(TeacherEnd {
         validation: trainer.validate(&tensors, Sites::Relu)?.top1,
         tensors,
-        speed: None,
     })
 }
 
@@ -409,7 +407,11 @@ fn summary(
             .collect(),
         teacher,
         result,
-        images_per_second: BTreeMap::new(),
+        images_per_second: trainer
+            .speeds
+            .iter()
+            .map(|(phase, &speed)| (phase.to_string(), speed))
+            .collect(),
         wall_seconds: trainer.wall_seconds(),
         version: env!("CARGO_PKG_VERSION").into(),
     }

@@ -33,9 +33,19 @@ pub enum ConfigError {
         /// The option's argument.
         text: String,
     },
-    /// A value of the wrong type.
+    /// A value that the setting cannot have.
+    #[error("{origin}: `{key}` cannot be {problem}")]
+    Type {
+        /// File or option.
+        origin: String,
+        /// The key.
+        key: String,
+        /// Its value, and what it should be.
+        problem: String,
+    },
+    /// Settings that do not fit together.
     #[error("{0}")]
-    Type(Box<toml::de::Error>),
+    Whole(Box<toml::de::Error>),
     /// A value out of bounds.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -96,7 +106,7 @@ impl Layers {
     /// Lays one value over what is there.
     ///
     /// # Errors
-    /// [`ConfigError::Unknown`].
+    /// [`ConfigError::Unknown`], [`ConfigError::Type`].
     pub fn put(&mut self, origin: &str, path: &str, value: Value) -> Result<(), ConfigError> {
         let Some(slot) = find(&mut self.0, path) else {
             return Err(ConfigError::Unknown {
@@ -106,25 +116,39 @@ impl Layers {
             });
         };
         // A number given for a setting that is text (`budget = 4915`) means its digits.
-        *slot = match (&*slot, value) {
+        let value = match (&*slot, value) {
             (Value::String(_), Value::Integer(number)) => Value::String(number.to_string()),
             (Value::String(_), Value::Float(number)) => Value::String(number.to_string()),
             (_, value) => value,
         };
+        *slot = value.clone();
+        // All defaults can be: what cannot be read back among them is this value.
+        let mut alone = Self::default().0;
+        if let Some(slot) = find(&mut alone, path) {
+            *slot = value.clone();
+        }
+        read(&alone).map_err(|error| ConfigError::Type {
+            origin: origin.to_owned(),
+            key: path.to_owned(),
+            problem: format!("{value}: {}", error.message()),
+        })?;
         Ok(())
     }
 
     /// The settings, checked.
     ///
     /// # Errors
-    /// [`ConfigError::Type`], [`ConfigError::Settings`].
+    /// [`ConfigError::Settings`].
     pub fn finish(self) -> Result<Settings, ConfigError> {
-        let text = toml::to_string(&self.0).unwrap_or_default();
-        let settings: Settings =
-            toml::from_str(&text).map_err(|error| ConfigError::Type(Box::new(error)))?;
+        let settings = read(&self.0).map_err(|error| ConfigError::Whole(Box::new(error)))?;
         settings.validate()?;
         Ok(settings)
     }
+}
+
+fn read(table: &Table) -> Result<Settings, toml::de::Error> {
+    let text = toml::to_string(table).unwrap_or_default();
+    toml::from_str(&text)
 }
 
 /// The value at a dotted path that is no table.
@@ -216,8 +240,17 @@ mod tests {
                 .contains("key=value")
         );
         assert!(layers.file("x.toml", "model = ").is_err());
-        layers.set("batch=many").unwrap();
-        assert!(matches!(layers.finish(), Err(ConfigError::Type(_))));
+        for (text, key) in [
+            ("batch=many", "batch"),
+            ("batch=-1", "batch"),
+            ("seed=99999999999", "seed"),
+            ("search.polynomial=cubic", "search.polynomial"),
+            ("teacher.optimizer=7", "teacher.optimizer"),
+            ("finish.rate=fast", "finish.rate"),
+        ] {
+            let message = Layers::default().set(text).unwrap_err().to_string();
+            assert!(message.contains(&format!("`{key}` cannot be")), "{message}");
+        }
         for bad in [
             "batch=0",
             "validation=0",

@@ -62,8 +62,6 @@ pub struct PhaseResult {
     pub tensors: Tensors,
     /// Its validation accuracy.
     pub validation: Evaluation,
-    /// Training speed of the process that ended the phase.
-    pub images_per_second: f64,
 }
 
 /// Where a phase stands between two steps: all of it is in every checkpoint.
@@ -77,6 +75,8 @@ struct Standing {
     kept: u32,
     /// The best validation so far.
     best: Option<Evaluation>,
+    /// Seconds of training, over all processes of the run.
+    seconds: f64,
 }
 
 /// A checkpoint taken apart for the phase that it interrupts.
@@ -109,9 +109,17 @@ impl Resume {
                     images,
                 }),
             },
+            seconds: bits("training_seconds")?,
         };
+        for phase in Phase::ALL {
+            let key = speed_key(phase);
+            if checkpoint.metadata.contains_key(&key) {
+                trainer.speeds.insert(phase, bits(&key)?);
+            }
+        }
         trainer.earlier = Duration::try_from_secs_f64(bits("wall_seconds")?).unwrap_or_default();
         let (model, _, _, rest) = super::model_file::unpack(checkpoint.clone())?;
+        trainer.last_checkpoint = Some(checkpoint.origin().to_owned());
         // Says which model it is if it is not this one.
         trainer.tensors_of(checkpoint)?;
         Ok(Self {
@@ -120,6 +128,24 @@ impl Resume {
             standing,
         })
     }
+}
+
+/// Whether a record was in the log when `checkpoint` was taken at `mark`.
+///
+/// A checkpoint may lie between an epoch's last step and its validation: the epoch's record
+/// bears the same mark, but was written later.
+pub fn logged_before(checkpoint: &Checkpoint, mark: Mark) -> impl Fn(&LogRecord) -> bool {
+    let sum: Option<u64> = checkpoint.entry("sum3").ok();
+    let within_epoch = sum.is_some_and(|bits| f64::from_bits(bits) > 0.0);
+    move |record| {
+        let validated = record.scalars.contains_key("val_top1");
+        record.mark() < mark || record.mark() == mark && !(within_epoch && validated)
+    }
+}
+
+/// Where a checkpoint keeps the speed of a phase that is over.
+fn speed_key(phase: Phase) -> String {
+    format!("speed_{phase}")
 }
 
 /// A phase under way.
@@ -131,7 +157,6 @@ struct Run<'t, 'g, 's> {
     standing: Standing,
     steps: u64,
     bar: ProgressBar,
-    last_checkpoint: Option<String>,
 }
 
 /// Runs a phase on the network in `student`, from its beginning or from `resume`.
@@ -163,9 +188,6 @@ pub fn run(
             averaging: spec.average_epochs > 0.0,
         },
     )?;
-    let last_checkpoint = resume
-        .as_ref()
-        .map(|_| "the checkpoint it resumed from".to_owned());
     let standing = match resume {
         None => Standing {
             kept: trainer.network.relu_total() as u32,
@@ -202,11 +224,8 @@ pub fn run(
         standing,
         steps,
         bar,
-        last_checkpoint,
     };
 
-    let mut training = Duration::ZERO;
-    let mut trained = 0;
     let mut last = None;
     loop {
         // An interrupt may have come between an epoch's last step and its validation.
@@ -216,16 +235,9 @@ pub fn run(
             break;
         }
         let epoch = (run.standing.step - u64::from(awaits_validation)) / steps_per_epoch;
-        if !awaits_validation {
-            let begun = Instant::now();
-            let from = run.standing.step;
-            let finished = run.epoch(epoch, steps_per_epoch)?;
-            training += begun.elapsed();
-            trained += (run.standing.step - from) * run.trainer.batch() as u64;
-            if !finished {
-                run.bar.abandon_with_message("interrupted");
-                return Ok(PhaseEnd::Interrupted);
-            }
+        if !awaits_validation && !run.epoch(epoch, steps_per_epoch)? {
+            run.bar.abandon_with_message("interrupted");
+            return Ok(PhaseEnd::Interrupted);
         }
         let indices = &run.trainer.validation;
         let interrupt = run.trainer.interrupt;
@@ -252,10 +264,12 @@ pub fn run(
         }
         _ => (evaluated_arenas.download(gpu, &run.trainer.layout)?, result),
     };
+    let images = run.standing.step as f64 * run.trainer.batch() as f64;
+    let speed = images / run.standing.seconds.max(1e-9);
+    run.trainer.speeds.insert(spec.phase, speed);
     Ok(PhaseEnd::Done(PhaseResult {
         tensors,
         validation,
-        images_per_second: trained as f64 / training.as_secs_f64().max(1e-9),
     }))
 }
 
@@ -316,9 +330,10 @@ impl Run<'_, '_, '_> {
         let order = shuffled(&self.trainer.train, self.trainer.settings.seed, key);
         self.program.set_order(gpu, &order);
         let end = (epoch + 1) * per_epoch;
-        let checkpoint_every =
-            Duration::from_secs_f64(60.0 * self.trainer.settings.checkpoint_minutes);
+        let checkpoint_every = 60.0 * self.trainer.settings.checkpoint_minutes;
         let mut checkpointed = Instant::now();
+        let before = self.standing.seconds;
+        let begun = Instant::now();
         let mut exchanged = Instant::now();
         let mut unread = 0;
         let mut span = 1;
@@ -328,6 +343,7 @@ impl Run<'_, '_, '_> {
                 .scalars(self.trainer, self.standing.step, self.steps);
             self.program.step(gpu, &scalars)?;
             self.standing.step += 1;
+            self.standing.seconds = before + begun.elapsed().as_secs_f64();
             unread += 1;
             if unread >= span {
                 let records = self
@@ -342,7 +358,7 @@ impl Run<'_, '_, '_> {
                 unread = 0;
             }
             let stop = self.trainer.interrupt.requested();
-            if stop || checkpointed.elapsed() > checkpoint_every {
+            if stop || checkpointed.elapsed().as_secs_f64() > checkpoint_every {
                 self.save()?;
                 checkpointed = Instant::now();
                 if stop {
@@ -351,6 +367,7 @@ impl Run<'_, '_, '_> {
             }
         }
         let records = self.program.drain_records(gpu, self.standing.step as u32)?;
+        self.standing.seconds = before + begun.elapsed().as_secs_f64();
         self.digest(&records)?;
         Ok(true)
     }
@@ -432,8 +449,8 @@ impl Run<'_, '_, '_> {
             what,
             step: record.step,
             phase: self.spec.phase,
-            checkpoint: match &self.last_checkpoint {
-                Some(path) => format!("the last good checkpoint is {path}"),
+            checkpoint: match &self.trainer.last_checkpoint {
+                Some(path) => format!("the last good checkpoint is {}", path.display()),
                 None => "there is no checkpoint yet".to_owned(),
             },
             rate: self.spec.descent.rate,
@@ -524,6 +541,7 @@ impl Run<'_, '_, '_> {
             sums,
             kept,
             best,
+            seconds,
         } = self.standing;
         let best = best.unwrap_or_default();
         let metadata = &mut checkpoint.metadata;
@@ -539,15 +557,19 @@ impl Run<'_, '_, '_> {
             ("best_loss", best.loss),
             ("best_top1", best.top1),
             ("best_top5", best.top5),
+            ("training_seconds", seconds),
             ("wall_seconds", self.trainer.wall_seconds()),
         ] {
             // As bits: a resumed run must not differ in the last place.
             put(key, value.to_bits().to_string());
         }
+        for (&phase, speed) in &self.trainer.speeds {
+            put(&speed_key(phase), speed.to_bits().to_string());
+        }
         self.trainer.log.sync()?;
         let mark = Mark::new(self.spec.phase, self.spec.steps_before + step);
         let path = self.trainer.folder.checkpoints().save(mark, &checkpoint)?;
-        self.last_checkpoint = Some(path.display().to_string());
+        self.trainer.last_checkpoint = Some(path);
         Ok(())
     }
 }
@@ -575,5 +597,26 @@ pub struct Supervised {
 impl Policy for Supervised {
     fn scalars(&self, _: u64, _: u64, scalars: &mut StepScalars) {
         scalars.smoothing = self.smoothing;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_before_a_validation_does_not_know_its_record() {
+        let mark = Mark::new(Phase::Search, 40);
+        let record =
+            |step, name: &str| LogRecord::new(Mark::new(Phase::Search, step), [(name, 0.5)]);
+        for (images, knows_validation) in [(0.0f64, true), (128.0, false)] {
+            let sum = ("sum3".to_owned(), images.to_bits().to_string());
+            let checkpoint = Checkpoint::new(Vec::new(), [sum].into());
+            let logged = logged_before(&checkpoint, mark);
+            assert!(logged(&record(20, "val_top1")));
+            assert!(logged(&record(40, "loss_ce")));
+            assert_eq!(logged(&record(40, "val_top1")), knows_validation);
+            assert!(!logged(&record(41, "loss_ce")));
+        }
     }
 }

@@ -242,6 +242,14 @@ impl RunFolder {
         })
     }
 
+    /// Whether there is a folder with a run at `path`.
+    ///
+    /// # Errors
+    /// [`RunFolderError::File`] when the folder cannot be read.
+    pub fn holds_run(path: &Path) -> Result<bool, RunFolderError> {
+        Ok(path.is_dir() && matches!(contents(path)?, Contents::Run))
+    }
+
     /// Opens the folder of a run to read from it, whether or not a process is writing to it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RunFolderError> {
         let root = path.into();

@@ -331,10 +331,10 @@ impl Settings {
             "must be 0 (off) or a positive number",
         )?;
         check(
-            self.checkpoint_minutes > 0.0,
+            self.checkpoint_minutes > 0.0 && self.checkpoint_minutes.is_finite(),
             "checkpoint-minutes",
             self.checkpoint_minutes,
-            "must be positive",
+            "must be a positive number",
         )?;
         check(
             (-1..=4096).contains(&self.augment.pad),
@@ -380,13 +380,14 @@ impl Settings {
             ("search.distill", s.distill),
             ("search.curvature-limit", s.curvature_limit as f32),
             ("finish.average-epochs", self.finish.average_epochs as f32),
+            ("search.scale-x2", (s.scale_x2 as f32).abs()),
         ];
         for (name, value) in not_negative {
             check(
                 value >= 0.0 && value.is_finite(),
                 name,
                 value,
-                "must not be negative",
+                "must be 0 or a positive number",
             )?;
         }
         check(

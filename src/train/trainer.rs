@@ -5,8 +5,9 @@ use super::config::ConfigError;
 use super::interrupt::Interrupt;
 use super::metrics::{MetricsError, MetricsLog};
 use super::model_file::{ModelFileError, Sites};
+use super::phase::logged_before;
 use super::program::{EvalProgram, Evaluation, Loaded, Normalization, Variation};
-use super::run_folder::{Mark, RunFolder, RunFolderError};
+use super::run_folder::{Mark, Phase, RunFolder, RunFolderError};
 use super::settings::Settings;
 use crate::data::{self, Dataset, Resident};
 use crate::gpu::{Gpu, GpuError};
@@ -14,6 +15,8 @@ use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Model, Network, Tensors};
 use crate::kernels::Compiler;
 use crate::models::{ModelError, ModelSpec};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Why a run ends without a result.
@@ -46,8 +49,7 @@ pub enum TrainError {
     /// A value that is infinite or not a number.
     #[error(
         "training went astray: {what} at step {step} of the {phase} phase is not finite\n\
-         {checkpoint}; to go on from there with a lower learning rate, start a new run with \
-         --set {phase}.rate=… (now {rate})"
+         {checkpoint}; begin a new run with a lower learning rate, --set {phase}.rate=… (now {rate})"
     )]
     NotFinite {
         /// Layer and direction.
@@ -55,7 +57,7 @@ pub enum TrainError {
         /// Step within the phase.
         step: u32,
         /// Phase.
-        phase: super::run_folder::Phase,
+        phase: Phase,
         /// Where the last good checkpoint is.
         checkpoint: String,
         /// The phase's learning rate.
@@ -100,6 +102,10 @@ pub struct Trainer<'g> {
     pub interrupt: Interrupt,
     /// Whether to draw progress bars.
     pub progress: bool,
+    /// Training speed of the phases that are over, in images per second.
+    pub speeds: BTreeMap<Phase, f64>,
+    /// The last checkpoint that this run wrote or went on from.
+    pub last_checkpoint: Option<PathBuf>,
     /// Seconds of earlier processes of this run.
     pub earlier: Duration,
     /// When this process began.
@@ -108,7 +114,7 @@ pub struct Trainer<'g> {
 
 impl<'g> Trainer<'g> {
     /// Opens the data, builds the network and prepares the run folder. A resumed folder keeps
-    /// its log up to `resume_at`.
+    /// its log up to the checkpoint that it goes on from.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -116,7 +122,7 @@ impl<'g> Trainer<'g> {
         gpu: &'g Gpu,
         settings: Settings,
         folder: RunFolder,
-        resume_at: Option<Mark>,
+        at: Option<&(Mark, Checkpoint)>,
         progress: bool,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
@@ -135,8 +141,10 @@ impl<'g> Trainer<'g> {
         };
         let network = spec.build()?;
         let layout = Layout::new(&network);
-        let log = match resume_at {
-            Some(mark) => MetricsLog::resume_at(&folder, mark)?,
+        let log = match at {
+            Some((mark, checkpoint)) => {
+                MetricsLog::resume(&folder, logged_before(checkpoint, *mark))?
+            }
             None => MetricsLog::create(&folder)?,
         };
         Ok(Self {
@@ -158,6 +166,8 @@ impl<'g> Trainer<'g> {
             log,
             interrupt: Interrupt::install(),
             progress,
+            speeds: BTreeMap::new(),
+            last_checkpoint: None,
             earlier: Duration::ZERO,
             begun,
             settings,
@@ -351,8 +361,8 @@ pub fn split(settings: &Settings, dataset: &Dataset) -> Result<(Vec<u32>, Vec<u3
     };
     if train.len() < 2 || validation.is_empty() {
         return Err(TrainError::Unusable(format!(
-            "{} training images are too few: {} are left to train on and {} are held out",
-            labels.len(),
+            "too few training images: {} to train on and {} held out for validation; \
+             use more (--train-images), or another share --set validation=… (now {share})",
             train.len(),
             validation.len()
         )));

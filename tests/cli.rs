@@ -1,0 +1,1049 @@
+//! The program from the outside: what it writes, that equal runs give equal bits however often
+//! they are killed, and that whatever a user gets wrong costs a message and nothing else.
+//!
+//! All runs are tiny (8×8 images, a quarter of resnet8's channels): nothing here is about
+//! accuracy.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
+use tempfile::TempDir;
+
+/// ReLUs of the network that these tests train.
+const TOTAL: u64 = 896;
+
+/// Options of a tiny run; `None` is a flag without a value.
+const TINY: &[(&str, Option<&str>)] = &[
+    ("--data", Some("builtin:train=256,test=64,size=8")),
+    ("--model", Some("resnet8")),
+    ("--width", Some("0.25")),
+    ("--batch", Some("32")),
+    ("--teacher-epochs", Some("2")),
+    ("--search-epochs", Some("2")),
+    ("--finish-epochs", Some("2")),
+];
+
+/// The same with all that has state of its own, for runs that are interrupted.
+const STATEFUL: &[&str] = &[
+    "--set",
+    "search.lookahead-every=4",
+    "--set",
+    "finish.average-epochs=0.5",
+    "--set",
+    "augment.cutout=2",
+];
+
+/// A checkpoint after (nearly) every step: the folder is written to all the time.
+const OFTEN: &[&str] = &["--set", "checkpoint-minutes=0.00001"];
+
+/// The program, deaf to the environment that the tests run in.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_autorep"));
+    command.env_remove("RUST_LOG").stdin(Stdio::null());
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // Vulkan drivers complain where there is none.
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    }
+    command
+}
+
+/// `autorep search --out OUT` with the tiny options, and `more`, whose options take the place
+/// of tiny ones of the same name.
+fn search(out: &Path, more: &[&str]) -> Command {
+    let mut command = program();
+    command.arg("search").arg("--out").arg(out);
+    for (name, value) in TINY.iter().filter(|(name, _)| !more.contains(name)) {
+        command.arg(name).args(value);
+    }
+    command.args(more);
+    command
+}
+
+/// The same for `autorep train`.
+fn train(out: &Path, more: &[&str]) -> Command {
+    let mut command = program();
+    command.arg("train").arg("--out").arg(out);
+    let foreign = ["--search-epochs", "--finish-epochs"];
+    for (name, value) in TINY {
+        if !more.contains(name) && !foreign.contains(name) {
+            command.arg(name).args(value);
+        }
+    }
+    command.args(more);
+    command
+}
+
+fn on(subcommand: &str, run: &Path, more: &[&str]) -> Command {
+    let mut command = program();
+    command.arg(subcommand).arg(run).args(more);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs to the end, which must be a good one.
+#[track_caller]
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    let error = text(&output.stderr);
+    assert!(output.status.success(), "{command:?}\n{error}");
+    output
+}
+
+/// Runs into an error: exit code 1 or 2, and one message, which holds all of `words`.
+#[track_caller]
+fn refused(command: &mut Command, words: &[&str]) -> String {
+    let output = command.output().unwrap();
+    let error = text(&output.stderr);
+    let code = output.status.code();
+    assert!(matches!(code, Some(1 | 2)), "{code:?} {command:?}\n{error}");
+    assert!(!error.contains("panicked"), "{command:?}\n{error}");
+    let messages = error.lines().filter(|line| line.starts_with("error: "));
+    assert_eq!(messages.count(), 1, "{command:?}\n{error}");
+    for word in words {
+        let (error, word) = (error.to_lowercase(), word.to_lowercase());
+        assert!(error.contains(&word), "no `{word}`: {command:?}\n{error}");
+    }
+    assert!(output.stdout.is_empty(), "{command:?}");
+    error
+}
+
+fn json(path: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn checkpoint(run: &Path, name: &str) -> PathBuf {
+    run.join("checkpoints").join(format!("{name}.safetensors"))
+}
+
+/// The log without the one field in which equal runs differ.
+fn metrics(run: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let record = |line: &str| {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        record.as_object_mut().unwrap().remove("wall_seconds");
+        record
+    };
+    log.lines().map(record).collect()
+}
+
+/// Two runs that must not be told apart.
+#[track_caller]
+fn assert_same(a: &Path, b: &Path) {
+    for name in ["teacher", "result"] {
+        let [left, right] = [a, b].map(|run| fs::read(checkpoint(run, name)).unwrap());
+        assert!(left == right, "{name}.safetensors differs");
+    }
+    let (left, right) = (metrics(a), metrics(b));
+    for (left, right) in left.iter().zip(&right) {
+        assert_eq!(left, right);
+    }
+    assert_eq!(left.len(), right.len());
+    let [left, right] = [a, b].map(|run| {
+        let mut summary = json(run.join("summary.json"));
+        let object = summary.as_object_mut().unwrap();
+        object.remove("wall_seconds");
+        let speeds = object.remove("images_per_second").unwrap();
+        let phases: Vec<String> = speeds.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(phases, ["finish", "search", "teacher"]);
+        summary
+    });
+    assert_eq!(left, right);
+}
+
+/// Every file below a folder, with its bytes and the time it was last written to.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            let modified = path.metadata().unwrap().modified().unwrap();
+            found.insert(path.clone(), (fs::read(&path).unwrap(), modified));
+        }
+    }
+    found
+}
+
+/// A finished run, made once. Nobody may write to it.
+fn finished() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
+    RUN.get_or_init(|| shared("cli-finished", &["--budget", "10%"]))
+}
+
+/// A finished run with all that has state, made once. Nobody may write to it.
+fn stateful() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
+    RUN.get_or_init(|| shared("cli-stateful", STATEFUL))
+}
+
+fn shared(name: &str, more: &[&str]) -> PathBuf {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if out.exists() {
+        fs::remove_dir_all(&out).unwrap();
+    }
+    succeed(&mut search(&out, more));
+    out
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+// What a run writes.
+
+#[test]
+fn a_search_writes_all_that_it_promises() {
+    let out = finished();
+    let summary = json(out.join("summary.json"));
+    for (key, value) in [
+        ("method", "autorep"),
+        ("model", "resnet8"),
+        ("dataset", "builtin"),
+    ] {
+        assert_eq!(summary[key], value);
+    }
+    for (key, value) in [
+        ("seed", 0),
+        ("relu_total", TOTAL),
+        ("relu_budget", 89),
+        ("relu_count", 89),
+    ] {
+        assert_eq!(summary[key], value, "{key}");
+    }
+    for key in ["adapter", "preset"] {
+        assert!(!summary[key].as_str().unwrap().is_empty(), "{key}");
+    }
+    for network in ["teacher", "result"] {
+        for key in ["val_top1", "test_top1"] {
+            let share = summary[network][key].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&share), "{network}.{key}");
+        }
+    }
+    for phase in ["teacher", "search", "finish"] {
+        let speed = summary["images_per_second"][phase].as_f64().unwrap();
+        assert!(speed > 0.0, "{phase}");
+    }
+    assert!(summary["wall_seconds"].as_f64().unwrap() > 0.0);
+    let sites = summary["sites"].as_array().unwrap();
+    assert_eq!(sites.len(), 6);
+    assert!(sites.iter().all(|site| site["name"].is_string()));
+    let sum = |key: &str| sites.iter().map(|site| site[key].as_u64().unwrap()).sum();
+    let (total, kept): (u64, u64) = (sum("total"), sum("kept"));
+    assert_eq!((total, kept), (TOTAL, 89));
+
+    for file in ["config.toml", "metrics.jsonl"] {
+        assert!(out.join(file).metadata().unwrap().len() > 0, "{file}");
+    }
+    let names: Vec<String> = contents(out)
+        .keys()
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let events = |name: &String| name.starts_with("events.out.tfevents.");
+    assert!(names.iter().any(events), "{names:?}");
+    assert!(!names.iter().any(|name| name.ends_with(".partial")));
+    // The last two of those that follow each other, and the named ones.
+    let rolling = |name: &&String| {
+        let digits = |c: char| c.is_ascii_digit() || c == '-';
+        name.ends_with(".safetensors") && name.contains(digits) && !name.contains("best")
+    };
+    assert_eq!(names.iter().filter(rolling).count(), 2, "{names:?}");
+}
+
+#[test]
+fn the_budget_is_met_exactly_whatever_it_is() {
+    let root = TempDir::new().unwrap();
+    // From a given teacher, and with as little training as there can be.
+    let teacher = finished().to_str().unwrap();
+    for (budget, count) in [
+        ("0", 0),
+        ("1", 1),
+        ("17", 17),
+        ("0.5k", 500),
+        ("100%", TOTAL),
+    ] {
+        let out = root.path().join(budget);
+        let more = [
+            "--teacher",
+            teacher,
+            "--search-epochs",
+            "1",
+            "--finish-epochs",
+            "0",
+        ];
+        let output = succeed(search(&out, &more).args(["--budget", budget]));
+        let summary = json(out.join("summary.json"));
+        assert_eq!(summary["relu_budget"], count, "{budget}");
+        assert_eq!(summary["relu_count"], count, "{budget}");
+        let sites = summary["sites"].as_array().unwrap();
+        let kept: u64 = sites
+            .iter()
+            .map(|site| site["kept"].as_u64().unwrap())
+            .sum();
+        assert_eq!(kept, count, "{budget}");
+        let table = text(&output.stdout);
+        let row = table.lines().find(|line| line.starts_with("AutoReP"));
+        let cell = row.unwrap().split_whitespace().nth(1).unwrap();
+        assert_eq!(cell, count.to_string(), "{table}");
+        assert!(table.contains("teacher, all ReLU"), "{table}");
+        assert!(table.contains(out.to_str().unwrap()), "{table}");
+    }
+}
+
+#[test]
+fn json_is_all_there_is_on_standard_output() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("run");
+    let teacher = finished().to_str().unwrap();
+    let more = [
+        "--teacher",
+        teacher,
+        "--search-epochs",
+        "1",
+        "--finish-epochs",
+        "1",
+    ];
+    let output = succeed(search(&out, &more).args(["--json", "--control"]));
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut summary = json(out.join("summary.json"));
+    let control = json(out.join("control/summary.json"));
+    assert_eq!(control["relu_count"], 0);
+    assert_eq!(control["relu_budget"], 0);
+    assert_eq!(control["teacher"], summary["teacher"], "the same teacher");
+    summary["control"] = control;
+    assert_eq!(printed, summary);
+
+    // The table has a row for it, and a run that is over is told again, not done again.
+    let before = contents(&out);
+    let output = succeed(search(&out, &more).args(["--control", "--resume"]));
+    let table = text(&output.stdout);
+    assert!(table.contains("control, all polynomial"), "{table}");
+    assert_eq!(contents(&out), before);
+}
+
+#[test]
+fn a_trained_teacher_can_be_searched_evaluated_and_exported() {
+    let root = TempDir::new().unwrap();
+    let (teacher, out) = (root.path().join("teacher"), root.path().join("search"));
+    succeed(&mut train(&teacher, &[]));
+    let summary = json(teacher.join("summary.json"));
+    assert_eq!(summary["method"], "teacher");
+    assert_eq!(summary["relu_count"], TOTAL);
+    let told = succeed(&mut train(&teacher, &["--resume"]));
+    assert!(text(&told.stdout).contains("test"));
+    // The two kinds of run are not confused.
+    let mut confused = program();
+    confused.args(["search", "--resume", "--out"]).arg(&teacher);
+    refused(&mut confused, &["`teacher`", "--teacher"]);
+    let mut confused = program();
+    confused
+        .args(["train", "--resume", "--out"])
+        .arg(finished());
+    refused(&mut confused, &["`autorep`", "another --out"]);
+
+    let given = [
+        "--teacher",
+        teacher.to_str().unwrap(),
+        "--search-epochs",
+        "1",
+    ];
+    succeed(&mut search(&out, &given));
+    let searched = json(out.join("summary.json"));
+    assert_eq!(searched["teacher"], summary["result"]);
+    let phases = searched["images_per_second"].as_object().unwrap();
+    assert!(!phases.contains_key("teacher"), "no teacher was trained");
+    // The run stands on its own, whatever becomes of the teacher.
+    fs::remove_dir_all(&teacher).unwrap();
+    succeed(&mut on("eval", &out, &[]));
+}
+
+#[test]
+fn evaluation_agrees_with_the_summary() {
+    let out = finished();
+    let before = contents(out);
+    let summary = json(out.join("summary.json"));
+    for (split, network, key, images) in [
+        ("test", "result", "test_top1", 64),
+        ("val", "result", "val_top1", 30),
+        ("test", "teacher", "test_top1", 64),
+        ("val", "teacher", "val_top1", 30),
+    ] {
+        let file = match network {
+            "result" => out.to_owned(),
+            _ => checkpoint(out, "teacher"),
+        };
+        let output = succeed(&mut on("eval", &file, &["--split", split, "--json"]));
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(result["top1"], summary[network][key], "{split} {network}");
+        assert_eq!(result["images"], images);
+    }
+    // The batch size is no matter; another data set of the same shape is none either.
+    let output = succeed(&mut on("eval", out, &["--batch", "7", "--json"]));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["top1"], summary["result"]["test_top1"]);
+    assert_eq!(result["relu_count"], 89);
+    let other = ["--data", "builtin:train=20,test=40,size=8,seed=5", "--json"];
+    let output = succeed(&mut on("eval", out, &other));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["images"], 40);
+    assert_eq!(contents(out), before, "evaluation only reads");
+}
+
+#[test]
+fn exports_are_written_and_never_overwritten_unasked() {
+    let root = TempDir::new().unwrap();
+    for format in ["onnx", "safetensors"] {
+        let file = root.path().join(format);
+        let name = file.to_str().unwrap();
+        let options = ["--format", format, "-o", name];
+        succeed(&mut on("export", finished(), &options));
+        assert!(file.metadata().unwrap().len() > 1000);
+        fs::write(&file, "mine").unwrap();
+        refused(&mut on("export", finished(), &options), &["--force"]);
+        assert_eq!(fs::read(&file).unwrap(), b"mine");
+        succeed(on("export", finished(), &options).arg("--force"));
+        assert!(file.metadata().unwrap().len() > 1000);
+    }
+    let below = root.path().join("onnx/below.onnx");
+    for unwritable in [below.to_str().unwrap(), "/proc/autorep.onnx", "/"] {
+        let options = ["--format", "onnx", "--force", "-o", unwritable];
+        refused(&mut on("export", finished(), &options), &["cannot write"]);
+    }
+    let options = ["--format", "pdf", "-o", "x"];
+    refused(&mut on("export", finished(), &options), &["pdf", "onnx"]);
+}
+
+// The same bits.
+
+#[test]
+fn equal_commands_give_equal_bits_and_other_seeds_others() {
+    let root = TempDir::new().unwrap();
+    let again = root.path().join("again");
+    succeed(&mut search(&again, &["--budget", "10%"]));
+    assert_same(finished(), &again);
+    let other = root.path().join("other");
+    succeed(&mut search(&other, &["--budget", "10%", "--seed", "1"]));
+    for name in ["teacher", "result"] {
+        let [a, b] = [finished(), &other].map(|run| fs::read(checkpoint(run, name)).unwrap());
+        assert!(a != b, "{name}");
+    }
+    assert_ne!(metrics(finished()), metrics(&other));
+}
+
+/// Where to strike.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// So many records of this phase are in the log.
+    Records(&'static str, usize),
+    /// This checkpoint exists.
+    Exists(&'static str),
+    /// So much time has passed.
+    After(Duration),
+}
+
+impl Moment {
+    fn has_come(self, out: &Path, begun: Instant) -> bool {
+        match self {
+            Self::After(time) => begun.elapsed() >= time,
+            Self::Exists(name) => checkpoint(out, name).exists(),
+            Self::Records(phase, wanted) => {
+                let log = fs::read_to_string(out.join("metrics.jsonl")).unwrap_or_default();
+                let start = format!("{{\"phase\":\"{phase}\"");
+                log.lines().filter(|line| line.starts_with(&start)).count() >= wanted
+            }
+        }
+    }
+
+    /// Waits for the moment; `false` if the process came to its end before.
+    fn wait(self, child: &mut Child, out: &Path) -> bool {
+        let begun = Instant::now();
+        while !self.has_come(out, begun) {
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(120), "{self:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.try_wait().unwrap().is_none()
+    }
+}
+
+/// Starts the run in `out`, or goes on with it.
+fn start(out: &Path) -> Child {
+    let mut command = search(out, STATEFUL);
+    command.args(OFTEN).arg("--resume");
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Resumes the run until it ends by itself.
+#[track_caller]
+fn let_finish(out: &Path) {
+    let output = start(out).wait_with_output().unwrap();
+    let error = text(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    assert!(!error.contains("WARN"), "nothing is amiss: {error}");
+    assert_same(stateful(), out);
+}
+
+#[test]
+fn a_run_killed_once_ends_with_the_same_bits() {
+    let root = TempDir::new().unwrap();
+    for (index, moment) in [
+        Moment::Records("teacher", 5),
+        // Between two phases.
+        Moment::Exists("teacher"),
+        Moment::Records("search", 4),
+        Moment::Records("finish", 1),
+        // After the first of two epochs.
+        Moment::Exists("finish-best"),
+        // All is trained; the test images are being read.
+        Moment::Exists("result"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let out = root.path().join(index.to_string());
+        let mut child = start(&out);
+        assert!(moment.wait(&mut child, &out), "{moment:?} never came");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let summary = out.join("summary.json").exists();
+        assert!(!summary, "{moment:?} came too late");
+        let_finish(&out);
+    }
+}
+
+#[test]
+fn a_run_killed_again_and_again_ends_with_the_same_bits() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("run");
+    let mut kills = 0;
+    // The time from the start differs in every try, and grows: the run must get on.
+    for millis in (0..).map(|i| 200 + 137 * i) {
+        let moment = Moment::After(Duration::from_millis(millis));
+        let mut child = start(&out);
+        if !moment.wait(&mut child, &out) {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills > 0);
+    let_finish(&out);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_says_so_and_ends_with_the_same_bits() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("run");
+    for moment in [
+        Moment::Records("teacher", 2),
+        Moment::Records("search", 2),
+        Moment::Records("search", 9),
+        Moment::Records("finish", 1),
+    ] {
+        let mut child = start(&out);
+        assert!(moment.wait(&mut child, &out), "{moment:?} never came");
+        let interrupt = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(interrupt.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{moment:?} {error}");
+        assert!(error.contains("continue with --resume"), "{error}");
+        // The last record in the log is that of the checkpoint: no step is lost.
+        let last = metrics(&out).pop().unwrap();
+        let (phase, step) = (last["phase"].as_str().unwrap(), &last["step"]);
+        let name = format!("{phase}-{:08}", step.as_u64().unwrap());
+        assert!(checkpoint(&out, &name).exists(), "{name}");
+    }
+    let_finish(&out);
+}
+
+// Folders that are there, or not.
+
+#[test]
+fn a_run_folder_is_refused_untouched_unless_it_is_resumed_as_it_was() {
+    let before = contents(finished());
+    refused(&mut search(finished(), &[]), &["--resume", "untouched"]);
+    refused(&mut train(finished(), &[]), &["--resume", "untouched"]);
+    let other = ["--resume", "--seed", "3"];
+    refused(&mut search(finished(), &other), &["other settings"]);
+    let other = ["--resume", "--set", "search.lambda=3"];
+    refused(&mut search(finished(), &other), &["other settings"]);
+    assert_eq!(contents(finished()), before);
+
+    // It need not be told again what it was.
+    let mut resume = program();
+    resume.args(["search", "--resume", "--out"]).arg(finished());
+    succeed(&mut resume);
+    assert_eq!(contents(finished()), before);
+
+    let root = TempDir::new().unwrap();
+    fs::write(root.path().join("thesis.tex"), "mine").unwrap();
+    let before = contents(root.path());
+    refused(&mut search(root.path(), &[]), &["untouched"]);
+    refused(&mut search(root.path(), &["--resume"]), &["no run"]);
+    assert_eq!(contents(root.path()), before);
+}
+
+#[test]
+fn resume_begins_a_run_where_there_is_none() {
+    let root = TempDir::new().unwrap();
+    let least = ["--resume", "--teacher", finished().to_str().unwrap()];
+    let least = [
+        &least[..],
+        &["--search-epochs", "0", "--finish-epochs", "0"],
+    ]
+    .concat();
+    let empty = root.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    // What a process leaves that is killed before it has written anything.
+    let locked = root.path().join("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::write(locked.join(".lock"), "").unwrap();
+    for out in [root.path().join("absent/below"), empty, locked] {
+        succeed(&mut search(&out, &least));
+        assert!(out.join("summary.json").exists());
+    }
+}
+
+#[test]
+fn only_one_process_writes_to_a_run() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("run");
+    let mut child = start(&out);
+    assert!(Moment::Records("teacher", 1).wait(&mut child, &out));
+    refused(
+        search(&out, STATEFUL).args(OFTEN).arg("--resume"),
+        &["another process"],
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+// What a user may get wrong.
+
+#[test]
+fn a_wrong_option_costs_a_message_and_no_folder() {
+    let root = TempDir::new().unwrap();
+    let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    let file = |name: &str, bytes: &[u8]| {
+        fs::write(path(name), bytes).unwrap();
+        path(name)
+    };
+    let absent = path("absent");
+    let syntax = file("syntax.toml", b"model = \n");
+    let misspelt = file("misspelt.toml", b"[search]\nlamda = 3\n");
+    let typed = file("typed.toml", b"batch = \"many\"\n");
+    let binary = file("binary.toml", b"\xff\xfe\x00");
+    let folder = root.path().to_str().unwrap().to_owned();
+    let garbage = file("garbage.safetensors", &[7; 999]);
+    let nothing = file("nothing.safetensors", b"");
+    // The options, and what the message must speak of.
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["--model", "resnet19"], &["resnet19", "resnet8"]),
+        (&["--budget", "897"], &["897", "896"]),
+        (&["--budget", "12.9m"], &["12900000", "896"]),
+        (&["--budget", "many"], &["`many`", "10%"]),
+        (&["--budget", "-5"], &["`-5`", "10%"]),
+        (&["--budget", "101%"], &["101%"]),
+        (&["--budget", "nan"], &["`nan`"]),
+        (&["--budget", "1.5"], &["`1.5`"]),
+        (&["--budget", ""], &["10%"]),
+        (
+            &["--set", "search.lamda=3"],
+            &["search.lamda", "search.lambda"],
+        ),
+        (&["--set", "lambda=3"], &["search.lambda"]),
+        (&["--set", "lambda"], &["key=value"]),
+        (&["--set", "=3"], &["there is no setting"]),
+        (&["--set", "search=3"], &["there is no setting"]),
+        (&["--set", "search.lambda=-1"], &["search.lambda"]),
+        (&["--set", "search.lambda=nan"], &["search.lambda"]),
+        (&["--set", "search.lambda=1e99"], &["search.lambda"]),
+        (&["--set", "search.rate=0"], &["search.rate", "positive"]),
+        (
+            &["--set", "teacher.rate=-inf"],
+            &["teacher.rate", "positive"],
+        ),
+        (&["--set", "teacher.momentum=1"], &["momentum"]),
+        (&["--set", "finish.decay=nan"], &["finish", "decay"]),
+        (&["--set", "clip=-1"], &["clip"]),
+        (&["--set", "validation=0"], &["validation"]),
+        (&["--set", "validation=1"], &["validation"]),
+        (&["--set", "validation=nan"], &["validation"]),
+        (&["--set", "checkpoint-minutes=0"], &["checkpoint-minutes"]),
+        (
+            &["--set", "checkpoint-minutes=inf"],
+            &["checkpoint-minutes"],
+        ),
+        (&["--set", "augment.pad=-2"], &["augment.pad"]),
+        (&["--set", "search.refit-every=0"], &["refit-every"]),
+        (&["--set", "search.temperature=0"], &["temperature"]),
+        (&["--set", "search.scale-x2=1e99"], &["scale-x2"]),
+        (
+            &["--set", "teacher.optimizer=lion"],
+            &["teacher.optimizer", "adam"],
+        ),
+        (&["--degree", "3"], &["search.degree", "1 or 2"]),
+        (&["--polynomial", "cubic"], &["cubic", "exact"]),
+        (&["--batch", "0"], &["batch"]),
+        (&["--batch", "99999999"], &["batch", "65535"]),
+        (&["--batch", "-1"], &["--batch"]),
+        (&["--width", "0"], &["width", "0.125"]),
+        (&["--width", "-1"], &["width", "0.125"]),
+        (&["--width", "1e9"], &["width", "16"]),
+        (&["--width", "nan"], &["width"]),
+        (&["--train-images", "1"], &["too few", "--train-images"]),
+        (&["--seed", "-1"], &["--seed"]),
+        (&["--image-size", "1000000"], &["--image-size", "1024"]),
+        (&["--image-size", "1"], &["--image-size", "8"]),
+        (
+            &["--teacher-epochs", "0"],
+            &["teacher.epochs", "at least 1"],
+        ),
+        (&["--search-epochs", "99999999"], &["search.epochs"]),
+        (&["--preset", "nonsense"], &["nonsense", "portable"]),
+        (&["--adapter", "nonsense"], &["nonsense", "there are"]),
+        (&["--adapter", "99"], &["99", "there are"]),
+        (&["--backend", "nonsense"], &["nonsense", "vulkan"]),
+        (&["--backend", "vulkan,nonsense"], &["nonsense", "metal"]),
+        (&["--data", &absent], &[&absent, "builtin"]),
+        (&["--data", &garbage], &["is a file"]),
+        (&["--data", "builtin:size=4"], &["size=4"]),
+        (&["--data", "builtin:sise=8"], &["sise", "size=16"]),
+        (&["--data", "builtin:train=9999999999999"], &["train"]),
+        (&["--config", &absent], &[&absent, "cannot be read"]),
+        (&["--config", &folder], &[&folder, "cannot be read"]),
+        (&["--config", &binary], &["UTF-8"]),
+        (&["--config", &syntax], &["syntax.toml", "line 1"]),
+        (&["--config", &misspelt], &["search.lamda", "search.lambda"]),
+        (&["--config", &typed], &["typed.toml", "batch", "many"]),
+        (&["--teacher", &absent], &[&absent]),
+        (
+            &["--teacher", &garbage],
+            &["garbage.safetensors", "damaged"],
+        ),
+        (
+            &["--teacher", &nothing],
+            &["nothing.safetensors", "cut short"],
+        ),
+        (&["--teacher", &folder], &["no checkpoint"]),
+    ];
+    let out = root.path().join("run");
+    for (options, words) in cases {
+        refused(&mut search(&out, options), words);
+        assert!(!out.exists(), "{options:?} left a folder behind");
+    }
+    // A folder that was there stays, as empty as it was.
+    fs::create_dir(&out).unwrap();
+    refused(&mut search(&out, &["--data", &absent]), &[&absent]);
+    assert!(contents(&out).is_empty());
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_said_so() {
+    let root = TempDir::new().unwrap();
+    let file = root.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    refused(&mut search(&file, &[]), &["is a file", "--out"]);
+    refused(
+        &mut search(&file.join("run"), &[]),
+        &["cannot create", "--out"],
+    );
+    if cfg!(target_os = "linux") {
+        refused(
+            &mut search(Path::new("/proc/run"), &[]),
+            &["cannot create", "--out"],
+        );
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+}
+
+#[test]
+fn a_teacher_must_fit() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("run");
+    let teacher = finished().to_str().unwrap().to_owned();
+    // Two classes instead of ten.
+    let tree = root.path().join("tree");
+    image_tree(&tree, 12);
+    let tree = tree.to_str().unwrap();
+    for (option, value, words) in [
+        ("--width", "0.5", ["width 0.25", "width 0.5"]),
+        ("--model", "resnet20", ["resnet8", "resnet20"]),
+        (
+            "--data",
+            "builtin:train=256,test=64,size=12",
+            ["8×8", "12×12"],
+        ),
+        ("--data", tree, ["number of classes", "10"]),
+    ] {
+        let options = ["--teacher", &teacher, option, value];
+        let words = [&words[..], &["another model"]].concat();
+        refused(&mut search(&out, &options), &words);
+        assert!(!out.exists());
+    }
+    // A flipped bit is found, wherever it is.
+    let bytes = fs::read(checkpoint(finished(), "teacher")).unwrap();
+    let damaged = root.path().join("damaged.safetensors");
+    let options = ["--teacher", damaged.to_str().unwrap()];
+    for position in [3, 100, bytes.len() / 2, bytes.len() - 1] {
+        let mut bytes = bytes.clone();
+        bytes[position] ^= 0x10;
+        fs::write(&damaged, bytes).unwrap();
+        refused(&mut search(&out, &options), &["damaged.safetensors"]);
+    }
+    fs::write(&damaged, &bytes[..bytes.len() - 5]).unwrap();
+    refused(&mut search(&out, &options), &["cut short"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn evaluation_refuses_what_does_not_fit() {
+    let root = TempDir::new().unwrap();
+    let absent = root.path().join("absent");
+    for command in ["eval", "export"] {
+        let options: &[&str] = match command {
+            "export" => &["--format", "onnx", "-o", "/proc/never"],
+            _ => &[],
+        };
+        refused(&mut on(command, &absent, options), &["no run folder"]);
+        refused(&mut on(command, root.path(), options), &["no run"]);
+        // A run under way has a teacher, but no result.
+        let unfinished = root.path().join("unfinished");
+        copy(finished(), &unfinished);
+        fs::remove_file(checkpoint(&unfinished, "result")).unwrap();
+        fs::remove_file(unfinished.join("summary.json")).unwrap();
+        let words = ["no result yet", "--resume", "teacher.safetensors"];
+        refused(&mut on(command, &unfinished, options), &words);
+        fs::remove_file(checkpoint(&unfinished, "teacher")).unwrap();
+        let words = ["no result yet", "--resume"];
+        refused(&mut on(command, &unfinished, options), &words);
+        fs::write(checkpoint(&unfinished, "result"), [0; 99]).unwrap();
+        refused(&mut on(command, &unfinished, options), &["damaged"]);
+        fs::remove_dir_all(&unfinished).unwrap();
+    }
+    let tree = root.path().join("tree");
+    image_tree(&tree, 12);
+    let tree = tree.to_str().unwrap();
+    for (options, words) in [
+        (["--data", "builtin:size=12"], ["8×8", "12×12"]),
+        (["--data", tree], ["10 classes", "has 2"]),
+        (["--data", "/nonexistent"], ["/nonexistent", "builtin"]),
+        (["--split", "all"], ["all", "val"]),
+        (["--batch", "0"], ["--batch", "65535"]),
+        (["--batch", "99999999"], ["--batch", "65535"]),
+        (["--preset", "nonsense"], ["nonsense", "portable"]),
+        (["--adapter", "nonsense"], ["nonsense", "there are"]),
+    ] {
+        refused(&mut on("eval", finished(), &options), &words);
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_and_nothing_is_lost_when_all_are() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("run");
+    let mut child = start(&out);
+    assert!(Moment::Records("search", 6).wait(&mut child, &out));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let rolling = || -> Vec<PathBuf> {
+        let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let mut paths: Vec<PathBuf> = contents(&out.join("checkpoints")).into_keys().collect();
+        // In the order in which they were written; what else there is has no number.
+        paths.retain(|path| name(path).ends_with(|c: char| c.is_ascii_digit()));
+        paths.retain(|path| path.extension().is_some_and(|it| it == "safetensors"));
+        paths
+    };
+    let paths = rolling();
+    assert!(paths.len() >= 2);
+    let newest = paths.last().unwrap();
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+
+    // All of them: the run is not begun anew over what may be mended.
+    let broken = root.path().join("broken");
+    copy(&out, &broken);
+    for path in &paths {
+        let path = checkpoint(&broken, path.file_stem().unwrap().to_str().unwrap());
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 8]).unwrap();
+    }
+    let before = contents(&broken);
+    let mut resume = program();
+    resume.args(["search", "--resume", "--out"]).arg(&broken);
+    refused(&mut resume, &["cut short"]);
+    let after = contents(&broken);
+    assert!(
+        before
+            .iter()
+            .all(|(path, file)| after.get(path) == Some(file))
+    );
+
+    // The newest: the one before will do.
+    flip(newest);
+    let output = start(&out).wait_with_output().unwrap();
+    let error = text(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    assert!(error.contains("the checksum of"), "{error}");
+    assert_same(stateful(), &out);
+}
+
+/// Two classes of 8×8 images, `each` in a class, and a few to test on.
+fn image_tree(root: &Path, each: u8) {
+    for (class, channel) in [("blue", 2), ("red", 0)] {
+        for (split, count) in [("train", each), ("test", 6)] {
+            let folder = root.join(split).join(class);
+            fs::create_dir_all(&folder).unwrap();
+            for index in 0..count {
+                let image = image::RgbImage::from_fn(8, 8, |x, y| {
+                    let mut pixel = [(17 * x + 29 * y) as u8, index, index];
+                    pixel[channel] = 255 - index;
+                    image::Rgb(pixel)
+                });
+                image.save(folder.join(format!("{index}.png"))).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn own_images_are_read_and_what_is_wrong_with_them_is_said() {
+    let root = TempDir::new().unwrap();
+    let tree = root.path().join("images");
+    image_tree(&tree, 60);
+    fs::write(tree.join("train/red/notes.png"), "no image").unwrap();
+    let data = ["--data", tree.to_str().unwrap(), "--teacher-epochs", "1"];
+    let out = root.path().join("run");
+    let output = succeed(&mut train(&out, &data));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("WARN") && error.contains("1 file"),
+        "{error}"
+    );
+    assert!(error.contains("notes.png"), "{error}");
+    assert_eq!(json(out.join("summary.json"))["dataset"], "images");
+
+    // Too many of them, and a class without any.
+    let bad = root.path().join("bad");
+    for index in 0..9 {
+        fs::write(tree.join(format!("train/red/{index}x.png")), "no image").unwrap();
+    }
+    refused(
+        &mut train(&bad, &data),
+        &["10 of", "0x.png", "remove or replace"],
+    );
+    for index in 0..9 {
+        fs::remove_file(tree.join(format!("train/red/{index}x.png"))).unwrap();
+    }
+    fs::create_dir(tree.join("train/green")).unwrap();
+    refused(&mut train(&bad, &data), &["green", "fill it or remove it"]);
+    fs::remove_dir_all(tree.join("test")).unwrap();
+    refused(&mut train(&bad, &data), &["no test split"]);
+
+    // CIFAR-10, cut short.
+    let cifar = root.path().join("cifar");
+    fs::create_dir(&cifar).unwrap();
+    for batch in [
+        "data_batch_1",
+        "data_batch_2",
+        "data_batch_3",
+        "data_batch_4",
+    ] {
+        fs::write(cifar.join(format!("{batch}.bin")), vec![1; 3073 * 3]).unwrap();
+    }
+    fs::write(cifar.join("test_batch.bin"), vec![1; 3073 * 3]).unwrap();
+    let names: String = (0..10).map(|index| format!("class {index}\n")).collect();
+    fs::write(cifar.join("batches.meta.txt"), names).unwrap();
+    let data = ["--data", cifar.to_str().unwrap()];
+    refused(&mut train(&bad, &data), &["data_batch_5.bin", "missing"]);
+    fs::write(cifar.join("data_batch_5.bin"), vec![1; 3073 * 3 - 1]).unwrap();
+    refused(&mut train(&bad, &data), &["data_batch_5.bin", "cut short"]);
+    fs::write(cifar.join("data_batch_5.bin"), vec![77; 3073 * 3]).unwrap();
+    refused(&mut train(&bad, &data), &["data_batch_5.bin", "label 77"]);
+    assert!(!bad.exists());
+}
+
+#[test]
+fn a_run_that_goes_astray_says_where() {
+    let root = TempDir::new().unwrap();
+    // Rates at which the first steps overflow.
+    for (phase, last) in [
+        ("teacher", "no checkpoint"),
+        ("search", "teacher.safetensors"),
+    ] {
+        let out = root.path().join(phase);
+        let rate = format!("{phase}.rate=1e30");
+        let options = ["--set", &rate, "--set", "clip=0"];
+        let words = [
+            "layer `",
+            "step 1 of",
+            phase,
+            last,
+            "not finite",
+            &rate[..12],
+        ];
+        refused(&mut search(&out, &options), &words);
+        assert!(!out.join("summary.json").exists());
+    }
+    assert!(checkpoint(&root.path().join("search"), "teacher").exists());
+}
+
+#[test]
+fn devices_and_data_can_be_looked_at() {
+    let output = succeed(program().args(["devices", "--json"]));
+    let devices: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(!devices.as_array().unwrap().is_empty());
+    let output = succeed(program().args(["devices"]));
+    assert!(text(&output.stdout).contains("largest binding"));
+    refused(
+        program().args(["devices", "--backend", "opengl"]),
+        &["vulkan"],
+    );
+
+    let spec = "builtin:train=20,test=10,size=8";
+    let output = succeed(program().args(["data", "info", spec, "--json"]));
+    assert!(serde_json::from_slice::<Value>(&output.stdout).is_ok());
+    let root = TempDir::new().unwrap();
+    let sheet = root.path().join("sheet.png");
+    succeed(program().args(["data", "sheet", spec, "-o"]).arg(&sheet));
+    assert!(image::open(&sheet).is_ok());
+    let unwritable = root.path().join("absent/sheet.png");
+    let mut command = program();
+    command.args(["data", "sheet", spec, "-o"]).arg(unwritable);
+    refused(&mut command, &["cannot be written"]);
+    refused(
+        program().args(["data", "info", "/nonexistent"]),
+        &["/nonexistent"],
+    );
+}
