@@ -244,11 +244,8 @@ impl Walk<'_> {
                 self.result &= control && value.is_none_or(|value| self.is(value));
             }
             S::Kill => left.the_function = !control,
-            S::Store { pointer, value } => {
-                if !(control && self.is(*pointer) && self.is(*value)) {
-                    self.vary(*pointer);
-                }
-            }
+            S::Store { pointer, value } if control && self.is(*pointer) && self.is(*value) => {}
+            S::Store { pointer, .. } => self.vary(*pointer),
             S::Call {
                 function,
                 arguments,
