@@ -175,7 +175,7 @@ fn run(
         words(&labels),
         words(&order),
         ports.logit_gradient.clone(),
-        upload(&vec![f32::NAN; 4 * BATCH]),
+        upload(&[f32::NAN; 4 * BATCH]),
     ];
     let loss = loss::loss(compiler, &spec).unwrap();
     let loss = loss.bind(gpu, &arguments, &[], "loss").unwrap();
