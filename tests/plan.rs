@@ -14,6 +14,7 @@ use autorep::kernels::{Compiler, Preset, loss};
 use autorep::models::ModelSpec;
 use common::host_network::{self as host, HostNetwork};
 use common::noise;
+use std::sync::OnceLock;
 
 const BATCH: usize = 5;
 
@@ -208,20 +209,32 @@ fn labels() -> Vec<usize> {
     (0..BATCH).map(|n| (n * 3 + 1) % 4).collect()
 }
 
+/// Runs `test` with a compiler for every adapter and preset; all tests share them.
 fn on_every_engine(test: impl Fn(&Compiler)) {
-    for report in adapter::list(&AdapterChoice::default()).unwrap() {
-        let choice = AdapterChoice {
-            adapter: Some(report.index.to_string()),
-            ..Default::default()
+    static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
+    static COMPILERS: OnceLock<Vec<Compiler>> = OnceLock::new();
+    let gpus = GPUS.get_or_init(|| {
+        let reports = adapter::list(&AdapterChoice::default()).unwrap();
+        let open = |index: usize| {
+            let choice = AdapterChoice {
+                adapter: Some(index.to_string()),
+                ..Default::default()
+            };
+            let mut gpu = Gpu::open(&choice).unwrap();
+            gpu.set_checked_shaders(true);
+            gpu
         };
-        let mut gpu = Gpu::open(&choice).unwrap();
-        gpu.set_checked_shaders(true);
-        let mut presets = vec![Preset::Portable];
-        presets.extend(Preset::parse("cpu", &gpu));
-        for preset in presets {
-            test(&Compiler::new(&gpu, preset));
-        }
-    }
+        reports.iter().map(|report| open(report.index)).collect()
+    });
+    let compilers = COMPILERS.get_or_init(|| {
+        let of = |gpu| {
+            let portable = Compiler::new(gpu, Preset::Portable);
+            let cpu = Preset::parse("cpu", gpu).map(|cpu| portable.with_preset(cpu));
+            [portable].into_iter().chain(cpu)
+        };
+        gpus.iter().flat_map(of).collect()
+    });
+    compilers.iter().for_each(test);
 }
 
 fn gate() -> Activations {

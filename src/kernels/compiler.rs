@@ -6,7 +6,7 @@
 use super::Preset;
 use crate::gpu::{Gpu, GpuError, Pipeline};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 macro_rules! shader {
     ($name:literal) => {
@@ -45,9 +45,9 @@ pub struct Compiler<'g> {
     pub gpu: &'g Gpu,
     /// The tiling that families choose their constants by.
     pub preset: Preset,
-    templates: minijinja::Environment<'static>,
+    templates: Arc<minijinja::Environment<'static>>,
     /// By entry point and text.
-    compiled: Mutex<HashMap<(String, String), Pipeline>>,
+    compiled: Arc<Mutex<HashMap<(String, String), Pipeline>>>,
 }
 
 /// The template environment that holds all of [`SOURCES`], each as `edit` returns it given
@@ -90,8 +90,19 @@ impl<'g> Compiler<'g> {
         Self {
             gpu,
             preset,
-            templates: templates(edit),
-            compiled: Mutex::default(),
+            templates: Arc::new(templates(edit)),
+            compiled: Arc::default(),
+        }
+    }
+
+    /// The same compiler with tiles of another preset. What one of the two has compiled the
+    /// other need not compile again.
+    pub fn with_preset(&self, preset: Preset) -> Self {
+        Self {
+            gpu: self.gpu,
+            preset,
+            templates: Arc::clone(&self.templates),
+            compiled: Arc::clone(&self.compiled),
         }
     }
 

@@ -3,7 +3,7 @@ use autorep::kernels::conv2d::{self, Shape};
 use autorep::reference::conv2d as twin;
 
 /// Odd sizes, one channel, ragged tiles, every kernel size and stride, and the shapes that
-/// networks are made of at a small batch: (N, C, K, H, W, R, stride, padding).
+/// networks are made of at a small batch: N, C, K, H, W, R, stride, padding.
 const SHAPES: &[[usize; 8]] = &[
     [1, 1, 1, 1, 1, 1, 1, 0],
     [1, 1, 1, 3, 3, 3, 1, 1],

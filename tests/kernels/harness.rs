@@ -29,20 +29,32 @@ pub fn gpus() -> &'static [Gpu] {
     })
 }
 
-/// The presets an adapter can run.
+/// The presets an adapter can run, or the one that `AUTOREP_TEST_PRESET` names.
 pub fn presets(gpu: &Gpu) -> Vec<Preset> {
+    if let Ok(name) = std::env::var("AUTOREP_TEST_PRESET") {
+        return vec![Preset::parse(&name, gpu).expect("AUTOREP_TEST_PRESET")];
+    }
     let mut presets = vec![Preset::Portable, Preset::Large];
     presets.extend(Preset::parse("cpu", gpu));
     presets
 }
 
-/// Runs `test` with a compiler for every adapter and preset.
+/// Runs `test` with a compiler for every adapter and preset. All tests share the compilers:
+/// on software Vulkan most of the time goes into compiling.
 pub fn on_every_engine(test: impl Fn(&Compiler)) {
-    for gpu in gpus() {
-        for preset in presets(gpu) {
-            test(&Compiler::new(gpu, preset));
-        }
-    }
+    static COMPILERS: OnceLock<Vec<Compiler>> = OnceLock::new();
+    let compilers = COMPILERS.get_or_init(|| {
+        gpus()
+            .iter()
+            .flat_map(|gpu| {
+                let first = Compiler::new(gpu, Preset::Portable);
+                presets(gpu)
+                    .into_iter()
+                    .map(move |preset| first.with_preset(preset))
+            })
+            .collect()
+    });
+    compilers.iter().for_each(test);
 }
 
 /// One argument of a recipe.

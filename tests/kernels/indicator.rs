@@ -97,7 +97,8 @@ fn update_matches_its_twin() {
                 ],
             );
             let what = format!("{blocks} blocks, {kept} kept, {}", compiler.preset);
-            assert_close(&format!("scores, {what}"), &got[1], &want.scores, 1e-5);
+            // Root and quotient may each be off by some units in the last place.
+            assert_close(&format!("scores, {what}"), &got[1], &want.scores, 3e-5);
             assert_close(&format!("first, {what}"), &got[4], &want.first, 1e-5);
             assert_close(&format!("second, {what}"), &got[5], &want.second, 1e-5);
             // A score within rounding of a threshold may fall on either side.
