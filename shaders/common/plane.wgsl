@@ -19,7 +19,7 @@ const LANES_N = {{ lanes_n }}u;
 const IMAGES = {{ images }}u;
 const WORKGROUP = {{ lanes_p * lanes_n }}u;
 
-// Sum of `sums` over the workgroup, in a fixed order; every invocation calls it.
+// Sum of `value` over the workgroup, in a fixed order; every invocation calls it.
 var<workgroup> tree: array<vec4f, WORKGROUP>;
 fn workgroup_sum(lane: u32, value: vec4f) -> vec4f {
     tree[lane] = value;
