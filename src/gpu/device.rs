@@ -2,6 +2,7 @@
 
 use super::adapter::{self, AdapterChoice, AdapterClass, AdapterReport};
 use super::buffer::{Buffer, Contents};
+use super::cache::PipelineCache;
 use super::{GpuError, View};
 use std::sync::{Arc, Mutex};
 
@@ -17,18 +18,23 @@ pub struct Gpu {
     pub(super) timestamps: bool,
     fault: Arc<Mutex<Option<String>>>,
     checked_shaders: bool,
+    /// What it takes to open the device a second time; the null device cannot be.
+    origin: Option<(wgpu::Adapter, wgpu::DeviceDescriptor<'static>)>,
+    pipeline_cache: Option<PipelineCache>,
 }
 
 impl Gpu {
     /// Opens the adapter that `choice` means with the features it has among those that the
-    /// program can use: subgroup operations and timestamps.
+    /// program can use: subgroup operations, timestamps, and a cache of compiled pipelines.
     ///
     /// # Errors
     /// No adapter, no such adapter, or an adapter that does not open.
     pub fn open(choice: &AdapterChoice) -> Result<Self, GpuError> {
         let adapter = adapter::select(choice)?;
         let report = adapter::report(0, &adapter);
-        let useful = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+        let useful = wgpu::Features::SUBGROUP
+            | wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::PIPELINE_CACHE;
         let features = adapter.features() & useful;
         let available = adapter.limits();
         let portable = adapter::portable_limits();
@@ -52,7 +58,15 @@ impl Gpu {
                     reason: error.to_string(),
                 }
             })?;
-        Ok(Self::new(device, queue, features, report))
+        let cached = features.contains(wgpu::Features::PIPELINE_CACHE);
+        let pipeline_cache = cached
+            .then(|| PipelineCache::open(&device, &adapter.get_info()))
+            .flatten();
+        Ok(Self {
+            origin: Some((adapter, descriptor)),
+            pipeline_cache,
+            ..Self::new(device, queue, features, report)
+        })
     }
 
     /// A device without an adapter: it refuses what any adapter with the portable limits
@@ -114,6 +128,8 @@ impl Gpu {
             // checked; the trusted path saves a bounds test on every load.
             checked_shaders: cfg!(debug_assertions)
                 || std::env::var_os("AUTOREP_CHECKED_SHADERS").is_some(),
+            origin: None,
+            pipeline_cache: None,
         }
     }
 
@@ -254,21 +270,44 @@ impl Gpu {
         self.check()
     }
 
-    /// Compiles one WGSL text; `runtime checks` follow the build (see [`Gpu::open`]).
-    pub(super) fn shader_module(&self, name: &str, source: &str) -> wgpu::ShaderModule {
+    /// Another device of the same adapter with the same features.
+    pub(super) fn second_device(&self) -> Option<(wgpu::Device, wgpu::Queue)> {
+        let (adapter, descriptor) = self.origin.as_ref()?;
+        pollster::block_on(adapter.request_device(descriptor)).ok()
+    }
+
+    /// What the driver compiled in earlier runs.
+    pub(super) fn pipeline_cache(&self) -> Option<&wgpu::PipelineCache> {
+        self.pipeline_cache.as_ref().map(|cache| &cache.inner)
+    }
+
+    /// Keeps what the driver compiled for the next run.
+    pub(super) fn save_pipeline_cache(&self) {
+        if let Some(cache) = &self.pipeline_cache {
+            cache.save();
+        }
+    }
+
+    /// One WGSL text for `device`, which is this one or a second one of the same adapter;
+    /// runtime checks follow the build (see [`Gpu::open`]).
+    pub(super) fn shader_module(
+        &self,
+        device: &wgpu::Device,
+        name: &str,
+        source: &str,
+    ) -> wgpu::ShaderModule {
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(name),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
         if self.checked_shaders {
-            return self.device.create_shader_module(descriptor);
+            return device.create_shader_module(descriptor);
         }
         // SAFETY: the only WGSL that reaches this line is the program's own. Its loops are
         // bounded by shapes, its divisors are shape constants, and the test suite runs every
         // permutation with the checks on, on shapes that do not fill the tiles.
         unsafe {
-            self.device
-                .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+            device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         }
     }
 }

@@ -5,12 +5,14 @@
 //! * [`adapter`]: which adapters there are, which one is meant, what class it is of;
 //! * [`device`]: [`Gpu`], an opened device with typed errors instead of panics;
 //! * [`buffer`]: device memory and the [`View`]s that kernels bind;
-//! * [`pipeline`]: compiled shaders and their [`Dispatch`]es;
+//! * [`pipeline`]: shaders, compiled when they are needed, and their [`Dispatch`]es;
+//! * [`cache`]: what drivers made of shaders, kept from run to run;
 //! * [`readback`]: copies to the host that nobody waits for;
 //! * [`tape`]: the recorded list of dispatches that is one training step.
 
 pub mod adapter;
 pub mod buffer;
+pub mod cache;
 pub mod device;
 pub mod pipeline;
 pub mod readback;

@@ -1,86 +1,131 @@
-//! Compiled shaders, and shaders bound to buffers.
+//! Compute shaders, and shaders with their buffers.
 
 use super::{Gpu, GpuError, View};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// A compiled compute shader. Clones share it.
+/// A compute shader that is compiled when it is first needed. Clones share it.
+///
+/// Making a pipeline costs nothing: a step's pipelines are first named, all of them, and then
+/// compiled together on all cores ([`super::Tape::prepare`]).
 #[derive(Debug, Clone)]
-pub struct Pipeline {
-    inner: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
-    name: Arc<str>,
-    entry: Arc<str>,
-    source: Arc<str>,
+pub struct Pipeline(Arc<Shader>);
+
+#[derive(Debug)]
+struct Shader {
+    name: String,
+    entry: String,
+    source: String,
+    compiled: OnceLock<Compiled>,
 }
 
-/// A pipeline with its buffers bound and its grid fixed: all that a step has to replay.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+/// A pipeline with its buffers and its grid: all that a step has to replay. Clones share what
+/// the driver made of it.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
+    pub(super) pipeline: Pipeline,
+    views: Arc<[View]>,
+    bind_group: Arc<OnceLock<wgpu::BindGroup>>,
     grid: [u32; 3],
     /// Name of the kernel and of the layer it works for, as profiles show it.
     pub label: Arc<str>,
 }
 
 impl Pipeline {
-    /// Compiles the entry point `entry` of the WGSL text `source`. The bindings are taken
-    /// from the text: group 0, numbered from 0 without gaps.
+    /// The entry point `entry` of the WGSL text `source`. The bindings are taken from the text:
+    /// group 0, numbered from 0 without gaps.
+    pub fn new(name: &str, source: &str, entry: &str) -> Self {
+        Self(Arc::new(Shader {
+            name: name.to_owned(),
+            entry: entry.to_owned(),
+            source: source.to_owned(),
+            compiled: OnceLock::new(),
+        }))
+    }
+
+    /// Compiles the shader, unless that was done before.
     ///
     /// # Errors
     /// [`GpuError::Compile`].
-    pub fn compile(gpu: &Gpu, name: &str, source: &str, entry: &str) -> Result<Self, GpuError> {
+    pub fn compile(&self, gpu: &Gpu) -> Result<(), GpuError> {
+        self.compiled(gpu).map(|_| ())
+    }
+
+    /// Whether nothing is left for [`Pipeline::compile`] to do.
+    pub fn is_compiled(&self) -> bool {
+        self.0.compiled.get().is_some()
+    }
+
+    fn compiled(&self, gpu: &Gpu) -> Result<&Compiled, GpuError> {
+        if let Some(compiled) = self.0.compiled.get() {
+            return Ok(compiled);
+        }
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let module = gpu.shader_module(name, source);
-        let inner = gpu
-            .device
-            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(name),
-                layout: None,
-                module: &module,
-                entry_point: Some(entry),
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    // Every kernel writes workgroup memory before it reads it.
-                    zero_initialize_workgroup_memory: false,
-                    ..Default::default()
-                },
-                cache: None,
-            });
+        let compiled = self.compile_on(gpu, &gpu.device, gpu.pipeline_cache());
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(GpuError::Compile {
-                kernel: name.to_owned(),
+                kernel: self.name().to_owned(),
                 adapter: gpu.report.name.clone(),
                 reason: error.to_string(),
             });
         }
-        Ok(Self {
-            layout: inner.get_bind_group_layout(0),
-            inner,
-            name: name.into(),
-            entry: entry.into(),
-            source: source.into(),
-        })
+        // Of two threads that compile the same shader at once the second one's work is lost.
+        Ok(self.0.compiled.get_or_init(|| compiled))
+    }
+
+    /// Compiles the shader for any device of the adapter; errors go to the device's scope.
+    pub(super) fn compile_on(
+        &self,
+        gpu: &Gpu,
+        device: &wgpu::Device,
+        cache: Option<&wgpu::PipelineCache>,
+    ) -> Compiled {
+        let module = gpu.shader_module(device, self.name(), self.source());
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(self.name()),
+            layout: None,
+            module: &module,
+            entry_point: Some(self.entry()),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Every kernel writes workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache,
+        });
+        let layout = pipeline.get_bind_group_layout(0);
+        Compiled { pipeline, layout }
     }
 
     /// Name of the kernel, as profiles and errors show it.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Name of the entry point.
     pub fn entry(&self) -> &str {
-        &self.entry
+        &self.0.entry
     }
 
-    /// The WGSL text that was compiled.
+    /// The WGSL text.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.0.source
     }
 
-    /// Binds `views` to bindings 0, 1, … and fixes the grid (in workgroups).
+    /// Whether two handles name the same shader.
+    pub(super) fn is(&self, other: &Pipeline) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Puts `views` at bindings 0, 1, … and fixes the grid (in workgroups).
     ///
     /// # Errors
-    /// [`GpuError::Compile`] when the views do not fit the shader's bindings: a defect.
+    /// [`GpuError::Compile`] when the grid is larger than WebGPU allows: a defect.
     pub fn bind(
         &self,
         gpu: &Gpu,
@@ -88,8 +133,42 @@ impl Pipeline {
         grid: [u32; 3],
         label: &str,
     ) -> Result<Dispatch, GpuError> {
+        let label: Arc<str> = format!("{}: {label}", self.name()).into();
+        if grid.iter().any(|&n| n > 65_535) {
+            return Err(GpuError::Compile {
+                kernel: label.to_string(),
+                adapter: gpu.report.name.clone(),
+                reason: format!("a grid of {grid:?} workgroups; 65535 is the most"),
+            });
+        }
+        Ok(Dispatch {
+            pipeline: self.clone(),
+            views: views.into(),
+            bind_group: Arc::default(),
+            grid,
+            label,
+        })
+    }
+}
+
+impl Dispatch {
+    /// Number of bindings.
+    pub(super) fn bindings(&self) -> usize {
+        self.views.len()
+    }
+
+    /// Compiles the pipeline and binds the buffers, unless that was done before.
+    ///
+    /// # Errors
+    /// [`GpuError::Compile`], also when the views do not fit the shader's bindings: a defect.
+    pub(super) fn prepare(&self, gpu: &Gpu) -> Result<(), GpuError> {
+        if self.bind_group.get().is_some() {
+            return Ok(());
+        }
+        let compiled = self.pipeline.compiled(gpu)?;
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let entries: Vec<wgpu::BindGroupEntry> = views
+        let entries: Vec<wgpu::BindGroupEntry> = self
+            .views
             .iter()
             .zip(0..)
             .map(|(view, binding)| wgpu::BindGroupEntry {
@@ -102,40 +181,34 @@ impl Pipeline {
             })
             .collect();
         let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(label),
-            layout: &self.layout,
+            label: Some(&self.label),
+            layout: &compiled.layout,
             entries: &entries,
         });
-        let refused = |reason: String| GpuError::Compile {
-            kernel: format!("{} for {label}", self.name),
-            adapter: gpu.report.name.clone(),
-            reason,
-        };
         if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(refused(error.to_string()));
+            return Err(GpuError::Compile {
+                kernel: self.label.to_string(),
+                adapter: gpu.report.name.clone(),
+                reason: error.to_string(),
+            });
         }
-        if grid.iter().any(|&n| n > 65_535) {
-            return Err(refused(format!(
-                "a grid of {grid:?} workgroups; 65535 is the most"
-            )));
-        }
-        Ok(Dispatch {
-            pipeline: self.inner.clone(),
-            bind_group,
-            grid,
-            label: format!("{}: {label}", self.name).into(),
-        })
+        self.bind_group.get_or_init(|| bind_group);
+        Ok(())
     }
-}
 
-impl Dispatch {
+    /// Records a dispatch that was prepared.
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
         let [x, y, z] = self.grid;
+        let (Some(compiled), Some(bind_group)) = (self.pipeline.0.compiled.get(), self.bind_group.get())
+        else {
+            debug_assert!(false, "{} is not prepared", self.label);
+            return;
+        };
         if x == 0 || y == 0 || z == 0 {
             return;
         }
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.set_pipeline(&compiled.pipeline);
+        pass.set_bind_group(0, bind_group, &[]);
         pass.dispatch_workgroups(x, y, z);
     }
 }

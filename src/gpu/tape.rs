@@ -1,8 +1,14 @@
 //! The recorded dispatches of a step, replayed with one compute pass.
 
 use super::buffer::Contents;
-use super::{Dispatch, Gpu, GpuError};
+use super::{Dispatch, Gpu, GpuError, cache};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// Hears how many of how many shaders are compiled, from any thread.
+pub type CompileWatch = dyn Fn(usize, usize) + Send + Sync;
 
 /// A list of dispatches that is recorded once and replayed every step.
 ///
@@ -44,12 +50,44 @@ impl Tape {
         self.dispatches.is_empty()
     }
 
+    /// Compiles every pipeline that is not compiled yet, on all cores, and binds the buffers:
+    /// what [`Tape::submit`] would otherwise do one after the other before the first step.
+    ///
+    /// # Errors
+    /// [`GpuError::Compile`].
+    pub fn prepare(&self, gpu: &Gpu, watch: &CompileWatch) -> Result<(), GpuError> {
+        let mut pending: Vec<&Dispatch> = Vec::new();
+        let mut by_source: HashMap<&str, Vec<usize>> = HashMap::new();
+        for dispatch in self.dispatches.iter().filter(|d| !d.pipeline.is_compiled()) {
+            let alike = by_source.entry(dispatch.pipeline.source()).or_default();
+            if !alike.iter().any(|&i| pending[i].pipeline.is(&dispatch.pipeline)) {
+                alike.push(pending.len());
+                pending.push(dispatch);
+            }
+        }
+        // Long texts take longest to compile: begin with them.
+        pending.sort_by_key(|d| std::cmp::Reverse(d.pipeline.source().len()));
+        let (done, total) = (AtomicUsize::new(0), pending.len());
+        cache::fill(gpu, &pending, watch);
+        pending.par_iter().try_for_each(|dispatch| {
+            dispatch.pipeline.compile(gpu)?;
+            watch(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            Ok(())
+        })?;
+        if total > 0 {
+            gpu.save_pipeline_cache();
+        }
+        self.dispatches.iter().try_for_each(|d| d.prepare(gpu))
+    }
+
     /// Submits the tape; does not wait.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] when the device reported an error earlier.
+    /// [`GpuError::Lost`] when the device reported an error earlier; [`GpuError::Compile`] when
+    /// the tape was not prepared and a shader does not compile.
     pub fn submit(&self, gpu: &Gpu) -> Result<(), GpuError> {
         gpu.check()?;
+        self.dispatches.iter().try_for_each(|d| d.prepare(gpu))?;
         let ends = self.cuts.iter().copied().chain([self.dispatches.len()]);
         let mut start = 0;
         for end in ends {
@@ -72,6 +110,7 @@ impl Tape {
     /// # Errors
     /// [`GpuError::Lost`].
     pub fn time(&self, gpu: &Gpu) -> Result<(Vec<(String, Duration)>, bool), GpuError> {
+        self.dispatches.iter().try_for_each(|d| d.prepare(gpu))?;
         let mut times = Vec::with_capacity(self.dispatches.len());
         // WebGPU allows 4096 queries in a set: two a dispatch.
         for chunk in self.dispatches.chunks(2048) {

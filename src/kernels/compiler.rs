@@ -1,4 +1,4 @@
-//! Expands WGSL templates and compiles them, each distinct text once.
+//! Expands WGSL templates and names pipelines, each distinct text once.
 //!
 //! The template step is minijinja with its ordinary syntax: `{{ value }}`, `{% for %}`,
 //! `{% if %}`, `{% include "common/…" %}`. `autorep shaders` prints expansions.
@@ -47,7 +47,7 @@ pub struct Compiler<'g> {
     pub preset: Preset,
     templates: Arc<minijinja::Environment<'static>>,
     /// By entry point and text.
-    compiled: Arc<Mutex<HashMap<(String, String), Pipeline>>>,
+    pipelines: Arc<Mutex<HashMap<(String, String), Pipeline>>>,
 }
 
 /// The template environment that holds all of [`SOURCES`], each as `edit` returns it given
@@ -91,7 +91,7 @@ impl<'g> Compiler<'g> {
             gpu,
             preset,
             templates: Arc::new(templates(edit)),
-            compiled: Arc::default(),
+            pipelines: Arc::default(),
         }
     }
 
@@ -102,7 +102,7 @@ impl<'g> Compiler<'g> {
             gpu: self.gpu,
             preset,
             templates: Arc::clone(&self.templates),
-            compiled: Arc::clone(&self.compiled),
+            pipelines: Arc::clone(&self.pipelines),
         }
     }
 
@@ -132,17 +132,16 @@ impl<'g> Compiler<'g> {
     ) -> Result<Pipeline, GpuError> {
         let source = self.expand(file, &constants)?;
         let key = (entry.to_owned(), source);
-        if let Some(pipeline) = self.compiled().get(&key) {
+        if let Some(pipeline) = self.pipelines().get(&key) {
             return Ok(pipeline.clone());
         }
         let stem = file.trim_end_matches(".wgsl");
-        let name = format!("{stem}.{entry}");
-        let pipeline = Pipeline::compile(self.gpu, &name, &key.1, entry)?;
-        self.compiled().insert(key, pipeline.clone());
+        let pipeline = Pipeline::new(&format!("{stem}.{entry}"), &key.1, entry);
+        self.pipelines().insert(key, pipeline.clone());
         Ok(pipeline)
     }
 
-    fn compiled(&self) -> MutexGuard<'_, HashMap<(String, String), Pipeline>> {
-        self.compiled.lock().unwrap_or_else(|e| e.into_inner())
+    fn pipelines(&self) -> MutexGuard<'_, HashMap<(String, String), Pipeline>> {
+        self.pipelines.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

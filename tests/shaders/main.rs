@@ -140,7 +140,7 @@ fn every_permutation_is_portable() {
 #[test]
 fn the_null_device_refuses_what_does_not_compile() {
     let gpu = Gpu::null();
-    let compile = |source: &str| Pipeline::compile(&gpu, "test", source, "main");
+    let compile = |source: &str| Pipeline::new("test", source, "main").compile(&gpu);
     assert!(compile("@compute @workgroup_size(1) fn main() {}").is_ok());
     assert!(compile("@compute @workgroup_size(1) fn main() { let x = nothing; }").is_err());
     assert!(compile("@compute @workgroup_size(257) fn main() {}").is_err());

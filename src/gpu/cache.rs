@@ -1,0 +1,199 @@
+//! What drivers make of shaders, kept from run to run.
+//!
+//! Vulkan drivers hand out what they compiled as bytes: [`PipelineCache`] keeps those in the
+//! user's cache folder. Mesa's software driver keeps a cache of its own and hands out nothing,
+//! but compiles a shader only when it is first dispatched, one after the other: [`fill`] has it
+//! compile on all cores.
+
+use super::pipeline::Dispatch;
+use super::tape::CompileWatch;
+use super::{AdapterClass, Gpu};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// The folder for what is cheap to make again: `AUTOREP_CACHE_DIR`, or `autorep` in the user's
+/// cache folder. `None` where there is no such folder.
+pub fn folder() -> Option<PathBuf> {
+    match std::env::var_os("AUTOREP_CACHE_DIR") {
+        Some(folder) if folder.is_empty() => None,
+        Some(folder) => Some(folder.into()),
+        None => Some(dirs::cache_dir()?.join("autorep")),
+    }
+}
+
+/// The driver's compiled pipelines, in a file per kind of adapter.
+pub(super) struct PipelineCache {
+    pub(super) inner: wgpu::PipelineCache,
+    file: PathBuf,
+}
+
+impl PipelineCache {
+    /// Opens the cache of the adapter, where the backend has one and there is a folder for it.
+    pub(super) fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Option<Self> {
+        let name = wgpu::util::pipeline_cache_key(info)?;
+        let file = folder()?.join(name);
+        let data = std::fs::read(&file).ok().and_then(|bytes| unseal(&bytes));
+        // SAFETY: the bytes are what `get_data` returned: their checksum says so. The driver
+        // refuses those of another version or device by the header they begin with.
+        let inner = unsafe {
+            device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
+                label: Some("pipelines"),
+                data: data.as_deref(),
+                fallback: true,
+            })
+        };
+        Some(Self { inner, file })
+    }
+
+    /// Writes the cache. A file that cannot be written is only slower the next time.
+    pub(super) fn save(&self) {
+        let Some(data) = self.inner.get_data() else {
+            return;
+        };
+        let write = || -> std::io::Result<()> {
+            let folder = self.file.parent().unwrap_or(self.file.as_path());
+            std::fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            std::io::Write::write_all(&mut file, &seal(&data))?;
+            file.persist(&self.file)?;
+            Ok(())
+        };
+        if let Err(error) = write() {
+            log::debug!("{}: {error}", self.file.display());
+        }
+    }
+}
+
+/// `data` behind its checksum.
+fn seal(data: &[u8]) -> Vec<u8> {
+    let mut bytes = crc32c::crc32c(data).to_le_bytes().to_vec();
+    bytes.extend_from_slice(data);
+    bytes
+}
+
+/// What [`seal`] was given, unless the bytes were damaged.
+fn unseal(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (sum, data) = bytes.split_first_chunk()?;
+    (u32::from_le_bytes(*sum) == crc32c::crc32c(data)).then(|| data.to_vec())
+}
+
+/// A shader that compiles in less time came from the driver's cache.
+const CACHED: Duration = Duration::from_millis(60);
+
+/// Has lavapipe compile the shaders of `dispatches`, the longest of which comes first.
+///
+/// It compiles on the thread of a device's queue and keeps the result on disk, where all
+/// devices find it. So every core opens a device of its own and dispatches its share of the
+/// shaders, with a grid of zero workgroups on memory that nothing reads. This is an
+/// acceleration only: what goes wrong here is found again when the real device compiles.
+pub(super) fn fill(gpu: &Gpu, dispatches: &[&Dispatch], watch: &CompileWatch) {
+    let compiles_late = gpu.class() == AdapterClass::Software
+        && gpu.report.driver.starts_with("llvmpipe")
+        && std::env::var_os("MESA_SHADER_CACHE_DISABLE").is_none();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if !compiles_late || cores < 2 || dispatches.len() < 2 * cores {
+        return;
+    }
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let cached = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let Some(worker) = Worker::open(gpu) else {
+                    return;
+                };
+                while !cached.load(Ordering::Relaxed) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(dispatch) = dispatches.get(index) else {
+                        return;
+                    };
+                    let begun = Instant::now();
+                    worker.compile(gpu, dispatch);
+                    if index == 0 && begun.elapsed() < CACHED {
+                        cached.store(true, Ordering::Relaxed);
+                        return;
+                    }
+                    watch(done.fetch_add(1, Ordering::Relaxed) + 1, dispatches.len());
+                }
+            });
+        }
+    });
+}
+
+/// A device beside the program's own.
+struct Worker {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    /// Something to bind: a shader's bindings must be different buffers.
+    memory: Vec<wgpu::Buffer>,
+}
+
+impl Worker {
+    /// As many bindings as any kernel has.
+    const BINDINGS: usize = 16;
+
+    fn open(gpu: &Gpu) -> Option<Self> {
+        let (device, queue) = gpu.second_device()?;
+        // Errors are the real device's to report.
+        device.on_uncaptured_error(std::sync::Arc::new(|_| ()));
+        let memory = (0..Self::BINDINGS)
+            .map(|_| {
+                device.create_buffer(&wgpu::BufferDescriptor {
+                    label: None,
+                    size: 4096,
+                    usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::UNIFORM,
+                    mapped_at_creation: false,
+                })
+            })
+            .collect();
+        Some(Self {
+            device,
+            queue,
+            memory,
+        })
+    }
+
+    fn compile(&self, gpu: &Gpu, dispatch: &Dispatch) {
+        let compiled = dispatch.pipeline.compile_on(gpu, &self.device, None);
+        let buffers = self.memory.iter().take(dispatch.bindings());
+        let entries: Vec<wgpu::BindGroupEntry> = buffers
+            .zip(0..)
+            .map(|(buffer, binding)| wgpu::BindGroupEntry {
+                binding,
+                resource: buffer.as_entire_binding(),
+            })
+            .collect();
+        let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &compiled.layout,
+            entries: &entries,
+        });
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(&compiled.pipeline);
+        pass.set_bind_group(0, &bind_group, &[]);
+        pass.dispatch_workgroups(0, 0, 0);
+        drop(pass);
+        self.queue.submit([encoder.finish()]);
+        let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{seal, unseal};
+
+    #[test]
+    fn damaged_bytes_are_not_given_to_a_driver() {
+        let sealed = seal(b"compiled");
+        assert_eq!(unseal(&sealed).as_deref(), Some(b"compiled".as_slice()));
+        for byte in 0..sealed.len() {
+            let mut damaged = sealed.clone();
+            damaged[byte] ^= 1;
+            assert_eq!(unseal(&damaged), None);
+        }
+        assert_eq!(unseal(&sealed[..sealed.len() - 1]), None);
+        assert_eq!(unseal(&[]), None);
+    }
+}
