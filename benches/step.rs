@@ -115,6 +115,7 @@ fn main() -> Result<(), Failure> {
                     },
                 },
                 batch: options.batch,
+                micro_batches: 1,
                 images: &images,
                 pixels: Normalization {
                     mean: [0.5; 3],

@@ -76,6 +76,9 @@ pub struct RunArgs {
     /// Images of a training step.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub batch: Option<usize>,
+    /// Take a batch in N parts, to save memory; batch norm sees one part at a time.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub micro_batches: Option<usize>,
     /// Scale images to N×N.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub image_size: Option<u32>,
@@ -138,6 +141,7 @@ impl RunArgs {
             ("width", self.width.map(Value::Float)),
             ("seed", self.seed.map(|n| Value::Integer(n.into()))),
             ("batch", number(self.batch)),
+            ("micro-batches", number(self.micro_batches)),
             (
                 "image-size",
                 self.image_size.map(|n| Value::Integer(n.into())),

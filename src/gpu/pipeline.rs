@@ -199,7 +199,8 @@ impl Dispatch {
     /// Records a dispatch that was prepared.
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
         let [x, y, z] = self.grid;
-        let (Some(compiled), Some(bind_group)) = (self.pipeline.0.compiled.get(), self.bind_group.get())
+        let (Some(compiled), Some(bind_group)) =
+            (self.pipeline.0.compiled.get(), self.bind_group.get())
         else {
             debug_assert!(false, "{} is not prepared", self.label);
             return;

@@ -60,7 +60,10 @@ impl Tape {
         let mut by_source: HashMap<&str, Vec<usize>> = HashMap::new();
         for dispatch in self.dispatches.iter().filter(|d| !d.pipeline.is_compiled()) {
             let alike = by_source.entry(dispatch.pipeline.source()).or_default();
-            if !alike.iter().any(|&i| pending[i].pipeline.is(&dispatch.pipeline)) {
+            if !alike
+                .iter()
+                .any(|&i| pending[i].pipeline.is(&dispatch.pipeline))
+            {
                 alike.push(pending.len());
                 pending.push(dispatch);
             }

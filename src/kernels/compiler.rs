@@ -4,7 +4,7 @@
 //! `{% if %}`, `{% include "common/…" %}`. `autorep shaders` prints expansions.
 
 use super::Preset;
-use crate::gpu::{Gpu, GpuError, Pipeline};
+use crate::gpu::{CompileWatch, Gpu, GpuError, Pipeline, Tape};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -46,6 +46,7 @@ pub struct Compiler<'g> {
     /// The tiling that families choose their constants by.
     pub preset: Preset,
     templates: Arc<minijinja::Environment<'static>>,
+    watch: Arc<CompileWatch>,
     /// By entry point and text.
     pipelines: Arc<Mutex<HashMap<(String, String), Pipeline>>>,
 }
@@ -91,6 +92,7 @@ impl<'g> Compiler<'g> {
             gpu,
             preset,
             templates: Arc::new(templates(edit)),
+            watch: Arc::new(|_, _| ()),
             pipelines: Arc::default(),
         }
     }
@@ -102,6 +104,7 @@ impl<'g> Compiler<'g> {
             gpu: self.gpu,
             preset,
             templates: Arc::clone(&self.templates),
+            watch: Arc::clone(&self.watch),
             pipelines: Arc::clone(&self.pipelines),
         }
     }
@@ -139,6 +142,23 @@ impl<'g> Compiler<'g> {
         let pipeline = Pipeline::new(&format!("{stem}.{entry}"), &key.1, entry);
         self.pipelines().insert(key, pipeline.clone());
         Ok(pipeline)
+    }
+
+    /// The same compiler, telling `watch` how far [`Compiler::prepare`] has come.
+    pub fn watched(self, watch: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
+        Self {
+            watch: Arc::new(watch),
+            ..self
+        }
+    }
+
+    /// Compiles all that `tapes` need; see [`Tape::prepare`].
+    ///
+    /// # Errors
+    /// [`GpuError::Compile`].
+    pub fn prepare(&self, tapes: &[Tape]) -> Result<(), GpuError> {
+        let prepare = |tape: &Tape| tape.prepare(self.gpu, &*self.watch);
+        tapes.iter().try_for_each(prepare)
     }
 
     fn pipelines(&self) -> MutexGuard<'_, HashMap<(String, String), Pipeline>> {

@@ -7,12 +7,12 @@ use super::program::{EvalProgram, Evaluation, TrainProgram, TrainSpec};
 use super::run_folder::{Mark, Phase};
 use super::schedule::{rate, shuffled};
 use super::settings::Descent;
-use super::trainer::{TrainError, Trainer, evaluated};
+use super::trainer::{TrainError, Trainer, draw_target, evaluated};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Tensors};
 use crate::kernels::metrics::Record;
 use crate::kernels::step::StepScalars;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
 /// Sets the scalars of a step that belong to the method, not to the optimiser.
@@ -172,6 +172,13 @@ pub fn run(
     let gpu = trainer.gpu();
     let steps_per_epoch = trainer.steps_per_epoch();
     let steps = steps_per_epoch * spec.epochs as u64;
+    let micro_batches = trainer.micro_batches()?;
+    if micro_batches > 1 {
+        log::info!(
+            "a batch of {} images is taken in {micro_batches} parts; batch norm sees one at a time",
+            trainer.batch()
+        );
+    }
     let mut program = TrainProgram::compile(
         &trainer.compiler,
         &TrainSpec {
@@ -179,6 +186,7 @@ pub fn run(
             teacher: spec.teacher.map(|arenas| trainer.loaded(arenas)),
             activations: spec.activations,
             batch: trainer.batch(),
+            micro_batches,
             images: &trainer.images,
             pixels: trainer.pixels,
             variation: trainer.variation(),
@@ -211,7 +219,7 @@ pub fn run(
         evaluated(spec.sites()),
         &trainer.images,
         trainer.pixels,
-        trainer.batch(),
+        trainer.evaluation_batch(),
     )?;
     let bar = progress_bar(trainer.progress, spec.phase, steps);
     bar.set_position(standing.step);
@@ -575,11 +583,7 @@ impl Run<'_, '_, '_> {
 }
 
 fn progress_bar(visible: bool, phase: Phase, steps: u64) -> ProgressBar {
-    let target = match visible {
-        true => ProgressDrawTarget::stderr_with_hz(4),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(Some(steps), target);
+    let bar = ProgressBar::with_draw_target(Some(steps), draw_target(visible));
     let template = "{prefix:>8} {wide_bar} {pos}/{len} steps, {eta} left, {msg}";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -8,7 +8,7 @@ use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
 use crate::graph::{Arenas, Gradients, Layout, Network, Plan};
 use crate::kernels::metrics::{ROWS, Record, row_words};
 use crate::kernels::step::StepScalars;
-use crate::kernels::{Compiler, Cost, Recipe, augment, indicator, loss, metrics, optimizer};
+use crate::kernels::{Compiler, Cost, Recipe, add, augment, indicator, loss, metrics, optimizer};
 use std::collections::VecDeque;
 
 /// How images of a training step are varied; see `kernels::augment`.
@@ -56,7 +56,11 @@ struct Wiring {
     ports: Ports,
     step: Buffer,
     order: Buffer,
-    samples: View,
+    /// What is recorded of each sample: a part of it for every micro-batch.
+    samples: Buffer,
+    /// Rows of a micro-batch's part, of which those past its images stay zero: a part must
+    /// begin where a binding may.
+    sample_rows: usize,
     ring: Buffer,
     words: usize,
 }
@@ -66,6 +70,7 @@ impl Wiring {
         gpu: &Gpu,
         network: &Network,
         batch: usize,
+        micro_batches: usize,
         images: usize,
         sites: usize,
     ) -> Result<Self, GpuError> {
@@ -73,6 +78,8 @@ impl Wiring {
         let input = 4 * (batch * network.node(network.input()).shape.len()) as u64;
         let step = gpu.allocate_uniform("step scalars", size_of::<StepScalars>() as u64)?;
         let words = row_words(sites);
+        let sample_rows = batch.next_multiple_of(View::ALIGNMENT as usize / 16);
+        let samples = vec![0f32; 4 * sample_rows * micro_batches];
         Ok(Self {
             ports: Ports {
                 input: gpu.allocate("input", input)?.view(),
@@ -83,10 +90,17 @@ impl Wiring {
             },
             step,
             order: gpu.allocate("order", 4 * images as u64)?,
-            samples: gpu.allocate("samples", 16 * batch as u64)?.view(),
+            samples: gpu.upload("samples", &samples)?,
+            sample_rows,
             ring: gpu.upload("metrics ring", &vec![0u32; ROWS * words])?,
             words,
         })
+    }
+
+    /// Where the loss of a micro-batch's samples is recorded.
+    fn samples_of(&self, micro_batch: usize) -> View {
+        let bytes = 16 * self.sample_rows as u64;
+        self.samples.range(micro_batch as u64 * bytes, bytes)
     }
 
     fn records(&self, words: &[u32], steps: std::ops::Range<u32>) -> Vec<Record> {
@@ -99,49 +113,22 @@ impl Wiring {
     }
 }
 
-/// Appends dispatches to a tape and cuts it where a submission would last too long for the
-/// watchdogs of desktop GPUs, which kill work after a second or two.
+/// Collects dispatches.
 struct Assembler<'a> {
     gpu: &'a Gpu,
-    tape: Tape,
-    seconds: f64,
+    dispatches: Vec<PlannedDispatch>,
 }
-
-/// Longest submission, in seconds by [`Assembler::estimate`].
-const SUBMISSION_SECONDS: f64 = 0.25;
 
 impl<'a> Assembler<'a> {
     fn new(gpu: &'a Gpu) -> Self {
         Self {
             gpu,
-            tape: Tape::new(),
-            seconds: 0.0,
+            dispatches: Vec::new(),
         }
-    }
-
-    /// A pessimistic guess: a slow adapter of the class at a low share of its peak. Software
-    /// adapters have no watchdog.
-    fn estimate(&self, cost: Cost) -> f64 {
-        let (flops, bytes) = match self.gpu.class() {
-            AdapterClass::Software => return 0.0,
-            AdapterClass::Integrated => (100e9, 15e9),
-            AdapterClass::Discrete => (1e12, 100e9),
-        };
-        (cost.flops / flops).max(cost.bytes / bytes)
-    }
-
-    fn push(&mut self, planned: &PlannedDispatch) {
-        let seconds = self.estimate(planned.cost);
-        if self.seconds + seconds > SUBMISSION_SECONDS {
-            self.tape.split();
-            self.seconds = 0.0;
-        }
-        self.seconds += seconds;
-        self.tape.push(planned.dispatch.clone());
     }
 
     fn plan(&mut self, dispatches: &[PlannedDispatch]) {
-        dispatches.iter().for_each(|planned| self.push(planned));
+        self.dispatches.extend_from_slice(dispatches);
     }
 
     fn recipe(&mut self, recipe: Recipe, arguments: &[View], label: &str) -> Result<(), GpuError> {
@@ -152,7 +139,7 @@ impl<'a> Assembler<'a> {
             .collect::<Result<Vec<_>, GpuError>>()?;
         let cost = recipe.cost();
         for dispatch in recipe.bind(self.gpu, arguments, &scratch, label)? {
-            self.push(&PlannedDispatch { dispatch, cost });
+            self.dispatches.push(PlannedDispatch { dispatch, cost });
         }
         Ok(())
     }
@@ -192,6 +179,37 @@ impl<'a> Assembler<'a> {
     }
 }
 
+/// Longest submission, in seconds by [`estimate`].
+const SUBMISSION_SECONDS: f64 = 0.25;
+
+/// A pessimistic guess of a dispatch's seconds: a slow adapter of the class at a low share of
+/// its peak. Software adapters have no watchdog.
+fn estimate(class: AdapterClass, cost: Cost) -> f64 {
+    let (flops, bytes) = match class {
+        AdapterClass::Software => return 0.0,
+        AdapterClass::Integrated => (100e9, 15e9),
+        AdapterClass::Discrete => (1e12, 100e9),
+    };
+    (cost.flops / flops).max(cost.bytes / bytes)
+}
+
+/// A tape of all dispatches, cut where a submission would last too long for the watchdogs of
+/// desktop GPUs, which kill work after a second or two.
+fn tape<'d>(gpu: &Gpu, dispatches: impl IntoIterator<Item = &'d PlannedDispatch>) -> Tape {
+    let mut tape = Tape::new();
+    let mut seconds = 0.0;
+    for planned in dispatches {
+        let own = estimate(gpu.class(), planned.cost);
+        if seconds + own > SUBMISSION_SECONDS {
+            tape.split();
+            seconds = 0.0;
+        }
+        seconds += own;
+        tape.push(planned.dispatch.clone());
+    }
+    tape
+}
+
 /// What a training step consists of.
 pub struct TrainSpec<'a> {
     /// The network that is trained.
@@ -200,8 +218,11 @@ pub struct TrainSpec<'a> {
     pub teacher: Option<Loaded<'a>>,
     /// What the student's activation sites do.
     pub activations: Activations,
-    /// Images of a step.
+    /// Images of a step, a multiple of `micro_batches`.
     pub batch: usize,
+    /// Parts of a batch that go through the network one after the other, so that only one
+    /// part's activations are in memory; see [`TrainProgram`].
+    pub micro_batches: usize,
     /// The data set.
     pub images: &'a Resident,
     /// How input values are scaled.
@@ -233,8 +254,18 @@ impl Carried {
 }
 
 /// A compiled training step.
+///
+/// With M micro-batches a step runs the network forward and backward M times and adds up the
+/// gradients of the loss's mean over the whole batch; then it updates parameters and scores
+/// once. Batch norm sees a micro-batch at a time: its training statistics and gradients are
+/// those of the micro-batch (as in data-parallel training without synchronised batch norm), and
+/// running statistics and moments move M times by 1 − (1 − momentum)^(1/M), which is as far as
+/// one batch moves them. Everything else (loss, gradients of what follows the norms, clipping,
+/// scores) is as if the batch were whole.
 pub struct TrainProgram {
-    tape: Tape,
+    /// One tape with one micro-batch; else a tape for each of them and one for the update.
+    tapes: Vec<Tape>,
+    micro_batches: usize,
     wiring: Wiring,
     /// What goes into checkpoints beside the network.
     pub carried: Carried,
@@ -262,7 +293,10 @@ impl TrainProgram {
             arenas,
         } = spec.student;
         let sites = if spec.search { layout.sites.len() } else { 0 };
-        let wiring = Wiring::new(gpu, network, spec.batch, spec.images.len, sites)?;
+        let micro_batches = spec.micro_batches;
+        let batch = spec.batch / micro_batches;
+        debug_assert_eq!(batch * micro_batches, spec.batch);
+        let wiring = Wiring::new(gpu, network, batch, micro_batches, spec.images.len, sites)?;
         let gradients = Gradients::zeroed(gpu, layout)?;
         let zeros = |what: &str, len: usize| gpu.upload(what, &vec![0f32; len.max(1)]);
         let params = layout.params.len;
@@ -299,12 +333,12 @@ impl TrainProgram {
         }
         let carried = Carried { buffers };
 
-        let mut step = Assembler::new(gpu);
-        step.images(
+        let mut forward = Assembler::new(gpu);
+        forward.images(
             compiler,
             &wiring,
             spec.images,
-            spec.batch,
+            batch,
             spec.pixels,
             spec.variation,
         )?;
@@ -317,7 +351,7 @@ impl TrainProgram {
                 ..ports.clone()
             };
             let mode = Mode {
-                batch: spec.batch,
+                batch,
                 training: false,
                 activations: Activations::Relu,
             };
@@ -327,11 +361,11 @@ impl TrainProgram {
                 arenas,
             } = teacher;
             let plan = Plan::compile(compiler, network, layout, arenas, None, &ports, mode)?;
-            step.plan(&plan.forward);
+            forward.plan(&plan.forward);
             teacher_logits = Some(logits);
         }
         let mode = Mode {
-            batch: spec.batch,
+            batch,
             training: true,
             activations: spec.activations,
         };
@@ -344,27 +378,53 @@ impl TrainProgram {
             ports,
             mode,
         )?;
-        step.plan(&plan.forward);
+        forward.plan(&plan.forward);
         let loss_spec = loss::Spec {
-            batch: spec.batch,
+            batch,
             classes: network.classes(),
             distill: teacher_logits.is_some(),
             gradient: true,
         };
-        let mut arguments = vec![ports.step.clone(), ports.logits.clone()];
-        arguments.extend(teacher_logits);
-        arguments.extend([
-            spec.images.labels(),
-            wiring.order.view(),
-            ports.logit_gradient.clone(),
-            wiring.samples.clone(),
-        ]);
-        step.recipe(loss::loss(compiler, &loss_spec)?, &arguments, "loss")?;
-        step.plan(&plan.backward);
+        let loss_recipe = loss::loss(compiler, &loss_spec)?;
+        // The optimiser's gradients: those of the one backward pass, or their sum over several.
+        let summed = match micro_batches {
+            1 => gradients.clone(),
+            _ => Gradients::zeroed(gpu, layout)?,
+        };
+        let mut parts = Vec::with_capacity(micro_batches);
+        for index in 0..micro_batches {
+            let mut arguments = vec![ports.step.clone(), ports.logits.clone()];
+            arguments.extend(teacher_logits.clone());
+            arguments.extend([
+                spec.images.labels(),
+                wiring.order.view(),
+                ports.logit_gradient.clone(),
+                wiring.samples_of(index),
+            ]);
+            let mut part = Assembler::new(gpu);
+            part.plan(&forward.dispatches);
+            part.recipe(loss_recipe.clone(), &arguments, "loss")?;
+            part.plan(&plan.backward);
+            if micro_batches > 1 {
+                let mut arenas = vec![(&gradients.params, &summed.params, params)];
+                if spec.search {
+                    arenas.push((&gradients.mask, &summed.mask, layout.elements));
+                }
+                for (own, sum, length) in arenas {
+                    let recipe = match index {
+                        0 => add::copy(compiler, length)?,
+                        _ => add::add(compiler, length)?,
+                    };
+                    part.recipe(recipe, &[sum.view(), own.view()], "sum of gradients")?;
+                }
+            }
+            parts.push(part.dispatches);
+        }
 
+        let mut step = Assembler::new(gpu);
         let clip = gpu.allocate("gradient norm", 16)?.view();
         let kinds = gpu.upload("parameter groups", &layout.kind_table())?.view();
-        let (p, g) = (arenas.params.view(), gradients.params.view());
+        let (p, g) = (arenas.params.view(), summed.params.view());
         let recipe = optimizer::gradient_norm(compiler, params)?;
         step.recipe(
             recipe,
@@ -400,7 +460,7 @@ impl TrainProgram {
         let kept = gpu.upload("kept", &[0u32])?;
         let mut record = vec![
             ports.step.clone(),
-            wiring.samples.clone(),
+            wiring.samples.view(),
             wiring.ring.view(),
             clip,
             ports.health.clone(),
@@ -414,7 +474,7 @@ impl TrainProgram {
                 ports.step.clone(),
                 arenas.scores.view(),
                 arenas.mask.view(),
-                gradients.mask.view(),
+                summed.mask.view(),
                 first.view(),
                 second.view(),
                 gpu.upload("sites", &layout.site_table())?.view(),
@@ -425,10 +485,20 @@ impl TrainProgram {
             step.recipe(recipe, &arguments, "scores")?;
             record.extend([counts, kept.view()]);
         }
-        let recipe = metrics::record(compiler, spec.batch, true, sites)?;
+        let rows = wiring.sample_rows * micro_batches;
+        let recipe = metrics::record(compiler, rows, true, sites)?;
         step.recipe(recipe, &record, "record")?;
+        let tapes = match parts.as_slice() {
+            [whole] => vec![tape(gpu, whole.iter().chain(&step.dispatches))],
+            parts => {
+                let parts = parts.iter().map(|part| tape(gpu, part));
+                parts.chain([tape(gpu, &step.dispatches)]).collect()
+            }
+        };
+        compiler.prepare(&tapes)?;
         Ok(Self {
-            tape: step.tape,
+            tapes,
+            micro_batches,
             wiring,
             carried,
             averaged,
@@ -456,8 +526,15 @@ impl TrainProgram {
     /// # Errors
     /// [`GpuError::Lost`].
     pub fn step(&self, gpu: &Gpu, scalars: &StepScalars) -> Result<(), GpuError> {
-        gpu.write(&self.wiring.step.view(), &[*scalars]);
-        self.tape.submit(gpu)
+        for (index, tape) in self.tapes.iter().enumerate() {
+            let scalars = match index < self.micro_batches {
+                true => micro_batch(scalars, index, self.micro_batches),
+                false => *scalars,
+            };
+            gpu.write(&self.wiring.step.view(), &[scalars]);
+            tape.submit(gpu)?;
+        }
+        Ok(())
     }
 
     /// Asks for the records of all steps before `next` that were not asked for, and returns
@@ -505,7 +582,35 @@ impl TrainProgram {
     /// # Errors
     /// [`GpuError::Lost`].
     pub fn time(&self, gpu: &Gpu) -> Result<(Vec<(String, std::time::Duration)>, bool), GpuError> {
-        self.tape.time(gpu)
+        let mut times = Vec::new();
+        let mut on_device = true;
+        for tape in &self.tapes {
+            let (part, clock) = tape.time(gpu)?;
+            times.extend(part);
+            on_device &= clock;
+        }
+        Ok((times, on_device))
+    }
+}
+
+/// The scalars of micro-batch `index` of `count`.
+fn micro_batch(step: &StepScalars, index: usize, count: usize) -> StepScalars {
+    if count == 1 {
+        return *step;
+    }
+    let images = step.count / count as u32;
+    let share = 1.0 / count as f32;
+    // Polynomials are refitted behind the last part, moments start anew with the first.
+    let (refit, anew) = (step.refit & 1, step.refit & 2);
+    StepScalars {
+        first: step.first + index as u32 * images,
+        count: images,
+        // The loss is a mean over the part.
+        ce_weight: step.ce_weight * share,
+        kd_weight: step.kd_weight * share,
+        momentum: 1.0 - (1.0 - step.momentum).powf(share),
+        refit: u32::from(index + 1 == count) * refit + u32::from(index == 0) * anew,
+        ..*step
     }
 }
 
@@ -549,7 +654,7 @@ impl EvalProgram {
             layout,
             arenas,
         } = model;
-        let wiring = Wiring::new(gpu, network, batch, images.len, 0)?;
+        let wiring = Wiring::new(gpu, network, batch, 1, images.len, 0)?;
         let mode = Mode {
             batch,
             training: false,
@@ -571,18 +676,20 @@ impl EvalProgram {
             ports.logits.clone(),
             images.labels(),
             wiring.order.view(),
-            wiring.samples.clone(),
+            wiring.samples_of(0),
         ];
         step.recipe(loss::loss(compiler, &spec)?, &arguments, "loss")?;
-        let recipe = metrics::record(compiler, batch, false, 0)?;
+        let recipe = metrics::record(compiler, wiring.sample_rows, false, 0)?;
         let arguments = [
             ports.step.clone(),
-            wiring.samples.clone(),
+            wiring.samples.view(),
             wiring.ring.view(),
         ];
         step.recipe(recipe, &arguments, "record")?;
+        let tape = tape(gpu, &step.dispatches);
+        compiler.prepare(std::slice::from_ref(&tape))?;
         Ok(Self {
-            tape: step.tape,
+            tape,
             wiring,
             batch,
         })

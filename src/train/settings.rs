@@ -24,6 +24,9 @@ pub struct Settings {
     pub seed: u32,
     /// Images of a training step.
     pub batch: usize,
+    /// Parts of a batch that go through the network one after the other, to save memory: batch
+    /// norm sees one part at a time. 0: as few as the adapter's buffers allow.
+    pub micro_batches: usize,
     /// Kernel preset: auto, cpu, portable, large.
     pub preset: String,
     /// Largest global gradient norm; 0: no clipping.
@@ -177,6 +180,7 @@ impl Default for Settings {
             width: 1.0,
             seed: 0,
             batch: 128,
+            micro_batches: 0,
             preset: "auto".into(),
             clip: 5.0,
             checkpoint_minutes: 5.0,

@@ -15,6 +15,7 @@ use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Model, Network, Tensors};
 use crate::kernels::Compiler;
 use crate::models::{ModelError, ModelSpec};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -148,7 +149,7 @@ impl<'g> Trainer<'g> {
             None => MetricsLog::create(&folder)?,
         };
         Ok(Self {
-            compiler: Compiler::new(gpu, preset),
+            compiler: Compiler::new(gpu, preset).watched(compile_bar(progress)),
             spec,
             network,
             layout,
@@ -182,6 +183,32 @@ impl<'g> Trainer<'g> {
     /// Images of a step: the setting, or all there are.
     pub fn batch(&self) -> usize {
         self.settings.batch.min(self.train.len())
+    }
+
+    /// Parts that a batch is taken in: the setting, or the fewest whose largest tensor fits into
+    /// one binding of the adapter.
+    ///
+    /// # Errors
+    /// [`TrainError::Unusable`] when the setting does not divide the batch.
+    pub fn micro_batches(&self) -> Result<usize, TrainError> {
+        let (batch, wanted) = (self.batch(), self.settings.micro_batches);
+        if wanted > 0 {
+            return match batch.is_multiple_of(wanted) {
+                true => Ok(wanted),
+                false => Err(TrainError::Unusable(format!(
+                    "a batch of {batch} images cannot be taken in {wanted} equal parts: choose a \
+                     --micro-batches that divides it"
+                ))),
+            };
+        }
+        let largest = self.network.nodes.iter().map(|node| node.shape.len()).max();
+        let image_bytes = 4 * largest.unwrap_or(1) as u64;
+        let limit = self.gpu().report.max_binding_bytes;
+        let fits = |&parts: &usize| {
+            batch.is_multiple_of(parts) && (batch / parts) as u64 * image_bytes <= limit
+        };
+        // Where a single image does not fit the allocation says so.
+        Ok((1..=batch).find(fits).unwrap_or(batch))
     }
 
     /// Whole batches of an epoch; what is left over takes part in another epoch's order.
@@ -272,7 +299,7 @@ impl<'g> Trainer<'g> {
             evaluated(sites),
             &self.images,
             self.pixels,
-            self.batch(),
+            self.evaluation_batch(),
         )?;
         program.evaluate_all(gpu, &self.validation)
     }
@@ -283,7 +310,39 @@ impl<'g> Trainer<'g> {
     /// [`GpuError`].
     pub fn test(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, GpuError> {
         let model = self.model(tensors.clone());
-        evaluate(&self.compiler, &model, sites, &self.test, self.batch())
+        let batch = self.evaluation_batch();
+        evaluate(&self.compiler, &model, sites, &self.test, batch)
+    }
+
+    /// Images that are evaluated at a time: those of a part of a training batch.
+    pub fn evaluation_batch(&self) -> usize {
+        self.batch() / self.micro_batches().unwrap_or(1)
+    }
+}
+
+/// Draws how far the compilation of shaders has come, where it takes long enough to be seen.
+fn compile_bar(visible: bool) -> impl Fn(usize, usize) + Send + Sync + 'static {
+    let bar = ProgressBar::with_draw_target(None, draw_target(visible));
+    if let Ok(style) = ProgressStyle::with_template("{prefix:>8} {wide_bar} {pos}/{len} shaders") {
+        bar.set_style(style);
+    }
+    bar.set_prefix("compile");
+    move |done, total| {
+        if done < total {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        } else {
+            bar.finish_and_clear();
+            bar.reset();
+        }
+    }
+}
+
+/// Where progress bars go.
+pub(super) fn draw_target(visible: bool) -> ProgressDrawTarget {
+    match visible {
+        true => ProgressDrawTarget::stderr_with_hz(4),
+        false => ProgressDrawTarget::hidden(),
     }
 }
 
