@@ -116,6 +116,7 @@ fn main() -> Result<(), Failure> {
                 },
                 batch: options.batch,
                 micro_batches: 1,
+                recompute: false,
                 images: &images,
                 pixels: Normalization {
                     mean: [0.5; 3],

@@ -114,6 +114,7 @@ struct Outcome {
     logits: Vec<f32>,
     gradients: Vec<f32>,
     mask_gradients: Vec<f32>,
+    activation_bytes: u64,
 }
 
 /// Runs one forward (and in training one backward) pass on the device.
@@ -124,6 +125,16 @@ fn run(
     training: bool,
     activations: Activations,
 ) -> Outcome {
+    let mode = Mode {
+        batch: BATCH,
+        training,
+        activations,
+        recompute: false,
+    };
+    run_mode(compiler, network, tensors, mode)
+}
+
+fn run_mode(compiler: &Compiler, network: &Network, tensors: &Tensors, mode: Mode) -> Outcome {
     let gpu = compiler.gpu;
     let layout = Layout::new(network);
     let classes = network.classes();
@@ -145,11 +156,6 @@ fn run(
         logit_gradient: upload(&poison),
         step: step.view(),
         health: words(&[u32::MAX, 0]),
-    };
-    let mode = Mode {
-        batch: BATCH,
-        training,
-        activations,
     };
     let plan = Plan::compile(
         compiler,
@@ -198,6 +204,7 @@ fn run(
         logits: gpu.read(&ports.logits).unwrap(),
         gradients: gpu.read(&gradients.params.view()).unwrap(),
         mask_gradients: gpu.read(&gradients.mask.view()).unwrap(),
+        activation_bytes: plan.activation_bytes,
     }
 }
 
@@ -379,5 +386,30 @@ fn refitting_waits_for_the_backward_pass() {
         assert_eq!(plain.logits, with_fit.logits);
         assert_eq!(plain.gradients, with_fit.gradients);
         assert_eq!(plain.mask_gradients, with_fit.mask_gradients);
+    });
+}
+
+#[test]
+fn recomputing_activations_saves_memory_and_changes_no_bit() {
+    on_every_engine(|compiler| {
+        for network in [every_fusion(), resnet8()] {
+            let layout = Layout::new(&network);
+            let tensors = tensors(&layout);
+            let [kept, again] = [false, true].map(|recompute| {
+                let mode = Mode {
+                    batch: BATCH,
+                    training: true,
+                    activations: gate(),
+                    recompute,
+                };
+                run_mode(compiler, &network, &tensors, mode)
+            });
+            assert_eq!(kept.logits, again.logits);
+            assert_eq!(kept.gradients, again.gradients);
+            assert_eq!(kept.mask_gradients, again.mask_gradients);
+            if network.name == "resnet8" {
+                assert!(again.activation_bytes < kept.activation_bytes);
+            }
+        }
     });
 }

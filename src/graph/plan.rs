@@ -3,9 +3,9 @@
 
 use super::arenas::{Arenas, Gradients};
 use super::layout::Layout;
-use super::lower::lower;
+use super::lower::{Stage, lower};
 use super::network::{Chw, Network, NodeId};
-use super::ops;
+use super::ops::{self, Kept};
 use super::schedule::{Operand, Schedule, ValueId};
 use crate::gpu::{Dispatch, GpuError, View};
 use crate::kernels::dapa::Fit;
@@ -37,6 +37,10 @@ pub struct Mode {
     pub training: bool,
     /// What the activation sites do.
     pub activations: Activations,
+    /// Whether the backward pass computes what follows a convolution's output (norm, sum,
+    /// activation) once more instead of keeping it: one more pass over memory, for half of the
+    /// activations or more (Chen et al. 2016, "Training deep nets with sublinear memory cost").
+    pub recompute: bool,
 }
 
 /// The memory that a plan shares with what comes before and after it.
@@ -98,6 +102,7 @@ impl Plan {
             mode,
             schedule: Schedule::default(),
             tensors: HashMap::new(),
+            forgotten: HashMap::new(),
             gradients: HashMap::new(),
         };
         let mut tape = Vec::new();
@@ -107,6 +112,9 @@ impl Plan {
         }
         let forward_items = emitter.schedule.len();
         if let Some(arena) = gradients.filter(|_| mode.training) {
+            if mode.recompute {
+                emitter.forget(&tape)?;
+            }
             for (stage, kept) in tape.iter().rev() {
                 ops::backward(&mut emitter, arena, stage, kept)?;
             }
@@ -145,6 +153,8 @@ pub(super) struct Emitter<'a> {
     schedule: Schedule,
     /// Where each computed tensor lies.
     tensors: HashMap<NodeId, Operand>,
+    /// How to compute the tensors that were not kept for the backward pass.
+    forgotten: HashMap<NodeId, (Recipe, Vec<Operand>)>,
     /// The gradient of each tensor that a later stage has already contributed to.
     gradients: HashMap<NodeId, ValueId>,
 }
@@ -181,13 +191,35 @@ impl Emitter<'_> {
         }
     }
 
-    /// The tensor that an earlier stage wrote.
-    pub fn tensor(&self, node: NodeId) -> Operand {
+    /// The tensor that an earlier stage wrote; the backward pass may have to write it again.
+    pub fn tensor(&mut self, node: NodeId) -> Operand {
         if node == self.network.input() {
             return self.ports.input.clone().into();
         }
+        if let Some((recipe, mut operands)) = self.forgotten.remove(&node) {
+            let again: Operand = self.value(self.batch_len(node)).into();
+            operands.push(again.clone());
+            self.push(recipe, operands, node);
+            self.tensors.insert(node, again);
+        }
         // Stages are in execution order, so every operand has been written.
         self.tensors[&node].clone()
+    }
+
+    /// Whether a tensor is in memory.
+    pub fn is_kept(&self, node: NodeId) -> bool {
+        !self.forgotten.contains_key(&node)
+    }
+
+    /// Forgets every tensor that a fused pass makes of tensors which are kept.
+    fn forget(&mut self, tape: &[(Stage, Kept)]) -> Result<(), GpuError> {
+        for (stage, kept) in tape {
+            let again = ops::again(self, stage, kept)?;
+            if let Some((node, recipe, operands)) = again {
+                self.forgotten.insert(node, (recipe, operands));
+            }
+        }
+        Ok(())
     }
 
     /// Where a stage writes its tensor: the logits for the last, a new value otherwise.

@@ -187,6 +187,7 @@ pub fn run(
             activations: spec.activations,
             batch: trainer.batch(),
             micro_batches,
+            recompute: trainer.settings.recompute,
             images: &trainer.images,
             pixels: trainer.pixels,
             variation: trainer.variation(),

@@ -223,6 +223,8 @@ pub struct TrainSpec<'a> {
     /// Parts of a batch that go through the network one after the other, so that only one
     /// part's activations are in memory; see [`TrainProgram`].
     pub micro_batches: usize,
+    /// Whether the backward pass computes activations again instead of keeping them.
+    pub recompute: bool,
     /// The data set.
     pub images: &'a Resident,
     /// How input values are scaled.
@@ -354,6 +356,7 @@ impl TrainProgram {
                 batch,
                 training: false,
                 activations: Activations::Relu,
+                recompute: false,
             };
             let Loaded {
                 network,
@@ -368,6 +371,7 @@ impl TrainProgram {
             batch,
             training: true,
             activations: spec.activations,
+            recompute: spec.recompute,
         };
         let plan = Plan::compile(
             compiler,
@@ -659,6 +663,7 @@ impl EvalProgram {
             batch,
             training: false,
             activations,
+            recompute: false,
         };
         let ports = &wiring.ports;
         let plan = Plan::compile(compiler, network, layout, arenas, None, ports, mode)?;

@@ -27,6 +27,9 @@ pub struct Settings {
     /// Parts of a batch that go through the network one after the other, to save memory: batch
     /// norm sees one part at a time. 0: as few as the adapter's buffers allow.
     pub micro_batches: usize,
+    /// Compute activations again in the backward pass instead of keeping them: up to half of the
+    /// memory, for a few percent of the time.
+    pub recompute: bool,
     /// Kernel preset: auto, cpu, portable, large.
     pub preset: String,
     /// Largest global gradient norm; 0: no clipping.
@@ -181,6 +184,7 @@ impl Default for Settings {
             seed: 0,
             batch: 128,
             micro_batches: 0,
+            recompute: false,
             preset: "auto".into(),
             clip: 5.0,
             checkpoint_minutes: 5.0,

@@ -14,7 +14,7 @@ use crate::graph::plan::{Activations, Emitter};
 use crate::graph::schedule::{Operand, ValueId};
 use crate::kernels::batch_norm::{self, Operand as NormSlot};
 use crate::kernels::gate::{self, Activation, Residual, Spec};
-use crate::kernels::{add, dapa};
+use crate::kernels::{Recipe, add, dapa};
 
 /// A stage taken apart.
 struct Pass {
@@ -74,7 +74,7 @@ impl Pass {
     }
 
     /// The operands that forward and backward read: u, r, norm, mask, coefficients.
-    fn reads(&self, emitter: &Emitter, norm: Option<ValueId>) -> Vec<Operand> {
+    fn reads(&self, emitter: &mut Emitter, norm: Option<ValueId>) -> Vec<Operand> {
         let mut operands = vec![emitter.tensor(self.main.tensor)];
         operands.extend(self.residual.map(|input| emitter.tensor(input.tensor)));
         operands.extend(norm.map(Operand::from));
@@ -201,6 +201,30 @@ pub(super) fn forward(emitter: &mut Emitter, stage: &Stage) -> Result<Kept, GpuE
         partials,
     });
     Ok(Kept::Fused { norm, moments })
+}
+
+/// A pass whose operands are the outputs of convolutions or sums can be made again: its operands
+/// are kept for its own backward. One with a plain residual is the next one's residual in turn,
+/// and a chain of them would have to be made again from its beginning.
+pub(super) fn again(
+    emitter: &mut Emitter,
+    stage: &Stage,
+    kept: &Kept,
+) -> Result<Option<(NodeId, Recipe, Vec<Operand>)>, GpuError> {
+    let (Some(pass), Kept::Fused { norm, .. }) = (Pass::new(emitter, stage), kept) else {
+        return Ok(None);
+    };
+    let residual = pass.residual.iter();
+    let mut operands = residual.chain([&pass.main]).map(|input| input.tensor);
+    let activated = pass.spec.activation != Activation::Identity;
+    if !activated
+        || pass.spec.residual == Residual::Plain
+        || !operands.all(|tensor| emitter.is_kept(tensor))
+    {
+        return Ok(None);
+    }
+    let (recipe, _) = gate::forward(emitter.compiler, &pass.spec, false)?;
+    Ok(Some((pass.node, recipe, pass.reads(emitter, *norm))))
 }
 
 pub(super) fn backward(

@@ -8,9 +8,11 @@ mod pool;
 
 use super::arenas::Gradients;
 use super::lower::Stage;
-use super::network::{Chw, Op};
+use super::network::{Chw, NodeId, Op};
 use super::plan::Emitter;
+use super::schedule::Operand;
 use crate::gpu::GpuError;
+use crate::kernels::Recipe;
 
 /// What a stage keeps from its forward pass for its backward, beside the tensors themselves.
 pub(super) enum Kept {
@@ -32,6 +34,19 @@ pub(super) fn forward(emitter: &mut Emitter, stage: &Stage) -> Result<Kept, GpuE
         Stage::Fused { .. } => fused::forward(emitter, stage),
         Stage::Pool { node, input } => pool::forward(emitter, node, input),
         Stage::Linear { node, input } => linear::forward(emitter, node, input),
+    }
+}
+
+/// How to write a stage's tensor once more from tensors that are kept: the node, the recipe, and
+/// its operands but for the last, the tensor. `None` for what had better be kept.
+pub(super) fn again(
+    emitter: &mut Emitter,
+    stage: &Stage,
+    kept: &Kept,
+) -> Result<Option<(NodeId, Recipe, Vec<Operand>)>, GpuError> {
+    match stage {
+        Stage::Fused { .. } => fused::again(emitter, stage, kept),
+        _ => Ok(None),
     }
 }
 
