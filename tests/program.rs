@@ -19,7 +19,7 @@ const BATCH: usize = 16;
 fn network() -> Network {
     let spec = ModelSpec {
         name: "resnet8".into(),
-        width: 0.5,
+        width: 0.25,
         input: (SIZE, SIZE),
         classes: 10,
     };
