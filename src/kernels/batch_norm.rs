@@ -120,13 +120,7 @@ pub fn parameter_gradients(
         layer,
     };
     let cost = (2 * partials.parts + 8, 16 * partials.parts + 40);
-    let kernel = per_channel(
-        compiler,
-        "finish_backward",
-        shape.channels,
-        constants,
-        cost,
-    )?;
+    let kernel = per_channel(compiler, "finish_backward", shape.channels, constants, cost)?;
     Ok(Recipe::single(kernel, 6))
 }
 

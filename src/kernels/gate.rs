@@ -81,7 +81,8 @@ impl Spec {
     /// and coefficients.
     fn constant_bytes(&self) -> usize {
         let (channels, positions) = (self.shape.channels, self.shape.channels * self.shape.pixels);
-        let norms = usize::from(self.normalized) + usize::from(self.residual == Residual::Normalized);
+        let norms =
+            usize::from(self.normalized) + usize::from(self.residual == Residual::Normalized);
         let gate = usize::from(self.gated()) * (4 * positions + 16 * channels);
         16 * norms * channels + gate
     }
@@ -181,7 +182,12 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
             + usize::from(gated) * mask_gradients;
         let cost = Cost {
             flops: (flops * spec.shape.len()) as f64,
-            bytes: bytes as f64 + if with_partials { partials.bytes as f64 } else { 0.0 },
+            bytes: bytes as f64
+                + if with_partials {
+                    partials.bytes as f64
+                } else {
+                    0.0
+                },
         };
         spec.kernel(compiler, &walk, "backward", with_partials, cost)?
     };

@@ -178,7 +178,9 @@ impl Memory {
     /// Adds what a plan allocates. Of several plans that run one after the other only the
     /// largest is needed.
     pub(super) fn activations(&mut self, plan: &Plan) {
-        let more = plan.least_activation_bytes.saturating_sub(self.largest_plan);
+        let more = plan
+            .least_activation_bytes
+            .saturating_sub(self.largest_plan);
         self.activations.add_padded(plan.activation_bytes, more);
         self.largest_plan += more;
     }

@@ -111,7 +111,11 @@ impl Wiring {
         memory.dataset.add(images.labels.bytes());
         memory.dataset.add(self.order.bytes());
         // The ring is there thrice: two copies of it may be on their way to the host.
-        let staging = [self.step.bytes(), self.samples.bytes(), 3 * self.ring.bytes()];
+        let staging = [
+            self.step.bytes(),
+            self.samples.bytes(),
+            3 * self.ring.bytes(),
+        ];
         memory.staging.add(staging.iter().sum());
         memory
     }
@@ -151,7 +155,8 @@ impl<'a> Assembler<'a> {
 
     fn plan(&mut self, pass: Pass, dispatches: &[PlannedDispatch]) {
         let planned = dispatches.iter().cloned();
-        self.dispatches.extend(planned.map(|planned| (pass, planned)));
+        self.dispatches
+            .extend(planned.map(|planned| (pass, planned)));
     }
 
     fn recipe(
@@ -169,7 +174,8 @@ impl<'a> Assembler<'a> {
             .collect::<Result<Vec<_>, GpuError>>()?;
         let dispatches = recipe.bind(self.gpu, arguments, &scratch, owner)?;
         let planned = PlannedDispatch::of(&recipe, dispatches);
-        self.dispatches.extend(planned.map(|planned| (pass, planned)));
+        self.dispatches
+            .extend(planned.map(|planned| (pass, planned)));
         Ok(())
     }
 
@@ -383,7 +389,9 @@ impl TrainProgram {
                 name if name.starts_with("score") => network.relu_total(),
                 _ => layout.params.elements(),
             };
-            memory.optimizer.add_padded(buffer.bytes(), 4 * elements as u64);
+            memory
+                .optimizer
+                .add_padded(buffer.bytes(), 4 * elements as u64);
         }
 
         let mut forward = Assembler::new(gpu);
@@ -655,6 +663,27 @@ impl TrainProgram {
             false => *scalars,
         };
         gpu.write(&self.wiring.step.view(), &[scalars]);
+    }
+}
+
+/// The scalars of micro-batch `index` of `count`.
+fn micro_batch(step: &StepScalars, index: usize, count: usize) -> StepScalars {
+    if count == 1 {
+        return *step;
+    }
+    let images = step.count / count as u32;
+    let share = 1.0 / count as f32;
+    // Polynomials are refitted behind the last part, moments start anew with the first.
+    let (refit, anew) = (step.refit & 1, step.refit & 2);
+    StepScalars {
+        first: step.first + index as u32 * images,
+        count: images,
+        // The loss is a mean over the part.
+        ce_weight: step.ce_weight * share,
+        kd_weight: step.kd_weight * share,
+        momentum: 1.0 - (1.0 - step.momentum).powf(share),
+        refit: u32::from(index + 1 == count) * refit + u32::from(index == 0) * anew,
+        ..*step
     }
 }
 
