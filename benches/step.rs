@@ -2,10 +2,10 @@
 //! forward and backward, scores).
 //!
 //! `cargo bench --bench step -- [--model NAME] [--batch N] [--size N] [--preset NAME]
-//! [--adapter NAME] [--steps N] [--breakdown]`
+//! [--adapter NAME] [--steps N]`
 //!
-//! Prints images per second of the best of three runs; with `--breakdown` the time of every
-//! kernel in one step, largest first, by timestamps where the adapter has them.
+//! Prints images per second of the best of three runs. `autorep profile` shows where the time
+//! goes.
 
 use autorep::data::{Resident, builtin};
 use autorep::gpu::{AdapterChoice, Gpu};
@@ -17,7 +17,6 @@ use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
 use autorep::train::program::{Loaded, Normalization, TrainProgram, TrainSpec, Variation};
 use autorep::train::settings::Optimizer;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 type Failure = Box<dyn std::error::Error>;
@@ -29,7 +28,6 @@ struct Options {
     preset: String,
     adapter: Option<String>,
     steps: u32,
-    breakdown: bool,
 }
 
 fn options() -> Result<Options, Failure> {
@@ -40,7 +38,6 @@ fn options() -> Result<Options, Failure> {
         preset: "auto".into(),
         adapter: None,
         steps: 10,
-        breakdown: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -53,7 +50,6 @@ fn options() -> Result<Options, Failure> {
             "--preset" => options.preset = value()?,
             "--adapter" => options.adapter = Some(value()?),
             "--steps" => options.steps = value()?.parse()?,
-            "--breakdown" => options.breakdown = true,
             other => return Err(format!("unknown option {other}").into()),
         }
     }
@@ -168,47 +164,8 @@ fn main() -> Result<(), Failure> {
             best.as_secs_f64() * 1e3,
             options.batch as f64 / best.as_secs_f64(),
             ready.as_secs_f64(),
-            program.activation_bytes >> 20,
+            program.memory.activations.planned >> 20,
         );
-        if options.breakdown {
-            breakdown(&program, &gpu)?;
-        }
-    }
-    Ok(())
-}
-
-fn breakdown(program: &TrainProgram, gpu: &Gpu) -> Result<(), Failure> {
-    let (times, on_device) = program.time(gpu)?;
-    let clock = if on_device {
-        "timestamps"
-    } else {
-        "wall clock"
-    };
-    let total: Duration = times.iter().map(|(_, time)| *time).sum();
-    println!(
-        "  {:.2} ms in {} dispatches ({clock})",
-        total.as_secs_f64() * 1e3,
-        times.len()
-    );
-    let mut kernels: BTreeMap<&str, Duration> = BTreeMap::new();
-    for (label, time) in &times {
-        let kernel = label.split(':').next().unwrap_or(label);
-        *kernels.entry(kernel).or_default() += *time;
-    }
-    let mut kernels: Vec<_> = kernels.into_iter().collect();
-    kernels.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
-    for (kernel, time) in kernels {
-        let share = time.as_secs_f64() / total.as_secs_f64();
-        println!(
-            "  {:>8.3} ms {:>5.1} % {kernel}",
-            time.as_secs_f64() * 1e3,
-            100.0 * share
-        );
-    }
-    let mut slowest = times.clone();
-    slowest.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
-    for (label, time) in slowest.iter().take(16) {
-        println!("  {:>8.3} ms {label}", time.as_secs_f64() * 1e3);
     }
     Ok(())
 }

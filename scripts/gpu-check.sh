@@ -11,8 +11,8 @@
 #   --no-train      leave the last part out
 #
 # Parts: adapters; every kernel against its plain-Rust twin, and whole plans against finite
-# differences, on every adapter; convolutions and training steps timed, PyTorch's beside them
-# where it is installed; then a real search with resnet18.
+# differences, on every adapter; kernels and training steps timed and profiled, PyTorch's beside
+# them where it is installed; then a real search with resnet18.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,7 +43,7 @@ if [ -z "$from" ]; then
     cp "$(built test --test kernels)" "$from/kernels"
     cp "$(built test --test plan)" "$from/plan"
     cargo bench --no-run
-    for bench in conv2d step; do
+    for bench in kernels step; do
         program=$(cargo bench --no-run --bench "$bench" --message-format=json 2>/dev/null |
             sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
         cp "$program" "$from/bench-$bench"
@@ -65,16 +65,21 @@ heading "Kernels against their twins"
 "$from/kernels" --test-threads 1
 "$from/plan" --test-threads 1
 
-heading "Convolutions, batch 256"
-"$from/bench-conv2d" --batch 256 "${chosen[@]}"
+heading "Kernels, batch 256"
+"$from/bench-kernels" --batch 256 "${chosen[@]}"
 
 heading "Training steps"
 for run in "resnet8 128" "resnet20 128" "resnet18 256"; do
     set -- $run
-    "$from/bench-step" --model "$1" --batch "$2" --steps 20 --breakdown "${chosen[@]}"
+    "$from/bench-step" --model "$1" --batch "$2" --steps 20 "${chosen[@]}"
     if python3 -c 'import torch' 2>/dev/null; then
         python3 benches/peers/torch_step.py --model "$1" --batch "$2" --steps 20
     fi
+done
+
+heading "Where a step's time goes"
+for phase in teacher search; do
+    "$from/autorep" profile --model resnet18 --batch 256 --phase $phase --all "${chosen[@]}"
 done
 
 if [ "$train" = 1 ]; then

@@ -14,8 +14,9 @@
 //! 6. [`data`]: readers, split, the built-in generator, the resident data set.
 //! 7. [`train`]: phases, schedules, metrics, checkpoints, the run folder.
 //! 8. [`search`]: the paper: scores with hysteresis, DaPa, the budget.
-//! 9. [`export`]: ONNX and safetensors files for private-inference engines.
-//! 10. [`cli`]: one file per subcommand.
+//! 9. [`profile`]: where a step's time goes, against what the adapter can do.
+//! 10. [`export`]: ONNX and safetensors files for private-inference engines.
+//! 11. [`cli`]: one file per subcommand.
 
 pub mod cli;
 pub mod data;
@@ -24,6 +25,7 @@ pub mod gpu;
 pub mod graph;
 pub mod kernels;
 pub mod models;
+pub mod profile;
 pub mod reference;
 pub mod search;
 pub mod train;

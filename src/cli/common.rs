@@ -9,7 +9,7 @@ use crate::train::run_folder::{Mark, Phase, RunFolder};
 use crate::train::settings::Settings;
 use crate::train::trainer::Trainer;
 use anyhow::{Context, Result, bail};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
 use toml::Value;
 
@@ -38,10 +38,10 @@ impl AdapterArgs {
         let gpu = Gpu::open(&self.choice())?;
         let report = &gpu.report;
         let preset = Preset::parse(preset, &gpu).map_err(anyhow::Error::msg)?;
-        eprintln!(
+        note(format_args!(
             "adapter: {} ({}, {}), kernel preset {preset}",
             report.name, report.backend, report.driver
-        );
+        ));
         Ok(gpu)
     }
 }
@@ -194,7 +194,7 @@ pub fn begin<'g>(
                 out.display()
             );
         }
-        eprintln!("resuming at {mark}");
+        note(format_args!("resuming at {mark}"));
     }
     let text = toml::to_string(&settings).context("the settings have no TOML form")?;
     let made = Trainer::new(gpu, settings, folder, checkpoint.as_ref(), args.progress())
@@ -253,7 +253,7 @@ pub fn finished(args: &RunArgs, out: &Path, method: &str) -> Result<Option<Summa
             }
         );
     }
-    eprintln!("{}: this run is complete", out.display());
+    note(format_args!("{}: this run is complete", out.display()));
     Ok(Some(summary))
 }
 
@@ -281,6 +281,11 @@ pub fn load_result(path: &Path) -> Result<Checkpoint> {
             false => String::new(),
         }
     )
+}
+
+/// Tells whoever watches something on the way. That nobody does any more is no reason to stop.
+pub fn note(text: impl std::fmt::Display) {
+    let _ = writeln!(stderr(), "{text}");
 }
 
 /// A share as a percentage with two decimals.

@@ -4,6 +4,7 @@ use super::End;
 use crate::data::{OpenOptions, contact_sheet, info, open};
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 /// Arguments of `autorep data`.
@@ -52,9 +53,9 @@ pub(super) fn run(args: Args) -> Result<End> {
             let dataset = open(&path, &options(image_size))?;
             let info = info(&dataset);
             if json {
-                println!("{}", serde_json::to_string_pretty(&info)?);
+                writeln!(stdout(), "{}", serde_json::to_string_pretty(&info)?)?;
             } else {
-                println!("{info}");
+                writeln!(stdout(), "{info}")?;
             }
         }
         Command::Sheet {
@@ -68,7 +69,7 @@ pub(super) fn run(args: Args) -> Result<End> {
             sheet
                 .save(&output)
                 .with_context(|| format!("{}: cannot be written", output.display()))?;
-            println!("written to {}", output.display());
+            writeln!(stdout(), "written to {}", output.display())?;
         }
     }
     Ok(End::Done)

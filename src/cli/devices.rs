@@ -4,6 +4,7 @@ use super::End;
 use super::common::AdapterArgs;
 use crate::gpu::{AdapterReport, adapter};
 use anyhow::{Result, bail};
+use std::io::{self, Write, stdout};
 
 /// Arguments of `autorep devices`.
 #[derive(clap::Args, Debug)]
@@ -18,7 +19,7 @@ pub struct Args {
 pub(super) fn run(args: Args) -> Result<End> {
     let reports = adapter::list(&args.adapter.choice())?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&reports)?)?;
         return Ok(End::Done);
     }
     if reports.is_empty() {
@@ -27,34 +28,46 @@ pub(super) fn run(args: Args) -> Result<End> {
              mesa-vulkan-drivers on Debian, Ubuntu and Fedora, vulkan-swrast on Arch)"
         );
     }
-    reports.iter().for_each(print);
+    reports.iter().try_for_each(print)?;
     Ok(End::Done)
 }
 
-fn print(report: &AdapterReport) {
+fn print(report: &AdapterReport) -> io::Result<()> {
     let yes = |flag: bool| if flag { "yes" } else { "no" };
-    println!("{}: {}", report.index, report.name);
-    println!(
+    writeln!(stdout(), "{}: {}", report.index, report.name)?;
+    writeln!(
+        stdout(),
         "   backend          {}, driver {}",
-        report.backend, report.driver
-    );
-    println!("   class            {:?}", report.class);
-    println!(
+        report.backend,
+        report.driver
+    )?;
+    writeln!(stdout(), "   class            {:?}", report.class)?;
+    writeln!(
+        stdout(),
         "   subgroups        {}",
         match report.subgroup {
             None => "no".to_owned(),
             Some((min, max)) if min == max => format!("{min} lanes"),
             Some((min, max)) => format!("{min} to {max} lanes"),
         }
-    );
-    println!("   timestamps       {}", yes(report.timestamps));
-    println!("   f16 in shaders   {}", yes(report.f16));
-    println!("   largest binding  {} MiB", report.max_binding_bytes >> 20);
-    println!("   largest buffer   {} MiB", report.max_buffer_bytes >> 20);
-    println!(
+    )?;
+    writeln!(stdout(), "   timestamps       {}", yes(report.timestamps))?;
+    writeln!(stdout(), "   f16 in shaders   {}", yes(report.f16))?;
+    writeln!(
+        stdout(),
+        "   largest binding  {} MiB",
+        report.max_binding_bytes >> 20
+    )?;
+    writeln!(
+        stdout(),
+        "   largest buffer   {} MiB",
+        report.max_buffer_bytes >> 20
+    )?;
+    writeln!(
+        stdout(),
         "   workgroup        {} invocations, {} KiB",
         report.workgroup_invocations,
         report.workgroup_memory_bytes >> 10
-    );
-    println!("   storage buffers  {}", report.storage_buffers);
+    )?;
+    writeln!(stdout(), "   storage buffers  {}", report.storage_buffers)
 }

@@ -9,6 +9,7 @@ use crate::train::run_folder::RunFolder;
 use crate::train::settings::Settings;
 use crate::train::trainer::{evaluate, open_data, split};
 use anyhow::{Result, bail};
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `autorep eval`.
@@ -103,9 +104,10 @@ pub(super) fn run(args: Args) -> Result<End> {
             "top1": result.top1,
             "top5": result.top5,
         });
-        println!("{}", serde_json::to_string_pretty(&json)?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&json)?)?;
     } else {
-        println!(
+        writeln!(
+            stdout(),
             "{} with {kept} of {} ReLUs on {} images of {}: top-1 {}, top-5 {}, loss {:.4}",
             spec.name,
             model.network.relu_total(),
@@ -114,7 +116,7 @@ pub(super) fn run(args: Args) -> Result<End> {
             percent(result.top1),
             percent(result.top5),
             result.loss
-        );
+        )?;
     }
     Ok(End::Done)
 }

@@ -6,6 +6,7 @@ use crate::export::Format;
 use crate::train::model_file;
 use crate::train::run_folder::write_atomic;
 use anyhow::{Result, bail};
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 /// Arguments of `autorep export`.
@@ -35,12 +36,13 @@ pub(super) fn run(args: Args) -> Result<End> {
     let bytes = args.format.export(&model)?;
     write_atomic(&args.output, &bytes)?;
     let kept: usize = model.tensors.kept(&model.layout).iter().sum();
-    println!(
+    writeln!(
+        stdout(),
         "{}: {} with {kept} of {} ReLUs, {} bytes",
         args.output.display(),
         spec.name,
         model.network.relu_total(),
         bytes.len()
-    );
+    )?;
     Ok(End::Done)
 }

@@ -1,16 +1,23 @@
 //! The command line: one file per subcommand.
+//!
+//! Commands print with `writeln!(stdout(), …)?`: that nobody reads any more (`autorep devices |
+//! head -1`) is an error like any other, which [`main`] takes for a good end. `println!` would
+//! panic.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod common;
 mod data;
 mod devices;
 mod eval;
 mod export;
+mod profile;
 mod search;
 mod shaders;
 mod train;
 
 use clap::{Parser, Subcommand};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 /// Finds the few ReLUs of a network worth keeping, and replaces the rest by polynomials.
@@ -34,6 +41,8 @@ enum Command {
     Eval(eval::Args),
     /// Write the network of a run as ONNX or safetensors.
     Export(export::Args),
+    /// Show where a step's time goes, and how far each kernel is from what the adapter can do.
+    Profile(profile::Args),
     /// List the adapters, with the features and limits that matter here.
     Devices(devices::Args),
     /// Look at data sets.
@@ -68,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Search(args) => search::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
+        Command::Profile(args) => profile::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Data(args) => data::run(args),
         Command::Shaders(args) => shaders::run(args),
@@ -76,6 +86,8 @@ pub fn main() -> ExitCode {
         Ok(End::Done) => ExitCode::SUCCESS,
         // As a shell reports a process that Ctrl-C ended.
         Ok(End::Interrupted) => ExitCode::from(130),
+        // The reader of a pipe has seen enough.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let red = std::io::stderr().is_terminal();
             let (on, off) = if red {
@@ -83,8 +95,17 @@ pub fn main() -> ExitCode {
             } else {
                 ("", "")
             };
-            eprintln!("{on}error:{off} {error:#}");
+            common::note(format_args!("{on}error:{off} {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let kinds = error
+        .chain()
+        .filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
+    kinds
+        .into_iter()
+        .any(|kind| kind == io::ErrorKind::BrokenPipe)
 }

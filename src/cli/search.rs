@@ -1,13 +1,14 @@
 //! `autorep search`
 
 use super::End;
-use super::common::{RunArgs, begin, finished, percent};
+use super::common::{RunArgs, begin, finished, note, percent};
 use crate::gpu::Gpu;
 use crate::search::budget::Budget;
 use crate::search::run::{self, RunEnd, Summary};
 use crate::train::run_folder::Phase;
 use crate::train::settings::Settings;
 use anyhow::Result;
+use std::io::{self, Write, stdout};
 use std::path::{Path, PathBuf};
 use toml::Value;
 
@@ -60,7 +61,7 @@ pub(super) fn run(args: Args) -> Result<End> {
     };
     let mut control = None;
     if args.control {
-        eprintln!("control without any ReLU:");
+        note("control without any ReLU:");
         let mut settings = settings;
         settings.search.budget = "0".into();
         settings.teacher.from = out.clone();
@@ -76,9 +77,9 @@ pub(super) fn run(args: Args) -> Result<End> {
         if let Some(control) = &control {
             json["control"] = serde_json::to_value(control)?;
         }
-        println!("{}", serde_json::to_string_pretty(&json)?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&json)?)?;
     } else {
-        print_table(&summary, control.as_ref(), out);
+        print_table(&summary, control.as_ref(), out)?;
     }
     Ok(End::Done)
 }
@@ -92,37 +93,46 @@ fn search(args: &RunArgs, gpu: &Gpu, settings: Settings, out: &Path) -> Result<O
     match run::search(&mut trainer, at)? {
         RunEnd::Done(summary) => Ok(Some(*summary)),
         RunEnd::Interrupted => {
-            eprintln!("interrupted; continue with --resume");
+            note("interrupted; continue with --resume");
             Ok(None)
         }
     }
 }
 
-fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) {
-    println!(
+fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> io::Result<()> {
+    writeln!(
+        stdout(),
         "\n{} on {}, seed {}\n",
-        summary.model, summary.dataset, summary.seed
-    );
-    println!(
+        summary.model,
+        summary.dataset,
+        summary.seed
+    )?;
+    writeln!(
+        stdout(),
         "{:<28} {:>9} {:>9} {:>11} {:>11}",
-        "", "ReLUs", "share", "validation", "test"
-    );
+        "",
+        "ReLUs",
+        "share",
+        "validation",
+        "test"
+    )?;
     let row = |name: &str, kept: usize, accuracy: &run::Accuracy| {
-        println!(
+        writeln!(
+            stdout(),
             "{name:<28} {kept:>9} {:>9} {:>11} {:>11}",
             format!("{:.1} %", 100.0 * kept as f64 / summary.relu_total as f64),
             percent(accuracy.val_top1),
             percent(accuracy.test_top1),
-        );
+        )
     };
-    row("teacher, all ReLU", summary.relu_total, &summary.teacher);
-    row("AutoReP", summary.relu_count, &summary.result);
+    row("teacher, all ReLU", summary.relu_total, &summary.teacher)?;
+    row("AutoReP", summary.relu_count, &summary.result)?;
     if let Some(control) = control {
         row(
             "control, all polynomial",
             control.relu_count,
             &control.result,
-        );
+        )?;
     }
-    println!("\nwritten to {}", out.display());
+    writeln!(stdout(), "\nwritten to {}", out.display())
 }

@@ -32,21 +32,12 @@ pub struct Args {
 
 pub(super) fn run(args: Args) -> Result<End> {
     let mut out = io::stdout().lock();
-    let result = match (&args.write, &args.file) {
-        (Some(folder), _) => write(&args, folder, &mut out),
-        (None, Some(_)) => print(&args, &mut out),
-        (None, None) => list(&args, &mut out),
-    };
-    match result {
-        // `autorep shaders | head` has read enough.
-        Err(error) if is_closed_pipe(&error) => Ok(End::Done),
-        other => other.map(|()| End::Done),
+    match (&args.write, &args.file) {
+        (Some(folder), _) => write(&args, folder, &mut out)?,
+        (None, Some(_)) => print(&args, &mut out)?,
+        (None, None) => list(&args, &mut out)?,
     }
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<io::Error>();
-    io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    Ok(End::Done)
 }
 
 fn list(args: &Args, out: &mut impl Write) -> Result<()> {

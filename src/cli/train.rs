@@ -1,11 +1,12 @@
 //! `autorep train`
 
 use super::End;
-use super::common::{RunArgs, begin, finished, percent};
+use super::common::{RunArgs, begin, finished, note, percent};
 use crate::search::run::{self, RunEnd, Summary};
 use crate::train::run_folder::Phase;
 use crate::train::settings::Settings;
 use anyhow::Result;
+use std::io::{Write, stdout};
 
 /// Arguments of `autorep train`.
 #[derive(clap::Args, Debug)]
@@ -21,21 +22,22 @@ pub(super) fn run(args: Args) -> Result<End> {
         None => train(&args.run, settings)?,
     };
     let Some(summary) = summary else {
-        eprintln!("interrupted; continue with --resume");
+        note("interrupted; continue with --resume");
         return Ok(End::Interrupted);
     };
     if args.run.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
         return Ok(End::Done);
     }
-    println!(
+    writeln!(
+        stdout(),
         "{} on {}: validation {}, test {}\nwritten to {}",
         summary.model,
         summary.dataset,
         percent(summary.result.val_top1),
         percent(summary.result.test_top1),
         args.run.out.display()
-    );
+    )?;
     Ok(End::Done)
 }
 

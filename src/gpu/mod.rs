@@ -23,7 +23,7 @@ pub use buffer::{Buffer, View};
 pub use device::Gpu;
 pub use pipeline::{Dispatch, Pipeline};
 pub use readback::Readback;
-pub use tape::{CompileWatch, Tape};
+pub use tape::{CompileWatch, Tape, Timing};
 
 /// What can go wrong between the program and the device.
 #[derive(Debug, thiserror::Error)]

@@ -32,8 +32,8 @@ pub struct Dispatch {
     views: Arc<[View]>,
     bind_group: Arc<OnceLock<wgpu::BindGroup>>,
     grid: [u32; 3],
-    /// Name of the kernel and of the layer it works for, as profiles show it.
-    pub label: Arc<str>,
+    /// Whom it works for, in the words of who bound it: a layer, a part of a step.
+    pub owner: Arc<str>,
 }
 
 impl Pipeline {
@@ -107,6 +107,12 @@ impl Pipeline {
         &self.0.name
     }
 
+    /// The stem of the shader's file: the name without the entry point.
+    pub fn kernel(&self) -> &str {
+        let stem = self.name().strip_suffix(self.entry());
+        stem.map_or(self.name(), |stem| stem.trim_end_matches('.'))
+    }
+
     /// Name of the entry point.
     pub fn entry(&self) -> &str {
         &self.0.entry
@@ -131,12 +137,11 @@ impl Pipeline {
         gpu: &Gpu,
         views: &[View],
         grid: [u32; 3],
-        label: &str,
+        owner: &str,
     ) -> Result<Dispatch, GpuError> {
-        let label: Arc<str> = format!("{}: {label}", self.name()).into();
         if grid.iter().any(|&n| n > 65_535) {
             return Err(GpuError::Compile {
-                kernel: label.to_string(),
+                kernel: format!("{} for {owner}", self.name()),
                 adapter: gpu.report.name.clone(),
                 reason: format!("a grid of {grid:?} workgroups; 65535 is the most"),
             });
@@ -146,12 +151,17 @@ impl Pipeline {
             views: views.into(),
             bind_group: Arc::default(),
             grid,
-            label,
+            owner: owner.into(),
         })
     }
 }
 
 impl Dispatch {
+    /// The shader.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
     /// Number of bindings.
     pub(super) fn bindings(&self) -> usize {
         self.views.len()
@@ -181,13 +191,13 @@ impl Dispatch {
             })
             .collect();
         let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&self.label),
+            label: Some(&self.owner),
             layout: &compiled.layout,
             entries: &entries,
         });
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(GpuError::Compile {
-                kernel: self.label.to_string(),
+                kernel: format!("{} for {}", self.pipeline.name(), self.owner),
                 adapter: gpu.report.name.clone(),
                 reason: error.to_string(),
             });
@@ -202,7 +212,7 @@ impl Dispatch {
         let (Some(compiled), Some(bind_group)) =
             (self.pipeline.0.compiled.get(), self.bind_group.get())
         else {
-            debug_assert!(false, "{} is not prepared", self.label);
+            debug_assert!(false, "{} is not prepared", self.pipeline.name());
             return;
         };
         if x == 0 || y == 0 || z == 0 {

@@ -4,8 +4,9 @@ use super::buffer::Contents;
 use super::{Dispatch, Gpu, GpuError, cache};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Hears how many of how many shaders are compiled, from any thread.
 pub type CompileWatch = dyn Fn(usize, usize) + Send + Sync;
@@ -83,6 +84,15 @@ impl Tape {
         self.dispatches.iter().try_for_each(|d| d.prepare(gpu))
     }
 
+    /// The dispatches of each submission.
+    fn submissions(&self) -> impl Iterator<Item = &[Dispatch]> {
+        let starts = [0].into_iter().chain(self.cuts.iter().copied());
+        let ends = self.cuts.iter().copied().chain([self.dispatches.len()]);
+        starts
+            .zip(ends)
+            .map(|(start, end)| &self.dispatches[start..end])
+    }
+
     /// Submits the tape; does not wait.
     ///
     /// # Errors
@@ -91,52 +101,80 @@ impl Tape {
     pub fn submit(&self, gpu: &Gpu) -> Result<(), GpuError> {
         gpu.check()?;
         self.dispatches.iter().try_for_each(|d| d.prepare(gpu))?;
-        let ends = self.cuts.iter().copied().chain([self.dispatches.len()]);
-        let mut start = 0;
-        for end in ends {
+        for dispatches in self.submissions() {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatch in &self.dispatches[start..end] {
+            for dispatch in dispatches {
                 dispatch.encode(&mut pass);
             }
             drop(pass);
             gpu.queue.submit([encoder.finish()]);
-            start = end;
         }
         Ok(())
     }
 
-    /// Runs the tape with a timestamp around every dispatch and returns label and time of
-    /// each. Without timestamps the host's clock is read around each dispatch instead, which
-    /// adds the cost of a submission to every entry; the flag says which of the two it was.
+    /// Runs the tape with a pass and two timestamps for every dispatch, and waits for it.
+    /// Without timestamps the host's clock is read around each dispatch instead, which adds
+    /// the cost of a submission to every one.
     ///
     /// # Errors
     /// [`GpuError::Lost`].
-    pub fn time(&self, gpu: &Gpu) -> Result<(Vec<(String, Duration)>, bool), GpuError> {
+    pub fn time(&self, gpu: &Gpu) -> Result<Timing, GpuError> {
+        gpu.check()?;
         self.dispatches.iter().try_for_each(|d| d.prepare(gpu))?;
-        let mut times = Vec::with_capacity(self.dispatches.len());
-        // WebGPU allows 4096 queries in a set: two a dispatch.
-        for chunk in self.dispatches.chunks(2048) {
-            if gpu.timestamps {
-                times.extend(time_on_device(gpu, chunk)?);
-            } else {
-                for dispatch in chunk {
-                    let mut tape = Tape::new();
-                    tape.push(dispatch.clone());
-                    gpu.wait()?;
-                    let start = std::time::Instant::now();
-                    tape.submit(gpu)?;
-                    gpu.wait()?;
-                    times.push(start.elapsed());
-                }
+        let mut nanoseconds = Vec::with_capacity(self.len());
+        if gpu.timestamps {
+            // WebGPU allows 4096 queries in a set: two a dispatch.
+            for dispatches in self.submissions().flat_map(|part| part.chunks(2048)) {
+                nanoseconds.extend(time_on_device(gpu, dispatches)?);
+            }
+        } else {
+            let begun = Instant::now();
+            let now = || begun.elapsed().as_nanos() as f64;
+            for dispatch in &self.dispatches {
+                let mut tape = Tape::new();
+                tape.push(dispatch.clone());
+                gpu.wait()?;
+                let start = now();
+                tape.submit(gpu)?;
+                gpu.wait()?;
+                nanoseconds.push([start, now()]);
             }
         }
-        let labels = self.dispatches.iter().map(|d| d.label.to_string());
-        Ok((labels.zip(times).collect(), gpu.timestamps))
+        let first = nanoseconds.first().map_or(0.0, |&[start, _]| start);
+        let since = |time: f64| Duration::from_nanos((time - first).max(0.0).round() as u64);
+        Ok(Timing {
+            spans: nanoseconds
+                .iter()
+                .map(|&[start, end]| since(start)..since(end.max(start)))
+                .collect(),
+            on_device: gpu.timestamps,
+        })
     }
 }
 
-fn time_on_device(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<Duration>, GpuError> {
+/// When the dispatches of a tape ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Begin and end of each, since the first began.
+    pub spans: Vec<Range<Duration>>,
+    /// Whether the device took the times, not the host.
+    pub on_device: bool,
+}
+
+impl Timing {
+    /// Appends what ran afterwards, as if it had begun when this ended.
+    pub fn append(&mut self, later: Timing) {
+        let end = self.spans.last().map_or(Duration::ZERO, |span| span.end);
+        let later_spans = later.spans.into_iter();
+        self.spans
+            .extend(later_spans.map(|span| end + span.start..end + span.end));
+        self.on_device = later.on_device;
+    }
+}
+
+/// Begin and end of each dispatch in nanoseconds of the device's clock.
+fn time_on_device(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<[f64; 2]>, GpuError> {
     let count = 2 * dispatches.len() as u32;
     let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
         label: Some("timestamps"),
@@ -152,7 +190,7 @@ fn time_on_device(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<Duration>, G
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
     for (index, dispatch) in (0..).step_by(2).zip(dispatches) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some(&dispatch.label),
+            label: Some(&dispatch.owner),
             timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
                 query_set: &queries,
                 beginning_of_pass_write_index: Some(index),
@@ -168,6 +206,6 @@ fn time_on_device(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<Duration>, G
     let period = f64::from(gpu.queue.get_timestamp_period());
     Ok(ticks
         .chunks_exact(2)
-        .map(|pair| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * period) as u64))
+        .map(|pair| [pair[0] as f64 * period, pair[1] as f64 * period])
         .collect())
 }

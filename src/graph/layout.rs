@@ -62,6 +62,11 @@ pub struct Arena {
 }
 
 impl Arena {
+    /// Elements without the padding.
+    pub fn elements(&self) -> usize {
+        self.slots.iter().map(Slot::len).sum()
+    }
+
     fn push(&mut self, name: String, shape: &[usize]) -> usize {
         let slot = Slot {
             name,

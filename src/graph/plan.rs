@@ -58,13 +58,21 @@ pub struct Ports {
     pub health: View,
 }
 
-/// One dispatch of a plan with the layer it works for and what it must do at the least.
+/// One dispatch of a plan with what it must do at the least.
 #[derive(Debug, Clone)]
 pub struct PlannedDispatch {
-    /// The bound kernel.
+    /// The bound kernel; its label names the layer.
     pub dispatch: Dispatch,
-    /// Cost of the kernel; recipes of several kernels have it on their first.
+    /// What it must do at the least.
     pub cost: Cost,
+}
+
+impl PlannedDispatch {
+    /// The dispatches of a recipe, each with its stage's cost.
+    pub fn of(recipe: &Recipe, dispatches: Vec<Dispatch>) -> impl Iterator<Item = Self> {
+        let planned = dispatches.into_iter().zip(recipe.costs());
+        planned.map(|(dispatch, cost)| Self { dispatch, cost })
+    }
 }
 
 /// A compiled network.
@@ -120,18 +128,7 @@ impl Plan {
             }
         }
         let bound = emitter.schedule.bind(compiler.gpu)?;
-        let mut items = bound
-            .items
-            .into_iter()
-            .zip(bound.costs)
-            .map(|(dispatches, cost)| {
-                let costs = std::iter::once(cost).chain(std::iter::repeat(Cost::default()));
-                dispatches
-                    .into_iter()
-                    .zip(costs)
-                    .map(|(dispatch, cost)| PlannedDispatch { dispatch, cost })
-                    .collect::<Vec<_>>()
-            });
+        let mut items = bound.items.into_iter();
         let forward = items.by_ref().take(forward_items).flatten().collect();
         Ok(Self {
             forward,

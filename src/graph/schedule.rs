@@ -5,8 +5,9 @@
 //! overlap share a slot: a buffer that is as large as the largest of them. Within one item all
 //! operands are alive, so no dispatch ever sees two of its operands in one buffer.
 
-use crate::gpu::{Dispatch, Gpu, GpuError, View};
-use crate::kernels::{Cost, Recipe};
+use super::plan::PlannedDispatch;
+use crate::gpu::{Gpu, GpuError, View};
+use crate::kernels::Recipe;
 
 /// A tensor or scratch area without memory yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,9 +61,7 @@ struct Assignment {
 /// A schedule whose values have memory.
 pub struct Bound {
     /// Dispatches of each item.
-    pub items: Vec<Vec<Dispatch>>,
-    /// Least cost of each item.
-    pub costs: Vec<Cost>,
+    pub items: Vec<Vec<PlannedDispatch>>,
     /// Bytes that the slots take together.
     pub slot_bytes: u64,
     /// Bytes of all values alive at the worst moment: no plan can do with less.
@@ -194,12 +193,12 @@ impl Schedule {
                     })
                     .collect();
                 let scratch: Vec<View> = item.scratch.iter().map(|&v| view(v)).collect();
-                item.recipe.bind(gpu, &operands, &scratch, &item.label)
+                let dispatches = item.recipe.bind(gpu, &operands, &scratch, &item.label)?;
+                Ok(PlannedDispatch::of(&item.recipe, dispatches).collect())
             })
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, GpuError>>()?;
         Ok(Bound {
             items,
-            costs: self.items.iter().map(|item| item.recipe.cost()).collect(),
             slot_bytes: assignment.slots.iter().sum(),
             least_bytes: self.least_bytes(),
         })

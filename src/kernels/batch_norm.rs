@@ -21,20 +21,21 @@ const FILE: &str = "batch_norm.wgsl";
 /// Invocations of the kernels that work on one channel each.
 const PER_CHANNEL: u32 = 64;
 
+/// A kernel that takes a channel an invocation, at a cost of so many flops and bytes each.
 fn per_channel(
     compiler: &Compiler,
     entry: &str,
     channels: usize,
     constants: minijinja::Value,
-    bytes: usize,
+    (flops, bytes): (usize, usize),
 ) -> Result<Kernel, GpuError> {
     let own = context! { entry, channels, workgroup => PER_CHANNEL, epsilon => EPSILON };
     Ok(Kernel {
         pipeline: compiler.pipeline(FILE, entry, context! { ..own, ..constants })?,
         grid: [(channels as u32).div_ceil(PER_CHANNEL), 1, 1],
         cost: Cost {
-            flops: 0.0,
-            bytes: bytes as f64,
+            flops: (flops * channels) as f64,
+            bytes: (bytes * channels) as f64,
         },
     })
 }
@@ -58,7 +59,7 @@ pub fn statistics(
         grid: walk.grid(),
         cost: Cost {
             flops: 3.0 * shape.len() as f64,
-            bytes: 4.0 * shape.len() as f64,
+            bytes: 4.0 * shape.len() as f64 + 16.0 * (shape.channels * walk.parts()) as f64,
         },
     };
     let count = shape.count();
@@ -69,8 +70,8 @@ pub fn statistics(
         slot => operand as usize,
         layer,
     };
-    let bytes = 16 * shape.channels * (walk.parts() + 2);
-    let finish = per_channel(compiler, "finish", shape.channels, constants, bytes)?;
+    let cost = (2 * walk.parts() + 16, 16 * walk.parts() + 40);
+    let finish = per_channel(compiler, "finish", shape.channels, constants, cost)?;
     use Arg::{External, Scratch};
     Ok(Recipe {
         stages: vec![
@@ -94,7 +95,7 @@ pub fn statistics(
 /// [`GpuError::Compile`].
 pub fn running(compiler: &Compiler, channels: usize, operand: Operand) -> Result<Recipe, GpuError> {
     let constants = context! { slot => operand as usize };
-    let kernel = per_channel(compiler, "finish_eval", channels, constants, 32 * channels)?;
+    let kernel = per_channel(compiler, "finish_eval", channels, constants, (6, 32))?;
     Ok(Recipe::single(kernel, 5))
 }
 
@@ -118,14 +119,8 @@ pub fn parameter_gradients(
         slot => operand as usize,
         layer,
     };
-    let bytes = 16 * shape.channels * (partials.parts + 3);
-    let kernel = per_channel(
-        compiler,
-        "finish_backward",
-        shape.channels,
-        constants,
-        bytes,
-    )?;
+    let cost = (2 * partials.parts + 8, 16 * partials.parts + 40);
+    let kernel = per_channel(compiler, "finish_backward", shape.channels, constants, cost)?;
     Ok(Recipe::single(kernel, 6))
 }
 

@@ -37,6 +37,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("metrics.wgsl"),
     shader!("optimizer.wgsl"),
     shader!("pool.wgsl"),
+    shader!("roofline.wgsl"),
 ];
 
 /// Turns a template and constants into a pipeline.

@@ -36,10 +36,10 @@ fn has_rows(shape: &Shape) -> bool {
 pub(super) fn forward(compiler: &Compiler, shape: &Shape, lanes: u32) -> Result<Recipe, GpuError> {
     let gather = Gather::forward(shape);
     let channels = (shape.out_channels, shape.in_channels);
-    Ok(with_packed_weights(
-        pack(compiler, lanes, &gather.weights, channels, Order::Forward)?,
-        gather.kernel(compiler, lanes, shape.cost(), false)?,
-    ))
+    let pack = pack(compiler, lanes, &gather.weights, channels, Order::Forward)?;
+    let cost = shape.forward_cost(pack.1);
+    let kernel = gather.kernel(compiler, lanes, cost, false)?;
+    Ok(with_packed_weights(pack, kernel))
 }
 
 pub(super) fn data_gradient(
@@ -51,22 +51,17 @@ pub(super) fn data_gradient(
     let channels = (shape.in_channels, shape.out_channels);
     Ok(if shape.stride == 1 {
         let gather = Gather::data_gradient(shape);
-        with_packed_weights(
-            pack(compiler, lanes, &gather.weights, channels, Order::Flipped)?,
-            gather.kernel(compiler, lanes, shape.cost(), accumulate)?,
-        )
+        let pack = pack(compiler, lanes, &gather.weights, channels, Order::Flipped)?;
+        let cost = shape.data_cost(accumulate, pack.1);
+        let kernel = gather.kernel(compiler, lanes, cost, accumulate)?;
+        with_packed_weights(pack, kernel)
     } else {
         let scatter = Scatter::new(shape);
-        with_packed_weights(
-            pack(
-                compiler,
-                lanes,
-                &scatter.weights,
-                channels,
-                Order::Transposed,
-            )?,
-            scatter.kernel(compiler, lanes, accumulate)?,
-        )
+        let order = Order::Transposed;
+        let pack = pack(compiler, lanes, &scatter.weights, channels, order)?;
+        let cost = shape.data_cost(accumulate, pack.1);
+        let kernel = scatter.kernel(compiler, lanes, cost, accumulate)?;
+        with_packed_weights(pack, kernel)
     })
 }
 
@@ -235,6 +230,7 @@ impl<'s> Scatter<'s> {
         &self,
         compiler: &Compiler,
         lanes: u32,
+        cost: Cost,
         accumulate: bool,
     ) -> Result<Kernel, GpuError> {
         let Weights { tile, step, .. } = self.weights;
@@ -255,7 +251,7 @@ impl<'s> Scatter<'s> {
         Ok(Kernel {
             pipeline: compiler.pipeline("conv2d_subgroup_scatter.wgsl", "scatter", constants)?,
             grid: [blocks as u32, self.groups(lanes) as u32, 1],
-            cost: shape.cost(),
+            cost,
         })
     }
 }
@@ -354,7 +350,7 @@ impl<'s> Slices<'s> {
         Ok(Kernel {
             pipeline: compiler.pipeline("conv2d_subgroup_weight.wgsl", "weight", constants)?,
             grid: [tiles_c as u32, tiles_k as u32, self.slices as u32],
-            cost: shape.cost(),
+            cost: shape.weight_cost(self.bytes()),
         })
     }
 

@@ -262,6 +262,7 @@ fn gather(
         channels.div_ceil(tile.depth) * taps
     };
     let packed_quads = row_tiles * steps * tile.depth * tile.rows / 4;
+    let packed_bytes = 16 * packed_quads as u64;
     let pack_groups = packed_quads.div_ceil(64).min(1024);
 
     let common = context! {
@@ -283,7 +284,10 @@ fn gather(
             },
         )?,
         grid: [pack_groups as u32, 1, 1],
-        cost: Cost::default(),
+        cost: Cost {
+            flops: 0.0,
+            bytes: 4.0 * shape.weight_len() as f64 + packed_bytes as f64,
+        },
     };
     let product = Kernel {
         pipeline: compiler.pipeline(
@@ -310,7 +314,10 @@ fn gather(
             },
         )?,
         grid: [groups_x, groups_y, classes as u32],
-        cost: shape.cost(),
+        cost: match forward {
+            true => shape.forward_cost(packed_bytes),
+            false => shape.data_cost(accumulate, packed_bytes),
+        },
     };
     let packed = Arg::Scratch(0);
     Ok(Recipe {
@@ -318,7 +325,7 @@ fn gather(
             (pack, vec![Arg::External(1), packed]),
             (product, vec![Arg::External(0), packed, Arg::External(2)]),
         ],
-        scratch: vec![16 * packed_quads as u64],
+        scratch: vec![packed_bytes],
     })
 }
 
@@ -342,6 +349,8 @@ pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Reci
     let (row_tiles, column_tiles) = tile.cover(shape.out_channels, columns);
     let tiles = row_tiles * column_tiles;
     let (slices, slice) = slices(compiler.preset, tile, tiles, shape, pixels);
+    let weights = shape.weight_len();
+    let partial_bytes = 4 * (slices * weights) as u64;
     let right_loads = tile.depth / 4 * tile.columns / threads;
     let one_tap = shape.in_channels.is_multiple_of(tile.columns);
     let products = Kernel {
@@ -366,14 +375,13 @@ pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Reci
             },
         )?,
         grid: [tiles as u32, slices as u32, 1],
-        cost: shape.cost(),
+        cost: shape.weight_cost(partial_bytes),
     };
     let (sums, parts) = match compiler.preset {
         Preset::Cpu { lanes } => (lanes as usize, 1),
         _ if slices < 16 => (64, 1),
         _ => (32, 4),
     };
-    let weights = shape.weight_len();
     let grid = fold(weights.div_ceil(sums));
     let sum = Kernel {
         pipeline: compiler.pipeline(
@@ -389,7 +397,10 @@ pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Reci
             },
         )?,
         grid,
-        cost: Cost::default(),
+        cost: Cost {
+            flops: (slices * weights) as f64,
+            bytes: partial_bytes as f64 + 4.0 * weights as f64,
+        },
     };
     let partial = Arg::Scratch(0);
     Ok(Recipe {
@@ -397,7 +408,7 @@ pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Reci
             (products, vec![Arg::External(0), Arg::External(1), partial]),
             (sum, vec![partial, Arg::External(2)]),
         ],
-        scratch: vec![4 * (slices * weights) as u64],
+        scratch: vec![partial_bytes],
     })
 }
 

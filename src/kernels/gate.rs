@@ -63,6 +63,30 @@ impl Spec {
         self.normalized || self.residual == Residual::Normalized
     }
 
+    fn gated(&self) -> bool {
+        self.activation == Activation::Gate
+    }
+
+    /// Flops an element that lead from the operands to z.
+    fn flops_to_z(&self) -> usize {
+        let residual = match self.residual {
+            Residual::None => 0,
+            Residual::Plain => 1,
+            Residual::Normalized => 3,
+        };
+        2 * usize::from(self.normalized) + residual
+    }
+
+    /// Bytes of everything that is read or written once a channel or once a position: norm, mask
+    /// and coefficients.
+    fn constant_bytes(&self) -> usize {
+        let (channels, positions) = (self.shape.channels, self.shape.channels * self.shape.pixels);
+        let norms =
+            usize::from(self.normalized) + usize::from(self.residual == Residual::Normalized);
+        let gate = usize::from(self.gated()) * (4 * positions + 16 * channels);
+        16 * norms * channels + gate
+    }
+
     fn kernel(
         &self,
         compiler: &Compiler,
@@ -105,20 +129,26 @@ pub fn forward(
     moments: bool,
 ) -> Result<(Recipe, Partials), GpuError> {
     let walk = Walk::owning(compiler.preset, spec.shape);
-    let len = spec.shape.len() as f64;
-    let cost = Cost {
-        flops: 8.0 * len,
-        bytes: 4.0 * len * (spec.operands() + 1) as f64,
-    };
-    let kernel = spec.kernel(compiler, &walk, "forward", moments, cost)?;
-    let gated = 2 * usize::from(spec.activation == Activation::Gate);
-    let arguments =
-        spec.operands() + usize::from(spec.has_norm()) + gated + 1 + usize::from(moments);
     let partials = Partials {
         parts: walk.parts(),
         stride: 1,
         bytes: 16 * (spec.shape.channels * walk.parts()) as u64,
     };
+    let activation = match spec.activation {
+        Activation::Identity => 0,
+        Activation::Relu => 1,
+        Activation::Gate => 5,
+    };
+    let flops = spec.flops_to_z() + activation + 3 * usize::from(moments);
+    let bytes = 4 * spec.shape.len() * (spec.operands() + 1) + spec.constant_bytes();
+    let cost = Cost {
+        flops: (flops * spec.shape.len()) as f64,
+        bytes: bytes as f64 + if moments { partials.bytes as f64 } else { 0.0 },
+    };
+    let kernel = spec.kernel(compiler, &walk, "forward", moments, cost)?;
+    let gated = 2 * usize::from(spec.gated());
+    let arguments =
+        spec.operands() + usize::from(spec.has_norm()) + gated + 1 + usize::from(moments);
     Ok((Recipe::single(kernel, arguments), partials))
 }
 
@@ -131,19 +161,35 @@ pub fn forward(
 /// [`GpuError::Compile`].
 pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), GpuError> {
     let walk = Walk::owning(compiler.preset, spec.shape);
-    let len = spec.shape.len() as f64;
-    let gated = spec.activation == Activation::Gate;
-    let cost = Cost {
-        flops: if gated { 20.0 } else { 8.0 } * len,
-        bytes: 4.0 * len * (spec.operands() + 2) as f64,
-    };
+    let gated = spec.gated();
     let with_partials = gated || spec.has_norm();
-    let kernel = spec.kernel(compiler, &walk, "backward", with_partials, cost)?;
     let stride = 1 + usize::from(gated);
     let partials = Partials {
         parts: walk.parts(),
         stride,
         bytes: 16 * (spec.shape.channels * walk.parts() * stride) as u64,
+    };
+    let slices = walk.slices * walk.lanes_n;
+    let kernel = {
+        // The gate: p(z) and its slope, dm, and three sums for the coefficients.
+        let gate = 17 * usize::from(gated);
+        let normed = 3 * usize::from(spec.normalized);
+        let beside = 3 * usize::from(spec.residual == Residual::Normalized);
+        let flops = spec.flops_to_z() + gate + usize::from(with_partials) + normed + beside;
+        let mask_gradients = 4 * spec.shape.channels * spec.shape.pixels * slices;
+        let bytes = 4 * spec.shape.len() * (spec.operands() + 2)
+            + spec.constant_bytes()
+            + usize::from(gated) * mask_gradients;
+        let cost = Cost {
+            flops: (flops * spec.shape.len()) as f64,
+            bytes: bytes as f64
+                + if with_partials {
+                    partials.bytes as f64
+                } else {
+                    0.0
+                },
+        };
+        spec.kernel(compiler, &walk, "backward", with_partials, cost)?
     };
     let mut arguments = 1 + spec.operands() + usize::from(spec.has_norm());
     if !gated {
@@ -153,7 +199,6 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
     arguments += 2;
     let (mask_gradient, sums) = (Arg::External(arguments), Arg::External(arguments + 1));
     let mut bindings: Vec<Arg> = (0..arguments).map(Arg::External).collect();
-    let slices = walk.slices * walk.lanes_n;
     if slices == 1 {
         bindings.extend([mask_gradient, sums]);
         let stages = vec![(kernel, bindings)];
@@ -219,7 +264,8 @@ pub fn coefficient_gradients(
         grid: [(channels as u32).div_ceil(64), 1, 1],
         cost: Cost {
             flops: 4.0 * (channels * partials.parts) as f64,
-            bytes: partials.bytes as f64,
+            // One of the two vec4s of a part.
+            bytes: 16.0 * (channels * (partials.parts + 1)) as f64,
         },
     };
     Ok(Recipe::single(kernel, 2))

@@ -26,6 +26,7 @@ pub mod plane;
 pub mod pool;
 pub mod preset;
 pub mod recipe;
+pub mod roofline;
 pub mod step;
 
 pub use compiler::Compiler;

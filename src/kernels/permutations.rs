@@ -9,7 +9,7 @@
 use super::gate::{Activation, Residual};
 use super::{
     Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, dapa, gate, indicator, linear,
-    loss, metrics, optimizer, plane, pool,
+    loss, metrics, optimizer, plane, pool, roofline,
 };
 use crate::gpu::GpuError;
 
@@ -58,6 +58,7 @@ pub fn table() -> Vec<Permutation> {
     table.metrics();
     table.optimizer();
     table.pool();
+    table.roofline();
     table.0
 }
 
@@ -375,6 +376,21 @@ impl Table {
             });
             self.push("pool global_backward", name, move |c| {
                 pool::global_backward(c, planes, pixels)
+            });
+        }
+    }
+
+    fn roofline(&mut self) {
+        for chains in roofline::CHAINS {
+            let name = format!("{chains} chains");
+            self.push("roofline multiply_add", name, move |c| {
+                roofline::multiply_add(c, chains, [3, 2])
+            });
+        }
+        for vectors in roofline::VECTORS {
+            let name = format!("{vectors} vectors an invocation");
+            self.push("roofline copy", name, move |c| {
+                roofline::copy(c, vectors, [3, 2])
             });
         }
     }

@@ -2,12 +2,13 @@
 
 use crate::gpu::{Dispatch, Gpu, GpuError, Pipeline, View};
 
-/// What one dispatch must do at the least: the roofline's two axes.
+/// What one dispatch must do at the least, given how the work is cut into dispatches: the
+/// roofline's two axes. Every kernel has its own; what it hands to the next counts for both.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
     /// Floating-point operations; a multiply-add counts two.
     pub flops: f64,
-    /// Bytes read and written if every operand travelled once.
+    /// Bytes read and written if everything that it needs travelled once.
     pub bytes: f64,
 }
 
@@ -18,6 +19,22 @@ impl std::ops::Add for Cost {
             flops: self.flops + other.flops,
             bytes: self.bytes + other.bytes,
         }
+    }
+}
+
+impl std::ops::Mul<f64> for Cost {
+    type Output = Cost;
+    fn mul(self, factor: f64) -> Cost {
+        Cost {
+            flops: self.flops * factor,
+            bytes: self.bytes * factor,
+        }
+    }
+}
+
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Cost>>(costs: I) -> Cost {
+        costs.fold(Cost::default(), |sum, cost| sum + cost)
     }
 }
 
@@ -60,11 +77,9 @@ impl Recipe {
         }
     }
 
-    /// Sum of the stages' costs.
-    pub fn cost(&self) -> Cost {
-        self.stages
-            .iter()
-            .fold(Cost::default(), |sum, (kernel, _)| sum + kernel.cost)
+    /// Cost of each stage.
+    pub fn costs(&self) -> impl Iterator<Item = Cost> + '_ {
+        self.stages.iter().map(|(kernel, _)| kernel.cost)
     }
 
     /// Binds arguments and scratch memory.

@@ -16,3 +16,4 @@ pub mod loss;
 pub mod optimizer;
 pub mod pool;
 pub mod random;
+pub mod roofline;

@@ -3,6 +3,8 @@
 //! This room trains whatever network it is given, by whatever policy sets the scalars of a
 //! step; the paper lives in [`crate::search`].
 
+/// What a step consists of and what memory it takes.
+pub mod account;
 /// Checkpoints: safetensors files, checked on every load, rotated while a run goes on.
 pub mod checkpoint;
 /// Settings from a file and from the command line.

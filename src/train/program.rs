@@ -1,9 +1,10 @@
 //! The two things a device is asked to do again and again: a training step and an evaluation.
 //! Everything a step needs is compiled, allocated and bound here, once.
 
+use super::account::{Memory, Pass, Work};
 use super::settings::Optimizer;
 use crate::data::Resident;
-use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, View};
+use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, Timing, View};
 use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
 use crate::graph::{Arenas, Gradients, Layout, Network, Plan};
 use crate::kernels::metrics::{ROWS, Record, row_words};
@@ -97,6 +98,28 @@ impl Wiring {
         })
     }
 
+    /// What the wiring and the data set take.
+    fn memory(&self, images: &Resident) -> Memory {
+        let mut memory = Memory::default();
+        let ports = &self.ports;
+        for view in [&ports.input, &ports.logits, &ports.logit_gradient] {
+            memory.activations.add(view.bytes);
+        }
+        for (_, buffer) in &images.chunks {
+            memory.dataset.add(buffer.bytes());
+        }
+        memory.dataset.add(images.labels.bytes());
+        memory.dataset.add(self.order.bytes());
+        // The ring is there thrice: two copies of it may be on their way to the host.
+        let staging = [
+            self.step.bytes(),
+            self.samples.bytes(),
+            3 * self.ring.bytes(),
+        ];
+        memory.staging.add(staging.iter().sum());
+        memory
+    }
+
     /// Where the loss of a micro-batch's samples is recorded.
     fn samples_of(&self, micro_batch: usize) -> View {
         let bytes = 16 * self.sample_rows as u64;
@@ -113,10 +136,12 @@ impl Wiring {
     }
 }
 
-/// Collects dispatches.
+/// Collects dispatches, each with the part of the step that it belongs to.
 struct Assembler<'a> {
     gpu: &'a Gpu,
-    dispatches: Vec<PlannedDispatch>,
+    dispatches: Vec<(Pass, PlannedDispatch)>,
+    /// Bytes of scratch memory.
+    scratch: u64,
 }
 
 impl<'a> Assembler<'a> {
@@ -124,23 +149,33 @@ impl<'a> Assembler<'a> {
         Self {
             gpu,
             dispatches: Vec::new(),
+            scratch: 0,
         }
     }
 
-    fn plan(&mut self, dispatches: &[PlannedDispatch]) {
-        self.dispatches.extend_from_slice(dispatches);
+    fn plan(&mut self, pass: Pass, dispatches: &[PlannedDispatch]) {
+        let planned = dispatches.iter().cloned();
+        self.dispatches
+            .extend(planned.map(|planned| (pass, planned)));
     }
 
-    fn recipe(&mut self, recipe: Recipe, arguments: &[View], label: &str) -> Result<(), GpuError> {
+    fn recipe(
+        &mut self,
+        pass: Pass,
+        recipe: Recipe,
+        arguments: &[View],
+        owner: &str,
+    ) -> Result<(), GpuError> {
+        self.scratch += recipe.scratch.iter().sum::<u64>();
         let scratch = recipe
             .scratch
             .iter()
             .map(|&bytes| Ok(self.gpu.allocate("scratch", bytes)?.view()))
             .collect::<Result<Vec<_>, GpuError>>()?;
-        let cost = recipe.cost();
-        for dispatch in recipe.bind(self.gpu, arguments, &scratch, label)? {
-            self.dispatches.push(PlannedDispatch { dispatch, cost });
-        }
+        let dispatches = recipe.bind(self.gpu, arguments, &scratch, owner)?;
+        let planned = PlannedDispatch::of(&recipe, dispatches);
+        self.dispatches
+            .extend(planned.map(|planned| (pass, planned)));
         Ok(())
     }
 
@@ -173,7 +208,13 @@ impl<'a> Assembler<'a> {
                 buffer.view(),
                 wiring.ports.input.clone(),
             ];
-            self.recipe(augment::augment(compiler, &spec)?, &arguments, "images")?;
+            let mut recipe = augment::augment(compiler, &spec)?;
+            // The share of a batch that the buffer is expected to hold.
+            let share = chunk.len() as f64 / images.len as f64;
+            for (kernel, _) in &mut recipe.stages {
+                kernel.cost = kernel.cost * share;
+            }
+            self.recipe(Pass::Images, recipe, &arguments, "images")?;
         }
         Ok(())
     }
@@ -195,10 +236,10 @@ fn estimate(class: AdapterClass, cost: Cost) -> f64 {
 
 /// A tape of all dispatches, cut where a submission would last too long for the watchdogs of
 /// desktop GPUs, which kill work after a second or two.
-fn tape<'d>(gpu: &Gpu, dispatches: impl IntoIterator<Item = &'d PlannedDispatch>) -> Tape {
+fn tape<'d>(gpu: &Gpu, dispatches: impl IntoIterator<Item = &'d (Pass, PlannedDispatch)>) -> Tape {
     let mut tape = Tape::new();
     let mut seconds = 0.0;
-    for planned in dispatches {
+    for (_, planned) in dispatches {
         let own = estimate(gpu.class(), planned.cost);
         if seconds + own > SUBMISSION_SECONDS {
             tape.split();
@@ -278,8 +319,10 @@ pub struct TrainProgram {
     pending: VecDeque<(std::ops::Range<u32>, Readback)>,
     /// Steps whose records have not been asked for yet start here.
     unread: u32,
-    /// Bytes of activations and scratch memory.
-    pub activation_bytes: u64,
+    /// Every dispatch of a step, in order.
+    pub work: Vec<Work>,
+    /// The memory that a step was planned to take.
+    pub memory: Memory,
 }
 
 impl TrainProgram {
@@ -300,6 +343,14 @@ impl TrainProgram {
         debug_assert_eq!(batch * micro_batches, spec.batch);
         let wiring = Wiring::new(gpu, network, batch, micro_batches, spec.images.len, sites)?;
         let gradients = Gradients::zeroed(gpu, layout)?;
+        let gated = spec.activations != Activations::Relu;
+        let mut memory = wiring.memory(spec.images);
+        memory.network(&spec.student, gated, spec.search);
+        if let Some(teacher) = &spec.teacher {
+            memory.network(teacher, false, false);
+            memory.activations.add(wiring.ports.logits.bytes);
+        }
+        memory.gradients(layout, &gradients, spec.search);
         let zeros = |what: &str, len: usize| gpu.upload(what, &vec![0f32; len.max(1)]);
         let params = layout.params.len;
 
@@ -334,6 +385,16 @@ impl TrainProgram {
             buffers.push(("averaged-state", averaged.state.clone()));
         }
         let carried = Carried { buffers };
+        for (name, buffer) in &carried.buffers {
+            let elements = match *name {
+                "averaged-state" => layout.state.elements(),
+                name if name.starts_with("score") => network.relu_total(),
+                _ => layout.params.elements(),
+            };
+            memory
+                .optimizer
+                .add_padded(buffer.bytes(), 4 * elements as u64);
+        }
 
         let mut forward = Assembler::new(gpu);
         forward.images(
@@ -364,7 +425,8 @@ impl TrainProgram {
                 arenas,
             } = teacher;
             let plan = Plan::compile(compiler, network, layout, arenas, None, &ports, mode)?;
-            forward.plan(&plan.forward);
+            forward.plan(Pass::Teacher, &plan.forward);
+            memory.activations(&plan);
             teacher_logits = Some(logits);
         }
         let mode = Mode {
@@ -382,7 +444,8 @@ impl TrainProgram {
             ports,
             mode,
         )?;
-        forward.plan(&plan.forward);
+        forward.plan(Pass::Forward, &plan.forward);
+        memory.activations(&plan);
         let loss_spec = loss::Spec {
             batch,
             classes: network.classes(),
@@ -393,7 +456,10 @@ impl TrainProgram {
         // The optimiser's gradients: those of the one backward pass, or their sum over several.
         let summed = match micro_batches {
             1 => gradients.clone(),
-            _ => Gradients::zeroed(gpu, layout)?,
+            _ => {
+                memory.gradients(layout, &gradients, spec.search);
+                Gradients::zeroed(gpu, layout)?
+            }
         };
         let mut parts = Vec::with_capacity(micro_batches);
         for index in 0..micro_batches {
@@ -406,9 +472,9 @@ impl TrainProgram {
                 wiring.samples_of(index),
             ]);
             let mut part = Assembler::new(gpu);
-            part.plan(&forward.dispatches);
-            part.recipe(loss_recipe.clone(), &arguments, "loss")?;
-            part.plan(&plan.backward);
+            part.dispatches.clone_from(&forward.dispatches);
+            part.recipe(Pass::Loss, loss_recipe.clone(), &arguments, "loss")?;
+            part.plan(Pass::Backward, &plan.backward);
             if micro_batches > 1 {
                 let mut arenas = vec![(&gradients.params, &summed.params, params)];
                 if spec.search {
@@ -419,7 +485,8 @@ impl TrainProgram {
                         0 => add::copy(compiler, length)?,
                         _ => add::add(compiler, length)?,
                     };
-                    part.recipe(recipe, &[sum.view(), own.view()], "sum of gradients")?;
+                    let arguments = [sum.view(), own.view()];
+                    part.recipe(Pass::Backward, recipe, &arguments, "sum of gradients")?;
                 }
             }
             parts.push(part.dispatches);
@@ -430,11 +497,8 @@ impl TrainProgram {
         let kinds = gpu.upload("parameter groups", &layout.kind_table())?.view();
         let (p, g) = (arenas.params.view(), summed.params.view());
         let recipe = optimizer::gradient_norm(compiler, params)?;
-        step.recipe(
-            recipe,
-            &[ports.step.clone(), g.clone(), clip.clone()],
-            "norm",
-        )?;
+        let arguments = [ports.step.clone(), g.clone(), clip.clone()];
+        step.recipe(Pass::Update, recipe, &arguments, "norm")?;
         let recipe = match spec.optimizer {
             Optimizer::Sgd => optimizer::sgd(compiler, params, true)?,
             Optimizer::Adam => optimizer::adam(compiler, params, false)?,
@@ -445,11 +509,11 @@ impl TrainProgram {
             arguments.extend(carried.get(name).map(Buffer::view));
         }
         arguments.extend([kinds, clip.clone()]);
-        step.recipe(recipe, &arguments, "parameters")?;
+        step.recipe(Pass::Update, recipe, &arguments, "parameters")?;
         if let Some(slow) = carried.get("slow") {
             let recipe = optimizer::lookahead(compiler, params)?;
             let arguments = [ports.step.clone(), p.clone(), slow.view()];
-            step.recipe(recipe, &arguments, "slow weights")?;
+            step.recipe(Pass::Update, recipe, &arguments, "slow weights")?;
         }
         if let Some(averaged) = &averaged {
             for (from, to, len) in [
@@ -458,7 +522,7 @@ impl TrainProgram {
             ] {
                 let recipe = optimizer::average(compiler, len)?;
                 let arguments = [ports.step.clone(), from.view(), to.view()];
-                step.recipe(recipe, &arguments, "averaged weights")?;
+                step.recipe(Pass::Update, recipe, &arguments, "averaged weights")?;
             }
         }
         let kept = gpu.upload("kept", &[0u32])?;
@@ -486,12 +550,16 @@ impl TrainProgram {
                 kept.view(),
             ];
             let recipe = indicator::update(compiler, layout.elements)?;
-            step.recipe(recipe, &arguments, "scores")?;
+            step.recipe(Pass::Update, recipe, &arguments, "scores")?;
             record.extend([counts, kept.view()]);
         }
         let rows = wiring.sample_rows * micro_batches;
         let recipe = metrics::record(compiler, rows, true, sites)?;
-        step.recipe(recipe, &record, "record")?;
+        step.recipe(Pass::Update, recipe, &record, "record")?;
+        let scratch = [&forward, &step].map(|part| part.scratch);
+        memory.activations.add(scratch.iter().sum());
+        let work = parts.iter().flatten().chain(&step.dispatches);
+        let work = work.map(Work::of).collect();
         let tapes = match parts.as_slice() {
             [whole] => vec![tape(gpu, whole.iter().chain(&step.dispatches))],
             parts => {
@@ -509,7 +577,8 @@ impl TrainProgram {
             kept,
             pending: VecDeque::new(),
             unread: 0,
-            activation_bytes: plan.activation_bytes,
+            work,
+            memory,
         })
     }
 
@@ -531,11 +600,7 @@ impl TrainProgram {
     /// [`GpuError::Lost`].
     pub fn step(&self, gpu: &Gpu, scalars: &StepScalars) -> Result<(), GpuError> {
         for (index, tape) in self.tapes.iter().enumerate() {
-            let scalars = match index < self.micro_batches {
-                true => micro_batch(scalars, index, self.micro_batches),
-                false => *scalars,
-            };
-            gpu.write(&self.wiring.step.view(), &[scalars]);
+            self.write_scalars(gpu, scalars, index);
             tape.submit(gpu)?;
         }
         Ok(())
@@ -581,19 +646,27 @@ impl TrainProgram {
     /// row of the ring is overwritten before it is read.
     pub const MOST_UNREAD: u32 = ROWS as u32 / 4;
 
-    /// Time of every dispatch of a step with the scalars last written; see [`Tape::time`].
+    /// Takes a step and times every dispatch of it, in the order of [`TrainProgram::work`]; see
+    /// [`Tape::time`].
     ///
     /// # Errors
     /// [`GpuError::Lost`].
-    pub fn time(&self, gpu: &Gpu) -> Result<(Vec<(String, std::time::Duration)>, bool), GpuError> {
-        let mut times = Vec::new();
-        let mut on_device = true;
-        for tape in &self.tapes {
-            let (part, clock) = tape.time(gpu)?;
-            times.extend(part);
-            on_device &= clock;
+    pub fn time(&self, gpu: &Gpu, scalars: &StepScalars) -> Result<Timing, GpuError> {
+        let mut timing = Timing::default();
+        for (index, tape) in self.tapes.iter().enumerate() {
+            self.write_scalars(gpu, scalars, index);
+            timing.append(tape.time(gpu)?);
         }
-        Ok((times, on_device))
+        Ok(timing)
+    }
+
+    /// Writes the scalars of a step as its n-th tape wants them.
+    fn write_scalars(&self, gpu: &Gpu, scalars: &StepScalars, tape: usize) {
+        let scalars = match tape < self.micro_batches {
+            true => micro_batch(scalars, tape, self.micro_batches),
+            false => *scalars,
+        };
+        gpu.write(&self.wiring.step.view(), &[scalars]);
     }
 }
 
@@ -636,6 +709,10 @@ pub struct EvalProgram {
     tape: Tape,
     wiring: Wiring,
     batch: usize,
+    /// Every dispatch of a batch, in order.
+    pub work: Vec<Work>,
+    /// The memory that a batch was planned to take.
+    pub memory: Memory,
 }
 
 impl EvalProgram {
@@ -667,9 +744,12 @@ impl EvalProgram {
         };
         let ports = &wiring.ports;
         let plan = Plan::compile(compiler, network, layout, arenas, None, ports, mode)?;
+        let mut memory = wiring.memory(images);
+        memory.network(&model, activations != Activations::Relu, false);
+        memory.activations(&plan);
         let mut step = Assembler::new(gpu);
         step.images(compiler, &wiring, images, batch, pixels, Variation::NONE)?;
-        step.plan(&plan.forward);
+        step.plan(Pass::Forward, &plan.forward);
         let spec = loss::Spec {
             batch,
             classes: network.classes(),
@@ -683,21 +763,48 @@ impl EvalProgram {
             wiring.order.view(),
             wiring.samples_of(0),
         ];
-        step.recipe(loss::loss(compiler, &spec)?, &arguments, "loss")?;
+        let recipe = loss::loss(compiler, &spec)?;
+        step.recipe(Pass::Loss, recipe, &arguments, "loss")?;
         let recipe = metrics::record(compiler, wiring.sample_rows, false, 0)?;
         let arguments = [
             ports.step.clone(),
             wiring.samples.view(),
             wiring.ring.view(),
         ];
-        step.recipe(recipe, &arguments, "record")?;
+        step.recipe(Pass::Update, recipe, &arguments, "record")?;
+        memory.activations.add(step.scratch);
         let tape = tape(gpu, &step.dispatches);
         compiler.prepare(std::slice::from_ref(&tape))?;
         Ok(Self {
             tape,
             wiring,
             batch,
+            work: step.dispatches.iter().map(Work::of).collect(),
+            memory,
         })
+    }
+
+    /// The images to evaluate, in order.
+    pub fn set_order(&self, gpu: &Gpu, order: &[u32]) {
+        gpu.write(&self.wiring.order.view(), order);
+    }
+
+    /// Submits one batch; does not wait.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn step(&self, gpu: &Gpu, scalars: &StepScalars) -> Result<(), GpuError> {
+        gpu.write(&self.wiring.step.view(), &[*scalars]);
+        self.tape.submit(gpu)
+    }
+
+    /// Evaluates a batch and times every dispatch of it, in the order of [`EvalProgram::work`].
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`].
+    pub fn time(&self, gpu: &Gpu, scalars: &StepScalars) -> Result<Timing, GpuError> {
+        gpu.write(&self.wiring.step.view(), &[*scalars]);
+        self.tape.time(gpu)
     }
 
     /// Evaluates the images of `indices`; waits for the result. `go_on` is asked every few
@@ -711,7 +818,7 @@ impl EvalProgram {
         indices: &[u32],
         go_on: impl Fn() -> bool,
     ) -> Result<Option<Evaluation>, GpuError> {
-        gpu.write(&self.wiring.order.view(), indices);
+        self.set_order(gpu, indices);
         let mut sums = [0f64; 3];
         let batches = indices.len().div_ceil(self.batch) as u32;
         let mut first = 0;
@@ -728,8 +835,7 @@ impl EvalProgram {
                     count: (indices.len() - begin).min(self.batch) as u32,
                     ..Default::default()
                 };
-                gpu.write(&self.wiring.step.view(), &[scalars]);
-                self.tape.submit(gpu)?;
+                self.step(gpu, &scalars)?;
             }
             let words = gpu.read(&self.wiring.ring.view())?;
             for record in self.wiring.records(&words, first..last) {

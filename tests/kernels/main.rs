@@ -13,3 +13,4 @@ mod loss;
 mod metrics;
 mod optimizer;
 mod pool;
+mod roofline;

@@ -1,0 +1,69 @@
+//! Kernels that do nothing but multiply-adds, or nothing but moving memory: what they reach is
+//! what an adapter can do. `shaders/roofline.wgsl`.
+
+use super::{Compiler, Cost, Kernel, Recipe};
+use crate::gpu::GpuError;
+use minijinja::context;
+
+/// Numbers of chains (of four components each) that are worth trying.
+pub const CHAINS: [usize; 4] = [2, 4, 6, 8];
+
+/// vec4s an invocation moves that are worth trying.
+pub const VECTORS: [usize; 3] = [2, 4, 8];
+
+/// Multiply-adds one after the other in every component: a multiple of 8.
+pub const ROUNDS: usize = 2048;
+
+/// Invocations of a grid.
+pub fn invocations(compiler: &Compiler, [columns, rows]: [u32; 2]) -> usize {
+    columns as usize * rows as usize * compiler.preset.workgroup() as usize
+}
+
+/// Chains of multiply-adds on `grid` workgroups. Arguments: factors f32[4] (m, b, unused twice),
+/// sums f32[invocations] (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn multiply_add(
+    compiler: &Compiler,
+    chains: usize,
+    grid: [u32; 2],
+) -> Result<Recipe, GpuError> {
+    let invocations = invocations(compiler, grid) as f64;
+    let constants = context! { chains, rounds => ROUNDS, vectors => "several" };
+    let cost = Cost {
+        flops: 8.0 * (chains * ROUNDS) as f64 * invocations,
+        bytes: 4.0 * invocations,
+    };
+    kernel(compiler, "multiply_add", constants, grid, cost)
+}
+
+/// A copy of `vectors` vec4s an invocation. Arguments: `x`, `y` f32[4·vectors·invocations] (the
+/// second written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn copy(compiler: &Compiler, vectors: usize, grid: [u32; 2]) -> Result<Recipe, GpuError> {
+    let constants = context! { vectors, chains => "several", rounds => "many" };
+    let cost = Cost {
+        flops: 0.0,
+        bytes: 32.0 * (vectors * invocations(compiler, grid)) as f64,
+    };
+    kernel(compiler, "copy", constants, grid, cost)
+}
+
+fn kernel(
+    compiler: &Compiler,
+    entry: &'static str,
+    constants: minijinja::Value,
+    [columns, rows]: [u32; 2],
+    cost: Cost,
+) -> Result<Recipe, GpuError> {
+    let own = context! { entry, workgroup => compiler.preset.workgroup() };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline("roofline.wgsl", entry, context! { ..own, ..constants })?,
+        grid: [columns, rows, 1],
+        cost,
+    };
+    Ok(Recipe::single(kernel, 2))
+}
