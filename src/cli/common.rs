@@ -82,6 +82,13 @@ pub struct RunArgs {
     /// Scale images to N×N.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub image_size: Option<u32>,
+    /// Decode training images from their files, batch by batch; without this or --resident, where
+    /// they take more than `resident-gib` or are cropped out of larger pictures.
+    #[arg(long, conflicts_with = "resident")]
+    pub stream: bool,
+    /// Keep all training images on the device.
+    #[arg(long)]
+    pub resident: bool,
     /// Use at most N training images.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub train_images: Option<usize>,
@@ -135,6 +142,11 @@ impl RunArgs {
         }
         let text = |value: &Option<String>| value.clone().map(Value::String);
         let number = |value: Option<usize>| value.map(|n| Value::Integer(n as i64));
+        let placement = match (self.stream, self.resident) {
+            (true, _) => Some("stream"),
+            (_, true) => Some("resident"),
+            _ => None,
+        };
         let own = [
             ("data", text(&self.data)),
             ("model", text(&self.model)),
@@ -148,6 +160,7 @@ impl RunArgs {
             ),
             ("train-images", number(self.train_images)),
             ("teacher.epochs", number(self.teacher_epochs)),
+            ("placement", placement.map(Value::from)),
             ("preset", text(&self.preset)),
         ];
         for (key, value) in own.iter().chain(more) {

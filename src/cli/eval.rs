@@ -57,7 +57,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         settings.data = data;
     }
     let dataset = open_data(&settings, true)?;
-    let size = (dataset.test.height, dataset.test.width);
+    let size = dataset.test.size();
     if size != spec.input {
         bail!(
             "the network takes {}×{} images, {} has {}×{} ones: the data set is another",

@@ -8,6 +8,7 @@ pub mod checkpoint;
 /// Settings from a file and from the command line.
 pub mod config;
 /// Ctrl-C and termination, turned into a question the training loop can ask.
+pub mod feed;
 pub mod interrupt;
 /// `metrics.jsonl` and its mirror for TensorBoard.
 pub mod metrics;

@@ -2,7 +2,9 @@
 //! Everything a step needs is compiled, allocated and bound here, once.
 
 use super::settings::Optimizer;
-use crate::data::Resident;
+use super::feed::Feed;
+use super::trainer::TrainError;
+use crate::data::{Resident, Source};
 use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, View};
 use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
 use crate::graph::{Arenas, Gradients, Layout, Network, Plan};
@@ -520,9 +522,9 @@ impl TrainProgram {
         gpu.write(&self.kept.view(), &[kept]);
     }
 
-    /// The images of the coming epoch, in order.
-    pub fn set_order(&self, gpu: &Gpu, order: &[u32]) {
-        gpu.write(&self.wiring.order.view(), order);
+    /// Where a step reads from which images it is made of, see [`Feed::begin`].
+    pub fn order(&self) -> View {
+        self.wiring.order.view()
     }
 
     /// Submits one step; does not wait.
@@ -700,19 +702,23 @@ impl EvalProgram {
         })
     }
 
-    /// Evaluates the images of `indices`; waits for the result. `go_on` is asked every few
-    /// batches; `None` is returned once it says no.
+    /// Evaluates the images of `indices`, those of `source` that the evaluation was compiled
+    /// for; waits for the result. `go_on` is asked every few batches; `None` is returned once
+    /// it says no.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
+    /// [`TrainError`] when the device is lost or too many files are no images.
     pub fn evaluate(
         &self,
         gpu: &Gpu,
+        source: &Source,
         indices: &[u32],
         go_on: impl Fn() -> bool,
-    ) -> Result<Option<Evaluation>, GpuError> {
-        gpu.write(&self.wiring.order.view(), indices);
+    ) -> Result<Option<Evaluation>, TrainError> {
+        let order = self.wiring.order.view();
+        let mut feed = Feed::begin(gpu, source, indices, &order, 0, self.batch, None);
         let mut sums = [0f64; 3];
+        let mut images = 0;
         let batches = indices.len().div_ceil(self.batch) as u32;
         let mut first = 0;
         while first < batches {
@@ -722,12 +728,14 @@ impl EvalProgram {
             let last = (first + TrainProgram::MOST_UNREAD).min(batches);
             for index in first..last {
                 let begin = index as usize * self.batch;
-                let scalars = StepScalars {
+                let mut scalars = StepScalars {
                     step: index,
                     first: begin as u32,
                     count: (indices.len() - begin).min(self.batch) as u32,
                     ..Default::default()
                 };
+                feed.next(gpu, &mut scalars)?;
+                images += scalars.count as usize;
                 gpu.write(&self.wiring.step.view(), &[scalars]);
                 self.tape.submit(gpu)?;
             }
@@ -739,21 +747,26 @@ impl EvalProgram {
             }
             first = last;
         }
-        let [loss, top1, top5] = sums.map(|sum| sum / indices.len().max(1) as f64);
+        let [loss, top1, top5] = sums.map(|sum| sum / images.max(1) as f64);
         Ok(Some(Evaluation {
             loss,
             top1,
             top5,
-            images: indices.len(),
+            images,
         }))
     }
 
     /// [`EvalProgram::evaluate`] without interruption.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
-    pub fn evaluate_all(&self, gpu: &Gpu, indices: &[u32]) -> Result<Evaluation, GpuError> {
-        let result = self.evaluate(gpu, indices, || true)?;
+    /// As [`EvalProgram::evaluate`].
+    pub fn evaluate_all(
+        &self,
+        gpu: &Gpu,
+        source: &Source,
+        indices: &[u32],
+    ) -> Result<Evaluation, TrainError> {
+        let result = self.evaluate(gpu, source, indices, || true)?;
         Ok(result.unwrap_or_default())
     }
 }
