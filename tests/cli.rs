@@ -727,7 +727,7 @@ fn a_wrong_option_costs_a_message_and_no_folder() {
             &["teacher.epochs", "at least 1"],
         ),
         (&["--search-epochs", "99999999"], &["search.epochs"]),
-        (&["--preset", "nonsense"], &["nonsense", "portable"]),
+        (&["--kernels", "nonsense"], &["nonsense", "portable"]),
         (&["--adapter", "nonsense"], &["nonsense", "there are"]),
         (&["--adapter", "99"], &["99", "there are"]),
         (&["--backend", "nonsense"], &["nonsense", "vulkan"]),
@@ -858,7 +858,7 @@ fn evaluation_refuses_what_does_not_fit() {
         (["--split", "all"], ["all", "val"]),
         (["--batch", "0"], ["--batch", "65535"]),
         (["--batch", "99999999"], ["--batch", "65535"]),
-        (["--preset", "nonsense"], ["nonsense", "portable"]),
+        (["--kernels", "nonsense"], ["nonsense", "portable"]),
         (["--adapter", "nonsense"], ["nonsense", "there are"]),
     ] {
         refused(&mut on("eval", finished(), &options), &words);

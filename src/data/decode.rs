@@ -75,7 +75,13 @@ fn scale(
             let (short, long) = (w.min(h), w.max(h));
             let goal = u64::from(width.max(height)) * 8 / 7;
             let scaled_long = (goal * u64::from(long) / u64::from(short.max(1))) as f64;
-            let along = |side: u32| if side == short { goal as f64 } else { scaled_long };
+            let along = |side: u32| {
+                if side == short {
+                    goal as f64
+                } else {
+                    scaled_long
+                }
+            };
             let span = |side: u32, cut: u32| {
                 let factor = f64::from(side) / along(side);
                 let margin = ((along(side) - f64::from(cut)) / 2.0).round_ties_even();
@@ -92,8 +98,7 @@ fn scale(
                 width,
             } = resized_crop((h, w), seed, epoch, image);
             // Cut, then scaled: nothing outside the rectangle takes part.
-            let cut =
-                CroppedImage::new(&source, left, top, width, height).map_err(|e| text(&e))?;
+            let cut = CroppedImage::new(&source, left, top, width, height).map_err(|e| text(&e))?;
             resizer.resize(&cut, &mut scaled, &options)
         }
     }

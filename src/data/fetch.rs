@@ -86,13 +86,13 @@ pub enum FetchError {
     Exists { path: PathBuf },
     #[error("{}: cannot be written or read ({source})", .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error(
-        "{url}: {reason}; try again (what has arrived is kept), or name a mirror with --url"
-    )]
+    #[error("{url}: {reason}; try again (what has arrived is kept), or name a mirror with --url")]
     Connection { url: String, reason: String },
     #[error("{url}: the server answers {status}; try again later, or name a mirror with --url")]
     Status { url: String, status: u16 },
-    #[error("{url}: is {found} bytes long, not {expected}: not the official archive; name another --url")]
+    #[error(
+        "{url}: is {found} bytes long, not {expected}: not the official archive; name another --url"
+    )]
     Length {
         url: String,
         found: u64,
@@ -304,7 +304,10 @@ fn unpack(archive: &Archive, part: &Path, to: &Path) -> Result<(), FetchError> {
     } else {
         unpacker.tar(GzDecoder::new(BufReader::new(file)))?;
     }
-    let (from, goal) = (temporary.path().join(archive.folder), to.join(archive.folder));
+    let (from, goal) = (
+        temporary.path().join(archive.folder),
+        to.join(archive.folder),
+    );
     if !from.is_dir() {
         return Err(FetchError::Damaged {
             path: part.to_owned(),
@@ -338,7 +341,10 @@ impl Unpacker<'_> {
         let mut tar = tar::Archive::new(reader.take(most));
         for entry in tar.entries().map_err(|error| self.damaged(error))? {
             let mut entry = entry.map_err(|error| self.damaged(error))?;
-            let path = entry.path().map_err(|error| self.damaged(error))?.into_owned();
+            let path = entry
+                .path()
+                .map_err(|error| self.damaged(error))?
+                .into_owned();
             let kind = entry.header().entry_type();
             if !kind.is_file() && !kind.is_dir() {
                 return Err(self.unsafe_entry(&path, "is neither a file nor a folder"));
@@ -389,7 +395,10 @@ impl Unpacker<'_> {
             .ok_or_else(|| too_large(format!("{} files and folders", limits.entries)))?;
         let mut parts = path.components().filter(|part| *part != Component::CurDir);
         let plain = |part: Component| matches!(part, Component::Normal(name) if !odd(name));
-        if !path.components().all(|part| part == Component::CurDir || plain(part)) {
+        if !path
+            .components()
+            .all(|part| part == Component::CurDir || plain(part))
+        {
             return Err(self.unsafe_entry(path, "leads out of the folder"));
         }
         match parts.next() {
@@ -414,7 +423,9 @@ impl Unpacker<'_> {
         let mut bounded = content.take(self.bytes + 1);
         let mut buffer = [0; 1 << 14];
         loop {
-            let count = bounded.read(&mut buffer).map_err(|error| self.damaged(error))?;
+            let count = bounded
+                .read(&mut buffer)
+                .map_err(|error| self.damaged(error))?;
             if count == 0 {
                 return Ok(());
             }
@@ -422,7 +433,8 @@ impl Unpacker<'_> {
                 .bytes
                 .checked_sub(count as u64)
                 .ok_or_else(|| too_large(format!("{} MiB", limits.bytes >> 20)))?;
-            file.write_all(&buffer[..count]).map_err(|source| failed(&goal, source))?;
+            file.write_all(&buffer[..count])
+                .map_err(|source| failed(&goal, source))?;
         }
     }
 }

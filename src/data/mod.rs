@@ -342,9 +342,13 @@ pub enum DataError {
          of larger pictures; leave out --stream and augment.crop = resized"
     )]
     NotFiles { data: String },
-    #[error("random crops of pictures need the files: leave out --resident, or set augment.crop=shift")]
+    #[error(
+        "random crops of pictures need the files: leave out --resident, or set augment.crop=shift"
+    )]
     ResidentCrop,
-    #[error("none of a batch's {images} files is a readable image; remove them, or use a larger batch")]
+    #[error(
+        "none of a batch's {images} files is a readable image; remove them, or use a larger batch"
+    )]
     NothingReadable { images: usize },
     #[error("{}: CIFAR images are 32×32, not {size}×{size}; leave out --image-size", .path.display())]
     FixedSize { path: PathBuf, size: u32 },

@@ -70,7 +70,10 @@ impl Resident {
             gpu.write(&buffer.view(), now);
             rest = later;
         }
-        assert!(rest.is_empty(), "a batch larger than its place on the device");
+        assert!(
+            rest.is_empty(),
+            "a batch larger than its place on the device"
+        );
         gpu.write(&self.labels.view(), &batch.labels);
     }
 }

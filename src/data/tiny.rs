@@ -59,7 +59,9 @@ pub(super) fn scan(root: &Path) -> Result<Scan, DataError> {
     for (part, name, usual) in [(&train, "train", TRAIN), (&test, "val", TEST)] {
         let found = part.files.len();
         if found != usual {
-            problems.push(format!("{name} holds {found} images, not the usual {usual}"));
+            problems.push(format!(
+                "{name} holds {found} images, not the usual {usual}"
+            ));
         }
     }
     Ok(Scan {

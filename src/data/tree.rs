@@ -45,8 +45,7 @@ pub(super) fn read(scan: Scan, options: &OpenOptions) -> Result<Dataset, DataErr
         }
     };
 
-    let (mean, std) =
-        usual_statistics(&scan).unwrap_or_else(|| channel_statistics(&packed.train));
+    let (mean, std) = usual_statistics(&scan).unwrap_or_else(|| channel_statistics(&packed.train));
     Ok(Dataset {
         name: name(root),
         kind: scan.kind,
@@ -160,7 +159,9 @@ fn decode(scan: &Scan, options: &OpenOptions) -> Result<Packed, DataError> {
 
     let mut problems = Vec::new();
     if !broken.is_empty() {
-        let named = broken.iter().map(|Broken { path, reason }| (path.as_path(), &**reason));
+        let named = broken
+            .iter()
+            .map(|Broken { path, reason }| (path.as_path(), &**reason));
         let examples = examples(&scan.root, named);
         if broken.len() > most_broken(count) {
             return Err(DataError::TooManyBroken {

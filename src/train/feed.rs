@@ -79,7 +79,9 @@ impl<'a> Feed<'a> {
             gpu.wait_for(&oldest)?;
         }
         let Some(batch) = loader.next()? else {
-            return Err(TrainError::Unusable("the images of an epoch ran out".into()));
+            return Err(TrainError::Unusable(
+                "the images of an epoch ran out".into(),
+            ));
         };
         window.overwrite(gpu, &batch);
         scalars.first = 0;

@@ -17,6 +17,7 @@ pub mod model_file;
 /// One phase: epochs, validation, checkpoints.
 pub mod phase;
 /// A training step and an evaluation, compiled once.
+pub mod presets;
 pub mod program;
 /// The run folder: who may write to it, and how a file comes to be there whole.
 pub mod run_folder;

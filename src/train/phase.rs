@@ -265,9 +265,7 @@ pub fn run(
     let result = match last {
         Some(result) => result,
         // Resumed behind the last step, or a phase of no steps.
-        None => {
-            validation.evaluate_all(gpu, &run.trainer.images, &run.trainer.validation)?
-        }
+        None => validation.evaluate_all(gpu, &run.trainer.images, &run.trainer.validation)?,
     };
     let (tensors, validation) = match (spec.keep_best, run.standing.best) {
         (true, Some(best)) => {

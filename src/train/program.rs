@@ -1,8 +1,8 @@
 //! The two things a device is asked to do again and again: a training step and an evaluation.
 //! Everything a step needs is compiled, allocated and bound here, once.
 
-use super::settings::Optimizer;
 use super::feed::Feed;
+use super::settings::Optimizer;
 use super::trainer::TrainError;
 use crate::data::{Resident, Source};
 use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, View};
@@ -520,6 +520,11 @@ impl TrainProgram {
     pub fn start_at(&mut self, gpu: &Gpu, step: u32, kept: u32) {
         self.unread = step;
         gpu.write(&self.kept.view(), &[kept]);
+    }
+
+    /// The images of the coming epoch, in order, of those on the device.
+    pub fn set_order(&self, gpu: &Gpu, order: &[u32]) {
+        gpu.write(&self.order(), order);
     }
 
     /// Where a step reads from which images it is made of, see [`Feed::begin`].

@@ -35,8 +35,8 @@ pub struct Settings {
     pub placement: Placement,
     /// `auto` keeps them on the device up to this many GiB.
     pub resident_gib: f64,
-    /// Kernel preset: auto, cpu, portable, large.
-    pub preset: String,
+    /// How kernels are tiled: auto, cpu, portable, large.
+    pub kernels: String,
     /// Largest global gradient norm; 0: no clipping.
     pub clip: f32,
     /// Minutes between checkpoints within an epoch; every epoch ends with one.
@@ -209,7 +209,7 @@ impl Default for Settings {
             recompute: false,
             placement: Placement::Auto,
             resident_gib: 4.0,
-            preset: "auto".into(),
+            kernels: "auto".into(),
             clip: 5.0,
             checkpoint_minutes: 5.0,
             augment: Augment::default(),

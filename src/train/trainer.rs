@@ -10,7 +10,7 @@ use super::program::{EvalProgram, Evaluation, Loaded, Normalization, Variation};
 use super::run_folder::{Mark, Phase, RunFolder, RunFolderError};
 use super::settings::Settings;
 use crate::data::augment::Flip;
-use crate::data::{self, Crop, Dataset, Source, Split, loader};
+use crate::data::{self, Dataset, Source, Split, loader};
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Model, Network, Tensors};
@@ -130,7 +130,7 @@ impl<'g> Trainer<'g> {
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
         let preset =
-            crate::kernels::Preset::parse(&settings.preset, gpu).map_err(TrainError::Unusable)?;
+            crate::kernels::Preset::parse(&settings.kernels, gpu).map_err(TrainError::Unusable)?;
         let dataset = open_data(&settings, progress)?;
         for problem in &dataset.problems {
             log::warn!("{problem}");
@@ -159,7 +159,11 @@ impl<'g> Trainer<'g> {
                 mean: dataset.mean,
                 std: dataset.std,
             },
-            images: Arc::new(Source::new(gpu, &dataset.train, settings.batch.min(train.len()))?),
+            images: Arc::new(Source::new(
+                gpu,
+                &dataset.train,
+                settings.batch.min(train.len()),
+            )?),
             dataset: dataset.name,
             classes: dataset.classes,
             train,

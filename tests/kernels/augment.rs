@@ -169,7 +169,9 @@ fn two_alternating_epochs_show_every_image_both_ways() {
         let mut case = Case::new(12, (6, 5), 0, 0);
         case.step.augment = 2;
         let mirrored = |x: &[f32]| -> Vec<f32> {
-            x.chunks(5).flat_map(|row| row.iter().rev().copied()).collect()
+            x.chunks(5)
+                .flat_map(|row| row.iter().rev().copied())
+                .collect()
         };
         let once = case.run(compiler, 0..IMAGES, None);
         case.step.epoch += 1;

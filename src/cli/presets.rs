@@ -1,0 +1,248 @@
+//! `autorep presets`
+
+use super::End;
+use super::common::AdapterArgs;
+use crate::data::{Resident, builtin};
+use crate::gpu::{AdapterClass, Gpu};
+use crate::graph::plan::Activations;
+use crate::graph::{Arenas, Layout, Network, Tensors};
+use crate::kernels::step::StepScalars;
+use crate::kernels::{Compiler, Preset as Kernels};
+use crate::models::ModelSpec;
+use crate::train::config::Layers;
+use crate::train::presets::{About, PRESETS, Preset, find};
+use crate::train::program::{Loaded, Normalization, TrainProgram, TrainSpec, Variation};
+use crate::train::settings::{Optimizer, Settings};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// Arguments of `autorep presets`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Print this preset's settings.
+    name: Option<String>,
+    /// Do not measure how fast the adapter is.
+    #[arg(long)]
+    no_time: bool,
+    /// Print JSON on standard output.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+}
+
+/// A line of the list.
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: &'static str,
+    #[serde(flatten)]
+    about: About,
+    model: String,
+    budget: String,
+    /// Passes over the images: teacher, search, finish.
+    epochs: [usize; 3],
+    /// Floating-point operations of all training steps.
+    flops: f64,
+    /// Rough estimate of what they take here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_hours: Option<f64>,
+}
+
+pub(super) fn run(args: Args) -> Result<End> {
+    if let Some(name) = &args.name {
+        print!("{}", find(name)?.text);
+        return Ok(End::Done);
+    }
+    let mut entries = PRESETS.iter().map(entry).collect::<Result<Vec<_>>>()?;
+    let rate = match args.no_time {
+        true => None,
+        false => measured(&args.adapter)?,
+    };
+    if let Some(Rate { flops, .. }) = rate {
+        for entry in &mut entries {
+            entry.estimated_hours = Some(entry.flops / flops / 3600.0);
+        }
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&entries)?);
+        return Ok(End::Done);
+    }
+    for entry in &entries {
+        println!("{}\n    {}", entry.name, entry.about.summary);
+        println!("    others report {}", entry.about.reaches);
+        let [teacher, search, finish] = entry.epochs;
+        print!("    {teacher} + {search} + {finish} epochs");
+        match entry.estimated_hours {
+            Some(hours) => println!(", roughly {}\n", duration(hours)),
+            None => println!("\n"),
+        }
+    }
+    println!("autorep search --preset NAME --data FOLDER --out RUN");
+    if let Some(Rate { flops, what }) = rate {
+        println!(
+            "\nTimes are estimates: every network's operations at the {:.3} TFLOP/s that a training \
+             step of\n{what} reaches on this adapter now. Networks of depthwise convolutions \
+             (EfficientNet) take longer,\nas they wait for memory; a teacher that is given takes no \
+             time.",
+            flops / 1e12
+        );
+    }
+    Ok(End::Done)
+}
+
+fn entry(preset: &'static Preset) -> Result<Entry> {
+    let broken = || format!("the preset {} is damaged", preset.name);
+    let about = preset.about().with_context(broken)?;
+    let mut layers = Layers::default();
+    layers.preset(preset).with_context(broken)?;
+    let settings = layers.finish().with_context(broken)?;
+    let spec = ModelSpec {
+        name: settings.model.clone(),
+        width: settings.width,
+        input: (about.side, about.side),
+        classes: about.classes,
+    };
+    let flops = flops(&settings, &about, &spec.build().with_context(broken)?);
+    Ok(Entry {
+        name: preset.name,
+        model: settings.model,
+        budget: settings.search.budget,
+        epochs: [
+            settings.teacher.epochs,
+            settings.search.epochs,
+            settings.finish.epochs,
+        ],
+        about,
+        flops,
+        estimated_hours: None,
+    })
+}
+
+/// Multiplications of a forward pass of one image, in convolutions and linear layers.
+fn multiplications(network: &Network) -> f64 {
+    let layout = Layout::new(network);
+    let weights = layout
+        .params
+        .slots
+        .iter()
+        .filter(|slot| slot.shape.len() > 1);
+    weights
+        .filter_map(|slot| {
+            let name = slot.name.strip_suffix(".weight")?;
+            let node = network.nodes.iter().find(|node| node.name == name)?;
+            // Every weight meets every output position of its channel.
+            Some(slot.len() as f64 * node.shape.plane() as f64)
+        })
+        .sum()
+}
+
+/// Operations of all training steps: two a multiplication, three passes while training
+/// (forward, gradient of the input, gradient of the weights), one for a teacher beside it.
+fn flops(settings: &Settings, about: &About, network: &Network) -> f64 {
+    let images = about.images as f64 * (1.0 - settings.validation);
+    let (teacher, gated) = (
+        settings.teacher.epochs,
+        settings.search.epochs + settings.finish.epochs,
+    );
+    let passes = 3.0 * teacher as f64 + 4.0 * gated as f64;
+    2.0 * multiplications(network) * images * passes
+}
+
+/// How fast training goes.
+struct Rate {
+    /// Operations a second, counted as [`flops`] counts them.
+    flops: f64,
+    /// What was timed.
+    what: String,
+}
+
+/// Times a few training steps; `None`, with a word about it, where there is no adapter.
+fn measured(adapter: &AdapterArgs) -> Result<Option<Rate>> {
+    let chosen = adapter.adapter.is_some() || adapter.backend.is_some();
+    let gpu = match Gpu::open(&adapter.choice()) {
+        Ok(gpu) => gpu,
+        Err(error) if !chosen => {
+            eprintln!("no times: {error}");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (model, batch) = match gpu.class() {
+        AdapterClass::Software => ("resnet8", 32),
+        AdapterClass::Integrated => ("resnet18", 32),
+        AdapterClass::Discrete => ("resnet18", 256),
+    };
+    eprintln!("timing a training step of {model} on {}", gpu.report.name);
+    let spec = ModelSpec {
+        name: model.into(),
+        width: 1.0,
+        input: (32, 32),
+        classes: 10,
+    };
+    let network = spec.build()?;
+    let layout = Layout::new(&network);
+    let arenas = Arenas::upload(&gpu, &Tensors::initial(&layout, 0))?;
+    let images = builtin::generate(builtin::Spec {
+        train: batch,
+        test: 10,
+        size: 32,
+        seed: 0,
+    })?;
+    let images = Resident::upload(&gpu, &images.train)?;
+    let compiler = Compiler::new(&gpu, Kernels::for_adapter(&gpu));
+    let spec = TrainSpec {
+        student: Loaded {
+            network: &network,
+            layout: &layout,
+            arenas: &arenas,
+        },
+        teacher: None,
+        activations: Activations::Relu,
+        batch,
+        images: &images,
+        pixels: Normalization {
+            mean: [0.5; 3],
+            std: [0.25; 3],
+        },
+        variation: Variation::NONE,
+        optimizer: Optimizer::Sgd,
+        search: false,
+        lookahead: false,
+        averaging: false,
+    };
+    let program = TrainProgram::compile(&compiler, &spec)?;
+    let order: Vec<u32> = (0..batch as u32).collect();
+    program.set_order(&gpu, &order);
+    let scalars = StepScalars {
+        count: batch as u32,
+        ..Default::default()
+    };
+    program.step(&gpu, &scalars)?;
+    gpu.wait()?;
+    let (begun, mut steps) = (Instant::now(), 0u32);
+    while steps < 3 || begun.elapsed() < Duration::from_millis(500) {
+        program.step(&gpu, &scalars)?;
+        steps += 1;
+        // A few in a row, so that the device does not wait for the host.
+        if steps.is_multiple_of(3) {
+            gpu.wait()?;
+        }
+    }
+    gpu.wait()?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let step = 6.0 * multiplications(&network) * batch as f64;
+    Ok(Some(Rate {
+        flops: step * f64::from(steps) / seconds,
+        what: format!("{model} with {batch} images of 32×32"),
+    }))
+}
+
+/// Hours as people say them.
+fn duration(hours: f64) -> String {
+    match hours {
+        h if h < 1.0 => format!("{:.0} min", (60.0 * h).max(1.0)),
+        h if h < 48.0 => format!("{h:.1} h"),
+        h => format!("{:.0} days", h / 24.0),
+    }
+}
