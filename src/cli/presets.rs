@@ -200,6 +200,8 @@ fn measured(adapter: &AdapterArgs) -> Result<Option<Rate>> {
         teacher: None,
         activations: Activations::Relu,
         batch,
+        micro_batches: 1,
+        recompute: false,
         images: &images,
         pixels: Normalization {
             mean: [0.5; 3],
