@@ -67,7 +67,7 @@ fn in_memory(root: &Path) -> Images {
 
 fn all(mut loader: Loader) -> Result<Vec<Batch>, DataError> {
     let mut batches = Vec::new();
-    while let Some(batch) = loader.next()? {
+    while let Some(batch) = loader.next().transpose()? {
         let copy = Batch {
             pixels: batch.pixels.clone(),
             labels: batch.labels.clone(),

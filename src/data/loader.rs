@@ -64,19 +64,20 @@ impl Loader {
         Self { batches, spare }
     }
 
-    /// The next batch, for which it waits; `None` after the last.
-    ///
-    /// # Errors
-    /// [`DataError::TooManyBroken`].
-    pub fn next(&mut self) -> Result<Option<Batch>, DataError> {
-        // The channel closes when the thread has come to its end.
-        self.batches.recv().ok().transpose()
-    }
-
     /// Takes the memory of a batch back, to be used again.
     pub fn recycle(&mut self, batch: Batch) {
         // Nobody needs it when the last batch is made.
         let _ = self.spare.send(batch.pixels);
+    }
+}
+
+/// Waits for each batch. [`DataError::TooManyBroken`] is the last item when it comes.
+impl Iterator for Loader {
+    type Item = Result<Batch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // The channel closes when the thread has come to its end.
+        self.batches.recv().ok()
     }
 }
 

@@ -14,7 +14,7 @@
 //!   the device; [`augment`]: how they are varied; `decode`: from a file to bytes.
 //! - [`split`]: stratified, seeded hold-outs and subsets.
 //! - [`resident`]: the data set, or a batch of it, in device memory.
-//! - [`fetch`]: downloads.
+//! - [`fetch`](mod@fetch): downloads.
 //! - [`info()`] and [`contact_sheet()`]: looking at a data set.
 
 pub mod augment;

@@ -80,7 +80,7 @@ pub(super) fn usual_statistics(scan: &Scan) -> Option<([f32; 3], [f32; 3])> {
 /// Bytes of the training images in memory, as large as the first readable one if no size is
 /// given.
 pub(super) fn training_bytes(scan: &Scan, size: Option<u32>) -> u128 {
-    let first = || scan.files().find_map(|file| sized(file));
+    let first = || scan.files().find_map(sized);
     let (width, height) = match size {
         Some(size) => (size, size),
         None => first().map_or((0, 0), |(size, _)| size),

@@ -78,7 +78,7 @@ impl<'a> Feed<'a> {
         {
             gpu.wait_for(&oldest)?;
         }
-        let Some(batch) = loader.next()? else {
+        let Some(batch) = loader.next().transpose()? else {
             return Err(TrainError::Unusable(
                 "the images of an epoch ran out".into(),
             ));
