@@ -5,7 +5,8 @@
 //              a random crop of the image with {{ pad }} black pixels on every side,
 {% endif %}
 {% if flip %}
-//              a mirror image every other time,
+//              a mirror image, by the toss of a coin (step.augment 1) or in every other epoch (2):
+//              the coin then says in which,
 {% endif %}
 {% if cutout > 0 %}
 //              a hole of zeros, {{ cutout }} pixels wide, around a random pixel,
@@ -85,7 +86,9 @@ fn draw(image: u32) -> Sample {
     sample.crop = vec2u(random_below(crop_x, 2u * PAD + 1u), random_below(crop_y, 2u * PAD + 1u));
 {% endif %}
 {% if flip %}
-    sample.flipped = random_below(random(step.seed, step.epoch, image, FLIP), 2u) == 1u;
+    let alternates = step.augment == 2u;
+    let coin = random_below(random(step.seed, select(step.epoch, 0u, alternates), image, FLIP), 2u);
+    sample.flipped = (coin + select(0u, step.epoch, alternates)) % 2u == 1u;
 {% endif %}
 {% if cutout > 0 %}
     let hole_x = random(step.seed, step.epoch, image, HOLE_X);

@@ -727,7 +727,7 @@ fn a_wrong_option_costs_a_message_and_no_folder() {
             &["teacher.epochs", "at least 1"],
         ),
         (&["--search-epochs", "99999999"], &["search.epochs"]),
-        (&["--preset", "nonsense"], &["nonsense", "portable"]),
+        (&["--kernels", "nonsense"], &["nonsense", "portable"]),
         (&["--adapter", "nonsense"], &["nonsense", "there are"]),
         (&["--adapter", "99"], &["99", "there are"]),
         (&["--backend", "nonsense"], &["nonsense", "vulkan"]),
@@ -858,7 +858,7 @@ fn evaluation_refuses_what_does_not_fit() {
         (["--split", "all"], ["all", "val"]),
         (["--batch", "0"], ["--batch", "65535"]),
         (["--batch", "99999999"], ["--batch", "65535"]),
-        (["--preset", "nonsense"], ["nonsense", "portable"]),
+        (["--kernels", "nonsense"], ["nonsense", "portable"]),
         (["--adapter", "nonsense"], ["nonsense", "there are"]),
     ] {
         refused(&mut on("eval", finished(), &options), &words);
@@ -992,6 +992,46 @@ fn own_images_are_read_and_what_is_wrong_with_them_is_said() {
     fs::write(cifar.join("data_batch_5.bin"), vec![77; 3073 * 3]).unwrap();
     refused(&mut train(&bad, &data), &["data_batch_5.bin", "label 77"]);
     assert!(!bad.exists());
+}
+
+#[test]
+fn streamed_images_train_like_resident_ones_and_survive_a_kill() {
+    let root = TempDir::new().unwrap();
+    let tree = root.path().join("images");
+    image_tree(&tree, 60);
+    let command = |name: &str, placement: &str| {
+        let data = ["--data", tree.to_str().unwrap(), "--batch", "16", placement];
+        let alternate = ["--set", "augment.alternate=true", "--resume"];
+        let mut command = train(&root.path().join(name), &[&data[..], &alternate[..]].concat());
+        command.args(OFTEN);
+        command
+    };
+    succeed(&mut command("resident", "--resident"));
+    succeed(&mut command("streamed", "--stream"));
+    let out = root.path().join("killed");
+    let mut child = command("killed", "--stream")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // In the middle of the second of two epochs of six steps.
+    let moment = Moment::Records("teacher", 9);
+    assert!(moment.wait(&mut child, &out), "{moment:?} never came");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        !out.join("summary.json").exists(),
+        "{moment:?} came too late"
+    );
+    succeed(&mut command("killed", "--stream"));
+    let [resident, streamed, killed] =
+        ["resident", "streamed", "killed"].map(|name| root.path().join(name));
+    for other in [&streamed, &killed] {
+        let teachers = [&resident, other].map(|run| fs::read(checkpoint(run, "teacher")).unwrap());
+        assert!(teachers[0] == teachers[1], "{}", other.display());
+        assert_eq!(metrics(&resident), metrics(other));
+        let results = [&resident, other].map(|run| json(run.join("summary.json"))["result"].take());
+        assert_eq!(results[0], results[1]);
+    }
 }
 
 #[test]

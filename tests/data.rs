@@ -500,6 +500,134 @@ fn splits_and_classes_must_match() {
     refused(tree.open(), &["train", "no class folder"]);
 }
 
+// ---- Tiny-ImageNet --------------------------------------------------------------------
+
+/// Three classes of two training images and one test image, in an order of their own.
+fn tiny_imagenet(root: &Path) {
+    let write = |file: &str, text: &str| fs::write(root.join(file), text).unwrap();
+    let wnids = ["n03", "n01", "n02"];
+    fs::create_dir_all(root.join("val/images")).unwrap();
+    write("wnids.txt", &wnids.join("\n"));
+    write(
+        "words.txt",
+        "n00\tentity\nn01\tcrane, bird\nn02\tcrane, machine\nn03\tegg",
+    );
+    for (class, wnid) in wnids.iter().enumerate() {
+        let folder = root.join("train").join(wnid);
+        fs::create_dir_all(folder.join("images")).unwrap();
+        fs::write(folder.join(format!("{wnid}_boxes.txt")), "a 0 0 9 9").unwrap();
+        for index in 0..2 {
+            let image = RgbImage::from_pixel(9, 9, Rgb([10 * class as u8 + index, 7, 7]));
+            let file = folder.join(format!("images/{wnid}_{index}.JPEG"));
+            image.save_with_format(file, ImageFormat::Png).unwrap();
+        }
+        let image = RgbImage::from_pixel(9, 9, Rgb([100 + class as u8, 7, 7]));
+        let file = root.join(format!("val/images/val_{class}.JPEG"));
+        image.save_with_format(file, ImageFormat::Png).unwrap();
+    }
+    let lines = (0..3).map(|class| format!("val_{class}.JPEG\t{}\t0\t0\t9\t9\n", wnids[class]));
+    write("val/val_annotations.txt", &lines.collect::<String>());
+}
+
+#[test]
+fn tiny_imagenet_is_read_as_it_unpacks() {
+    let root = TempDir::new().unwrap();
+    let folder = root.path().join("tiny-imagenet-200");
+    tiny_imagenet(&folder);
+    for path in [root.path(), &folder] {
+        let dataset = open(path).unwrap();
+        assert_eq!(dataset.kind, Kind::TinyImagenet);
+        assert_eq!(dataset.classes, ["crane (n01)", "crane (n02)", "egg"]);
+        assert_eq!(dataset.train.labels, [0, 0, 1, 1, 2, 2]);
+        let red = |images: &Images| -> Vec<u8> {
+            (0..images.len())
+                .map(|index| images.image(index)[0])
+                .collect()
+        };
+        assert_eq!(red(&dataset.train), [10, 11, 20, 21, 0, 1]);
+        // In the order of the annotations.
+        assert_eq!(dataset.test.labels, [2, 0, 1]);
+        assert_eq!(red(&dataset.test), [100, 101, 102]);
+        assert_eq!(dataset.mean, [0.480, 0.448, 0.398]);
+        assert_eq!(dataset.std, [0.277, 0.269, 0.282]);
+        assert_eq!(dataset.problems.len(), 2, "{:?}", dataset.problems);
+        assert!(dataset.problems[0].contains("train holds 6 images, not the usual 100000"));
+    }
+}
+
+#[test]
+fn what_tiny_imagenet_lacks_is_named() {
+    for file in ["train/n01/images", "val/images", "val/val_annotations.txt"] {
+        let root = TempDir::new().unwrap();
+        tiny_imagenet(root.path());
+        let path = root.path().join(file);
+        match path.is_dir() {
+            true => fs::remove_dir_all(&path).unwrap(),
+            false => fs::remove_file(&path).unwrap(),
+        }
+        refused(open(root.path()), &[file, "is missing", "Tiny-ImageNet"]);
+    }
+    let root = TempDir::new().unwrap();
+    tiny_imagenet(root.path());
+    fs::remove_file(root.path().join("words.txt")).unwrap();
+    let dataset = open(root.path()).unwrap();
+    assert_eq!(dataset.classes, ["n01", "n02", "n03"]);
+    let said = |part: &str| dataset.problems.iter().any(|p| p.contains(part));
+    assert!(said("words.txt is missing"), "{:?}", dataset.problems);
+    // Without its list of classes it is not Tiny-ImageNet.
+    fs::remove_file(root.path().join("wnids.txt")).unwrap();
+    refused(open(root.path()), &["no class folders"]);
+    fs::write(root.path().join("wnids.txt"), "\n").unwrap();
+    refused(open(root.path()), &["wnids.txt", "no class"]);
+    for file in fs::read_dir(root.path().join("train/n02/images")).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    fs::write(root.path().join("wnids.txt"), "n01\nn02").unwrap();
+    refused(open(root.path()), &["n02", "without a single"]);
+}
+
+#[test]
+fn wrong_lines_of_tiny_imagenet_are_named() {
+    for (line, reason) in [
+        ("val_9.JPEG", "a tab and a class id"),
+        ("val_9.JPEG\tn99\t0", "class `n99` is not in wnids.txt"),
+        ("../wnids.txt\tn01", "no file name"),
+        ("val_0.JPEG\tn01", "a second time"),
+    ] {
+        let root = TempDir::new().unwrap();
+        tiny_imagenet(root.path());
+        let path = root.path().join("val/val_annotations.txt");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}\n{line}\n")).unwrap();
+        refused(
+            open(root.path()),
+            &["val_annotations.txt", "line 5", reason],
+        );
+    }
+    let root = TempDir::new().unwrap();
+    tiny_imagenet(root.path());
+    fs::write(root.path().join("wnids.txt"), "n01\n../n02").unwrap();
+    refused(open(root.path()), &["wnids.txt", "line 2", "no WordNet id"]);
+}
+
+#[test]
+fn strays_of_tiny_imagenet_are_counted() {
+    let root = TempDir::new().unwrap();
+    tiny_imagenet(root.path());
+    fs::create_dir_all(root.path().join("train/n77/images")).unwrap();
+    fs::write(root.path().join("val/images/more.JPEG"), "x").unwrap();
+    // Named, but not there: as good as broken. One is forgiven.
+    fs::remove_file(root.path().join("val/images/val_1.JPEG")).unwrap();
+    let dataset = open(root.path()).unwrap();
+    assert_eq!(dataset.test.labels, [2, 1]);
+    for part in ["n77", "1 files of val/images", "val_1.JPEG"] {
+        let said = dataset.problems.iter().any(|p| p.contains(part));
+        assert!(said, "{part}: {:?}", dataset.problems);
+    }
+    fs::write(root.path().join("train/n01/images/n01_0.JPEG"), "x").unwrap();
+    refused(open(root.path()), &["2 of 9 files", "more than 1 %"]);
+}
+
 // ---- The packed file -----------------------------------------------------------------
 
 /// Rewrites an image in place, of the same length, and sets its time of change.

@@ -5,6 +5,7 @@ use crate::kernels::Preset;
 use crate::search::run::{RESULT, RunError, Summary, TEACHER};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::config::Layers;
+use crate::train::presets;
 use crate::train::run_folder::{Mark, Phase, RunFolder};
 use crate::train::settings::Settings;
 use crate::train::trainer::Trainer;
@@ -64,6 +65,10 @@ pub struct RunArgs {
     /// Continue the run in --out, or begin it when there is none.
     #[arg(long)]
     pub resume: bool,
+    /// Settings that reproduce a known result; `autorep presets` lists them. A file, --set and
+    /// other options override it.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
     /// Settings from a TOML file; options override it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -82,15 +87,22 @@ pub struct RunArgs {
     /// Scale images to N×N.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub image_size: Option<u32>,
+    /// Decode training images from their files, batch by batch; without this or --resident, where
+    /// they take more than `resident-gib` or are cropped out of larger pictures.
+    #[arg(long, conflicts_with = "resident")]
+    pub stream: bool,
+    /// Keep all training images on the device.
+    #[arg(long)]
+    pub resident: bool,
     /// Use at most N training images.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub train_images: Option<usize>,
     /// Passes over the images while training the teacher.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub teacher_epochs: Option<usize>,
-    /// Kernel preset: auto, cpu, portable, large.
+    /// How kernels are tiled: auto, cpu, portable, large.
     #[arg(long, value_name = "NAME")]
-    pub preset: Option<String>,
+    pub kernels: Option<String>,
     /// Print the summary as JSON on standard output.
     #[arg(long)]
     pub json: bool,
@@ -99,7 +111,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// The settings: defaults, file, `--set`, options, each over the one before.
+    /// The settings: defaults, preset, file, `--set`, options, each over the one before.
     /// `more` are the command's own options.
     pub fn settings(&self, more: &[(&str, Option<Value>)]) -> Result<Settings> {
         let mut layers = Layers::default();
@@ -125,6 +137,9 @@ impl RunArgs {
     }
 
     fn lay(&self, layers: &mut Layers, more: &[(&str, Option<Value>)]) -> Result<()> {
+        if let Some(name) = &self.preset {
+            layers.preset(presets::find(name)?)?;
+        }
         if let Some(path) = &self.config {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("--config {}: cannot be read", path.display()))?;
@@ -135,6 +150,11 @@ impl RunArgs {
         }
         let text = |value: &Option<String>| value.clone().map(Value::String);
         let number = |value: Option<usize>| value.map(|n| Value::Integer(n as i64));
+        let placement = match (self.stream, self.resident) {
+            (true, _) => Some("stream"),
+            (_, true) => Some("resident"),
+            _ => None,
+        };
         let own = [
             ("data", text(&self.data)),
             ("model", text(&self.model)),
@@ -148,7 +168,8 @@ impl RunArgs {
             ),
             ("train-images", number(self.train_images)),
             ("teacher.epochs", number(self.teacher_epochs)),
-            ("preset", text(&self.preset)),
+            ("placement", placement.map(Value::from)),
+            ("kernels", text(&self.kernels)),
         ];
         for (key, value) in own.iter().chain(more) {
             if let Some(value) = value {

@@ -1,9 +1,11 @@
 //! `autorep data`
 
 use super::End;
-use crate::data::{OpenOptions, contact_sheet, info, open};
+use super::common::note;
+use crate::data::{OpenOptions, Placement, contact_sheet, fetch, info, open, open_for_training};
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
@@ -23,9 +25,24 @@ enum Command {
         /// Scale images to N×N.
         #[arg(long, value_name = "N")]
         image_size: Option<u32>,
+        /// Look at the list of files only, without decoding the images.
+        #[arg(long)]
+        stream: bool,
         /// Print JSON on standard output.
         #[arg(long)]
         json: bool,
+    },
+    /// Download a data set from its official archive, check it, and unpack it. A download that
+    /// was cut short goes on where it ended.
+    Fetch {
+        /// Which: cifar10, cifar100, tiny-imagenet.
+        name: String,
+        /// Folder to unpack into.
+        #[arg(long, value_name = "FOLDER", default_value = "data")]
+        to: PathBuf,
+        /// Address of a mirror; length and checksum must still be the official ones.
+        #[arg(long)]
+        url: Option<String>,
     },
     /// A picture with a row of images for each class.
     Sheet {
@@ -48,15 +65,39 @@ pub(super) fn run(args: Args) -> Result<End> {
         Command::Info {
             path,
             image_size,
+            stream,
             json,
         } => {
-            let dataset = open(&path, &options(image_size))?;
-            let info = info(&dataset);
+            let placement = match stream {
+                true => Placement::Stream,
+                false => Placement::Resident,
+            };
+            let options = OpenOptions {
+                placement,
+                ..options(image_size)
+            };
+            let info = info(&open_for_training(&path, &options)?);
             if json {
                 writeln!(stdout(), "{}", serde_json::to_string_pretty(&info)?)?;
             } else {
                 writeln!(stdout(), "{info}")?;
             }
+        }
+        Command::Fetch { name, to, url } => {
+            let archive = fetch::archive(&name)?;
+            let bar = ProgressBar::new(archive.bytes);
+            let template = "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            let folder = fetch::fetch(&archive, &to, url.as_deref(), &|bytes| {
+                bar.set_position(bytes);
+                if bytes == archive.bytes {
+                    bar.finish_and_clear();
+                    note("checking and unpacking");
+                }
+            })?;
+            writeln!(stdout(), "{}", folder.display())?;
         }
         Command::Sheet {
             path,

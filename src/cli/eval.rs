@@ -26,9 +26,9 @@ pub struct Args {
     /// Images of a batch.
     #[arg(long, default_value_t = 256, value_name = "N")]
     batch: usize,
-    /// Kernel preset: auto, cpu, portable, large.
+    /// How kernels are tiled: auto, cpu, portable, large.
     #[arg(long, value_name = "NAME", default_value = "auto")]
-    preset: String,
+    kernels: String,
     /// Print JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -58,7 +58,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         settings.data = data;
     }
     let dataset = open_data(&settings, true)?;
-    let size = (dataset.test.height, dataset.test.width);
+    let size = dataset.test.size();
     if size != spec.input {
         bail!(
             "the network takes {}×{} images, {} has {}×{} ones: the data set is another",
@@ -82,8 +82,8 @@ pub(super) fn run(args: Args) -> Result<End> {
         Split::Val => dataset.train.subset(&split(&settings, &dataset)?.1),
         Split::Train => dataset.train.subset(&split(&settings, &dataset)?.0),
     };
-    let gpu = args.adapter.open(&args.preset)?;
-    let preset = Preset::parse(&args.preset, &gpu).map_err(anyhow::Error::msg)?;
+    let gpu = args.adapter.open(&args.kernels)?;
+    let preset = Preset::parse(&args.kernels, &gpu).map_err(anyhow::Error::msg)?;
     let compiler = Compiler::new(&gpu, preset);
     let result = evaluate(
         &compiler,

@@ -11,6 +11,7 @@ mod data;
 mod devices;
 mod eval;
 mod export;
+mod presets;
 mod profile;
 mod search;
 mod shaders;
@@ -45,7 +46,9 @@ enum Command {
     Profile(profile::Args),
     /// List the adapters, with the features and limits that matter here.
     Devices(devices::Args),
-    /// Look at data sets.
+    /// List the presets: what each should reach, and about how long it takes here.
+    Presets(presets::Args),
+    /// Look at data sets, or download one.
     Data(data::Args),
     /// List the kernels, or print the WGSL that one of them becomes.
     Shaders(shaders::Args),
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Presets(args) => presets::run(args),
         Command::Data(args) => data::run(args),
         Command::Shaders(args) => shaders::run(args),
     };

@@ -2,6 +2,7 @@
 
 use super::End;
 use super::common::{AdapterArgs, note};
+use crate::data::{self, OpenOptions};
 use crate::gpu::Gpu;
 use crate::kernels::gate::{self, Activation, Residual};
 use crate::kernels::{Compiler, Preset, conv2d, plane};
@@ -14,8 +15,6 @@ use crate::profile::trace::trace;
 use crate::profile::{Effort, Profile, Roofline};
 use crate::train::program::Normalization;
 use crate::train::run_folder::write_atomic;
-use crate::train::settings::Settings;
-use crate::train::trainer::open_data;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stdout};
@@ -42,6 +41,9 @@ pub struct Args {
     /// Take a batch in N parts, as `autorep train` does.
     #[arg(long, value_name = "N", default_value_t = 1)]
     micro_batches: usize,
+    /// Compute activations again in the backward pass instead of keeping them.
+    #[arg(long)]
+    recompute: bool,
     /// What is done again and again.
     #[arg(long, value_enum, default_value = "teacher")]
     phase: Phase,
@@ -133,13 +135,13 @@ impl Args {
 }
 
 fn profile_step(args: &Args, model: &str) -> Result<()> {
-    let settings = Settings {
-        data: args.data.clone(),
-        image_size: args.image_size.unwrap_or(0),
+    let (gpu, preset) = args.open()?;
+    let options = OpenOptions {
+        size: args.image_size,
+        progress: std::io::stderr().is_terminal(),
         ..Default::default()
     };
-    let (gpu, preset) = args.open()?;
-    let dataset = open_data(&settings, std::io::stderr().is_terminal())?;
+    let dataset = data::open(&args.data, &options)?;
     let images = match args.phase {
         Phase::Eval => &dataset.test,
         Phase::Teacher | Phase::Search => &dataset.train,
@@ -178,6 +180,7 @@ fn profile_step(args: &Args, model: &str) -> Result<()> {
             phase: args.phase,
             batch: args.batch,
             micro_batches: parts,
+            recompute: args.recompute,
             images,
             pixels: Normalization {
                 mean: dataset.mean,

@@ -54,7 +54,7 @@ pub(super) fn run(args: Args) -> Result<End> {
     ])?;
     // Whether it fits the network is seen later; a slip of the pen, at once.
     settings.search.budget.parse::<Budget>()?;
-    let gpu = args.run.adapter.open(&settings.preset)?;
+    let gpu = args.run.adapter.open(&settings.kernels)?;
     let out = &args.run.out;
     let Some(summary) = search(&args.run, &gpu, settings.clone(), out)? else {
         return Ok(End::Interrupted);

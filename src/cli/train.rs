@@ -43,7 +43,7 @@ pub(super) fn run(args: Args) -> Result<End> {
 
 /// Trains; `None` when interrupted.
 fn train(args: &RunArgs, settings: Settings) -> Result<Option<Summary>> {
-    let gpu = args.adapter.open(&settings.preset)?;
+    let gpu = args.adapter.open(&settings.kernels)?;
     let (mut trainer, at) = begin(&gpu, settings, args, &args.out, Phase::Teacher, |_| Ok(()))?;
     Ok(match run::train(&mut trainer, at)? {
         RunEnd::Done(summary) => Some(*summary),

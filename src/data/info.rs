@@ -1,6 +1,6 @@
 //! What `autorep data info` prints.
 
-use super::{Dataset, Images, Kind};
+use super::{Dataset, Images, Kind, Split};
 use serde::Serialize;
 use std::fmt;
 
@@ -33,9 +33,44 @@ pub struct ClassInfo {
     pub test: usize,
 }
 
+/// What can be counted, wherever the images are.
+pub trait Countable {
+    /// One class index per image.
+    fn labels(&self) -> &[u32];
+    /// Height and width in pixels.
+    fn size(&self) -> (usize, usize);
+}
+
+impl Countable for Images {
+    fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (self.height, self.width)
+    }
+}
+
+impl Countable for Split {
+    fn labels(&self) -> &[u32] {
+        self.labels()
+    }
+
+    fn size(&self) -> (usize, usize) {
+        self.size()
+    }
+}
+
 /// Counts a data set.
-pub fn info(dataset: &Dataset) -> Info {
-    let count = |images: &Images| images.class_counts(dataset.classes.len());
+pub fn info(dataset: &Dataset<impl Countable>) -> Info {
+    let count = |images: &dyn Countable| {
+        let mut counts = vec![0; dataset.classes.len()];
+        for &label in images.labels() {
+            counts[label as usize] += 1;
+        }
+        counts
+    };
+    let (height, width) = dataset.train.size();
     let classes = dataset
         .classes
         .iter()
@@ -50,10 +85,10 @@ pub fn info(dataset: &Dataset) -> Info {
     Info {
         name: dataset.name.clone(),
         kind: dataset.kind,
-        height: dataset.train.height,
-        width: dataset.train.width,
-        train: dataset.train.len(),
-        test: dataset.test.len(),
+        height,
+        width,
+        train: dataset.train.labels().len(),
+        test: dataset.test.labels().len(),
         classes,
         mean: dataset.mean,
         std: dataset.std,

@@ -2,33 +2,49 @@
 //!
 //! [`open`] takes `builtin` or a folder, recognises what lies there, and returns a
 //! [`Dataset`]: byte images in memory, ready to be uploaded once and augmented on the device.
-//! In reading order:
+//! [`open_for_training`] leaves in their files the images that are too many for that, or that
+//! are to be cut anew every epoch. In reading order:
 //!
 //! - [`builtin`]: ten classes drawn by the program.
 //! - `cifar`: the CIFAR-10 and CIFAR-100 binary versions.
-//! - `tree`: one folder per class, any image format, kept as one packed file (`packed`).
+//! - `scan`: what lies in a folder of images, one folder per class; `tiny`: the same for the
+//!   layout of Tiny-ImageNet.
+//! - `tree`: such images decoded into memory, kept as one packed file (`packed`).
+//! - [`Files`]: such images left where they are; `loader`: batches of them, decoded ahead of
+//!   the device; [`augment`]: how they are varied; `decode`: from a file to bytes.
 //! - [`split`]: stratified, seeded hold-outs and subsets.
-//! - [`resident`]: the data set in device memory.
+//! - [`resident`]: the data set, or a batch of it, in device memory.
+//! - [`fetch`](mod@fetch): downloads.
 //! - [`info()`] and [`contact_sheet()`]: looking at a data set.
 
+pub mod augment;
 pub mod builtin;
 mod cifar;
 pub mod contact_sheet;
+mod decode;
+pub mod fetch;
+mod files;
 pub mod info;
+pub mod loader;
 mod packed;
 pub mod resident;
+mod scan;
 pub mod split;
 mod stream;
+mod tiny;
 mod tree;
 
 pub use contact_sheet::contact_sheet;
+pub use files::Files;
 pub use info::{Info, info};
-pub use resident::Resident;
+pub use loader::{Batch, Loader};
+pub use resident::{Resident, Source};
 pub use split::{holdout, stratified_subset};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Images of one size with their labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,22 +107,106 @@ impl Images {
     }
 }
 
-/// A data set in memory.
+/// A data set: in memory, unless `S` says otherwise.
 #[derive(Clone, Debug)]
-pub struct Dataset {
+pub struct Dataset<S = Images> {
     /// Short name: `builtin`, `cifar10`, `cifar100`, or the tree's folder name.
     pub name: String,
     pub kind: Kind,
     /// Class names; a label is an index into this list.
     pub classes: Vec<String>,
-    pub train: Images,
-    pub test: Images,
+    pub train: S,
+    pub test: S,
     /// Per channel, of pixels in `0.0..=1.0`: what the network's input is normalised with.
     pub mean: [f32; 3],
     /// Per channel, of pixels in `0.0..=1.0`; never below 1/255.
     pub std: [f32; 3],
     /// What is odd about the files but did not keep them from being used, one sentence each.
     pub problems: Vec<String>,
+}
+
+impl<S> Dataset<S> {
+    /// The same data set with its images held in another way.
+    fn map<T>(self, hold: impl Fn(S) -> T) -> Dataset<T> {
+        Dataset {
+            name: self.name,
+            kind: self.kind,
+            classes: self.classes,
+            train: hold(self.train),
+            test: hold(self.test),
+            mean: self.mean,
+            std: self.std,
+            problems: self.problems,
+        }
+    }
+}
+
+/// Images in memory, or in their files.
+#[derive(Clone, Debug)]
+pub enum Split {
+    /// In memory.
+    Images(Images),
+    /// In their files.
+    Files(Arc<Files>),
+}
+
+impl Split {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.labels().is_empty()
+    }
+
+    /// One class index per image.
+    pub fn labels(&self) -> &[u32] {
+        match self {
+            Split::Images(images) => &images.labels,
+            Split::Files(files) => &files.labels,
+        }
+    }
+
+    /// Height and width in pixels.
+    pub fn size(&self) -> (usize, usize) {
+        match self {
+            Split::Images(images) => (images.height, images.width),
+            Split::Files(files) => (files.height, files.width),
+        }
+    }
+
+    /// The images of these indices, in this order. Panics when there is no such image.
+    pub fn subset(&self, indices: &[u32]) -> Self {
+        match self {
+            Split::Images(images) => Split::Images(images.subset(indices)),
+            Split::Files(files) => Split::Files(Arc::new(files.subset(indices))),
+        }
+    }
+}
+
+/// What training sees of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Crop {
+    /// All of it, moved by a few pixels.
+    #[default]
+    Shift,
+    /// A random rectangle of the picture, scaled; in evaluation its middle: for ImageNet.
+    Resized,
+}
+
+/// Where training images are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Placement {
+    /// On the device if they fit, else in their files.
+    #[default]
+    Auto,
+    /// On the device, uploaded once.
+    Resident,
+    /// In their files, decoded batch by batch.
+    Stream,
 }
 
 /// Where a data set comes from.
@@ -116,6 +216,7 @@ pub enum Kind {
     Builtin,
     Cifar10,
     Cifar100,
+    TinyImagenet,
     Tree,
 }
 
@@ -125,6 +226,7 @@ impl fmt::Display for Kind {
             Self::Builtin => "built-in generator",
             Self::Cifar10 => "CIFAR-10 binary version",
             Self::Cifar100 => "CIFAR-100 binary version",
+            Self::TinyImagenet => "Tiny-ImageNet-200",
             Self::Tree => "one folder per class",
         })
     }
@@ -144,6 +246,12 @@ pub struct OpenOptions {
     pub cache_dir: Option<PathBuf>,
     /// Show a progress bar while decoding, where standard error is a terminal.
     pub progress: bool,
+    /// What training sees of an image; [`Crop::Resized`] needs the pictures in their files.
+    pub crop: Crop,
+    /// Where training images are kept.
+    pub placement: Placement,
+    /// So many bytes of training images may be kept on the device without being asked for.
+    pub resident_bytes: u64,
 }
 
 impl Default for OpenOptions {
@@ -153,6 +261,9 @@ impl Default for OpenOptions {
             cache: true,
             cache_dir: None,
             progress: true,
+            crop: Crop::Shift,
+            placement: Placement::Auto,
+            resident_bytes: 4 << 30,
         }
     }
 }
@@ -166,7 +277,8 @@ pub enum DataError {
     NotAFolder { path: PathBuf },
     #[error(
         "{}: not recognised as a data set; it should hold CIFAR-10 (data_batch_1.bin …) or \
-         CIFAR-100 (train.bin, test.bin) binary files, or the folders train/CLASS and test/CLASS",
+         CIFAR-100 (train.bin, test.bin) binary files, Tiny-ImageNet (wnids.txt …), or the folders \
+         train/CLASS and test/CLASS",
         .path.display()
     )]
     Unrecognised { path: PathBuf },
@@ -213,6 +325,31 @@ pub enum DataError {
         found: usize,
         expected: usize,
     },
+    #[error("{}: line {line}: {reason}; unpack the archive again", .path.display())]
+    Annotation {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
+    #[error(
+        "{}: pictures of any size are cropped at random, so say how large the images shall be, for \
+         example --image-size 224",
+        .root.display()
+    )]
+    NoSize { root: PathBuf },
+    #[error(
+        "{data}: only images in files of their own (train/CLASS/*) can be streamed or cropped out \
+         of larger pictures; leave out --stream and augment.crop = resized"
+    )]
+    NotFiles { data: String },
+    #[error(
+        "random crops of pictures need the files: leave out --resident, or set augment.crop=shift"
+    )]
+    ResidentCrop,
+    #[error(
+        "none of a batch's {images} files is a readable image; remove them, or use a larger batch"
+    )]
+    NothingReadable { images: usize },
     #[error("{}: CIFAR images are 32×32, not {size}×{size}; leave out --image-size", .path.display())]
     FixedSize { path: PathBuf, size: u32 },
     #[error("--image-size {size}: must lie in {low}..={high}", low = SIZES.start(), high = SIZES.end())]
@@ -292,7 +429,52 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     }
 }
 
+/// Opens a data set and decides where its images stay: in memory, to be uploaded once, or in
+/// their files.
+///
+/// No portable interface tells how much memory an adapter has, so the rule is a plain one:
+/// training images stay in their files when they are cropped at random out of larger pictures,
+/// when they would take more than [`OpenOptions::resident_bytes`], or when asked for.
+pub fn open_for_training(spec: &str, options: &OpenOptions) -> Result<Dataset<Split>, DataError> {
+    let is_builtin = spec == "builtin" || spec.starts_with("builtin:");
+    let wants_files = options.placement == Placement::Stream || options.crop == Crop::Resized;
+    if options.crop == Crop::Resized && options.placement == Placement::Resident {
+        return Err(DataError::ResidentCrop);
+    }
+    if !is_builtin && let Found::Scan(scan) = look(Path::new(spec), options)? {
+        let too_many = options.placement == Placement::Auto
+            && tree::training_bytes(&scan, options.size) > u128::from(options.resident_bytes);
+        return Ok(if wants_files || too_many {
+            files::list(*scan, options)?.map(|files| Split::Files(Arc::new(files)))
+        } else {
+            tree::read(*scan, options)?.map(Split::Images)
+        });
+    }
+    if wants_files {
+        return Err(DataError::NotFiles {
+            data: spec.to_owned(),
+        });
+    }
+    Ok(open(spec, options)?.map(Split::Images))
+}
+
 fn open_folder(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
+    match look(path, options)? {
+        Found::Cifar(archive) => archive.read(options),
+        Found::Scan(scan) => tree::read(*scan, options),
+    }
+}
+
+/// What a folder was recognised as.
+enum Found {
+    Cifar(cifar::Archive),
+    Scan(Box<scan::Scan>),
+}
+
+fn look(path: &Path, options: &OpenOptions) -> Result<Found, DataError> {
+    if let Some(size) = options.size.filter(|size| !SIZES.contains(size)) {
+        return Err(DataError::SizeOutOfRange { size });
+    }
     let owned = || path.to_owned();
     if !path.exists() {
         return Err(DataError::NotFound { path: owned() });
@@ -301,13 +483,20 @@ fn open_folder(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError>
         return Err(DataError::NotAFolder { path: owned() });
     }
     if let Some(archive) = cifar::recognise(path) {
-        return archive.read(options);
+        return Ok(Found::Cifar(archive));
     }
     if cifar::is_pickled(path) {
         return Err(DataError::PickledCifar { path: owned() });
     }
-    if path.join("train").is_dir() {
-        return tree::read(path, options);
+    let scan = if let Some(folder) = tiny::recognise(path) {
+        Some(tiny::scan(&folder)?)
+    } else if path.join("train").is_dir() {
+        Some(scan::Scan::new(path)?)
+    } else {
+        None
+    };
+    if let Some(scan) = scan {
+        return Ok(Found::Scan(Box::new(scan)));
     }
     Err(DataError::Unrecognised { path: owned() })
 }

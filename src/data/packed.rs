@@ -22,7 +22,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"autorep\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Magic, version, fingerprint, checksum.
 const PREFIX: usize = 8 + 4 + 8 + 4;
 

@@ -1,8 +1,10 @@
-//! A data set in device memory: bytes and labels, uploaded once.
+//! Images in device memory, bytes and labels: a whole data set, uploaded once, or the batch of
+//! a step, overwritten for the next.
 
-use super::Images;
+use super::{Batch, Files, Images, Split};
 use crate::gpu::{Buffer, Gpu, GpuError, View};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Images as bytes on the device, cut into buffers that a kernel can bind.
 pub struct Resident {
@@ -54,5 +56,69 @@ impl Resident {
     /// The labels, as kernels bind them.
     pub fn labels(&self) -> View {
         self.labels.view()
+    }
+
+    /// Writes a batch over the first images; it happens before the next submitted tape.
+    ///
+    /// # Panics
+    /// When the batch has more images: a defect of the caller.
+    pub fn overwrite(&self, gpu: &Gpu, batch: &Batch) {
+        let bytes = 3 * self.height * self.width;
+        let mut rest = &batch.pixels[..];
+        for (images, buffer) in &self.chunks {
+            let (now, later) = rest.split_at(rest.len().min(images.len() * bytes));
+            gpu.write(&buffer.view(), now);
+            rest = later;
+        }
+        assert!(
+            rest.is_empty(),
+            "a batch larger than its place on the device"
+        );
+        gpu.write(&self.labels.view(), &batch.labels);
+    }
+}
+
+/// Where the images of a program come from.
+pub enum Source {
+    /// All lie on the device.
+    Resident(Resident),
+    /// They are decoded from their files, and one batch at a time lies on the device.
+    Streamed {
+        /// The files.
+        files: Arc<Files>,
+        /// The place of a batch.
+        window: Resident,
+    },
+}
+
+impl Source {
+    /// Uploads images, or makes a place for `batch` of them.
+    ///
+    /// # Errors
+    /// As [`Resident::upload`].
+    pub fn new(gpu: &Gpu, split: &Split, batch: usize) -> Result<Self, GpuError> {
+        Ok(match split {
+            Split::Images(images) => Source::Resident(Resident::upload(gpu, images)?),
+            Split::Files(files) => {
+                let blank = Images {
+                    height: files.height,
+                    width: files.width,
+                    pixels: vec![0; batch * files.image_bytes()],
+                    labels: vec![0; batch],
+                };
+                Source::Streamed {
+                    files: Arc::clone(files),
+                    window: Resident::upload(gpu, &blank)?,
+                }
+            }
+        })
+    }
+
+    /// The images that kernels read: of the whole data set, or of one batch.
+    pub fn on_device(&self) -> &Resident {
+        match self {
+            Source::Resident(images) => images,
+            Source::Streamed { window, .. } => window,
+        }
     }
 }

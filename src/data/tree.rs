@@ -1,8 +1,6 @@
-//! Image trees: `train/CLASS/*` beside `test/CLASS/*` or `val/CLASS/*`.
+//! Image trees in memory: every file of a [`Scan`], decoded once and kept as one packed file.
 //!
-//! The folders of `train/` are the classes, in order of name. Whatever lies below a class
-//! folder belongs to the class, however deep; hidden files and the thumbnails that desktops
-//! leave behind do not count. A file's format is told by its content, not its name. Grey,
+//! A file's format is told by its content, not its name. Grey,
 //! palette and 16-bit images become 8-bit RGB; transparency and EXIF rotation are ignored,
 //! as PyTorch's `ImageFolder` does.
 //!
@@ -10,27 +8,24 @@
 //! only up to one in a hundred.
 
 use super::cifar::{CIFAR10_CLASSES, CIFAR10_MEAN, CIFAR10_STD};
+use super::decode::{self, reader};
 use super::packed::{self, Packed};
-use super::{DataError, Dataset, Images, Kind, OpenOptions, channel_statistics, check_bytes};
-use image::{DynamicImage, ImageReader, RgbImage, imageops::FilterType};
+use super::scan::{File, Part, Scan};
+use super::{DataError, Dataset, Images, Kind, OpenOptions, channel_statistics, check_bytes, tiny};
+use fast_image_resize::Resizer;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use std::collections::HashMap;
 use std::env;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
-use walkdir::WalkDir;
 
 /// One in so many files may be broken.
 const FILES_PER_BROKEN: usize = 100;
 /// So many broken files are named.
 const NAMED: usize = 3;
 
-/// Reads the tree at `root`, from its packed file when that is current.
-pub(super) fn read(root: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
-    let scan = Scan::new(root)?;
+/// Reads a tree, from its packed file when that is current.
+pub(super) fn read(scan: Scan, options: &OpenOptions) -> Result<Dataset, DataError> {
+    let root = &scan.root;
     let packed = match options.cache {
         false => decode(&scan, options)?,
         true => {
@@ -50,196 +45,54 @@ pub(super) fn read(root: &Path, options: &OpenOptions) -> Result<Dataset, DataEr
         }
     };
 
-    let (mean, std) = if packed.classes == CIFAR10_CLASSES {
-        (CIFAR10_MEAN, CIFAR10_STD)
-    } else {
-        channel_statistics(&packed.train)
-    };
+    let (mean, std) = usual_statistics(&scan).unwrap_or_else(|| channel_statistics(&packed.train));
     Ok(Dataset {
         name: name(root),
-        kind: Kind::Tree,
-        classes: packed.classes,
+        kind: scan.kind,
+        classes: scan.classes,
         train: packed.train,
         test: packed.test,
         mean,
         std,
-        problems: packed.problems,
+        problems: scan.problems.into_iter().chain(packed.problems).collect(),
     })
+}
+
+/// The usual constants of well-known data sets, by which published networks were trained.
+pub(super) fn usual_statistics(scan: &Scan) -> Option<([f32; 3], [f32; 3])> {
+    let classes = &scan.classes;
+    // ImageNet's folders are WordNet ids, as n01440764.
+    let is_wnid = |name: &String| {
+        let digits = name.strip_prefix('n').unwrap_or_default();
+        digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if scan.kind == Kind::TinyImagenet {
+        Some((tiny::MEAN, tiny::STD))
+    } else if classes == &CIFAR10_CLASSES {
+        Some((CIFAR10_MEAN, CIFAR10_STD))
+    } else if classes.iter().all(is_wnid) {
+        Some(([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    } else {
+        None
+    }
+}
+
+/// Bytes of the training images in memory, as large as the first readable one if no size is
+/// given.
+pub(super) fn training_bytes(scan: &Scan, size: Option<u32>) -> u128 {
+    let first = || scan.files().find_map(sized);
+    let (width, height) = match size {
+        Some(size) => (size, size),
+        None => first().map_or((0, 0), |(size, _)| size),
+    };
+    3 * u128::from(width) * u128::from(height) * scan.train.files.len() as u128
 }
 
 /// The last part of the path, also for `.` and the like.
-fn name(root: &Path) -> String {
+pub(super) fn name(root: &Path) -> String {
     let path = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     path.file_name()
         .map_or("images".into(), |name| name.to_string_lossy().into_owned())
-}
-
-// ---- What is there -------------------------------------------------------------------
-
-/// All files of a tree, in a fixed order, unopened.
-struct Scan {
-    root: PathBuf,
-    classes: Vec<String>,
-    train: Split,
-    test: Split,
-}
-
-/// `train/`, `test/` or `val/`.
-struct Split {
-    folder: PathBuf,
-    files: Vec<File>,
-}
-
-struct File {
-    path: PathBuf,
-    label: u32,
-    bytes: u64,
-    /// Last change, in nanoseconds since 1970.
-    changed: u128,
-}
-
-impl Scan {
-    fn new(root: &Path) -> Result<Self, DataError> {
-        let train = root.join("train");
-        let classes = subfolders(&train)?;
-        if classes.is_empty() {
-            return Err(DataError::NoClasses { path: train });
-        }
-        let labels: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
-        let test = test_folder(root, &labels)?;
-        let unknown = subfolders(&test)?
-            .into_iter()
-            .find(|class| !labels.contains_key(class.as_str()));
-        if let Some(class) = unknown {
-            let path = test.join(class);
-            return Err(DataError::UnknownClass { path, train });
-        }
-        Ok(Self {
-            root: root.to_owned(),
-            train: Split::new(train, &classes)?,
-            test: Split::new(test, &classes)?,
-            classes,
-        })
-    }
-
-    /// Changes when a file is added, removed, renamed, or written to. FNV-1a.
-    fn fingerprint(&self) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut feed = |bytes: &[u8]| {
-            for &byte in bytes {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        };
-        for file in self.files() {
-            let relative = file.path.strip_prefix(&self.root).unwrap_or(&file.path);
-            feed(relative.as_os_str().as_encoded_bytes());
-            // No path holds a zero byte, so no two lists of files read the same.
-            feed(&[0]);
-            feed(&file.bytes.to_le_bytes());
-            feed(&file.changed.to_le_bytes());
-        }
-        hash
-    }
-
-    fn files(&self) -> impl Iterator<Item = &File> {
-        self.train.files.iter().chain(&self.test.files)
-    }
-}
-
-impl Split {
-    /// Lists the files of every class folder there is.
-    fn new(folder: PathBuf, classes: &[String]) -> Result<Self, DataError> {
-        let mut files = Vec::new();
-        for (class, label) in classes.iter().zip(0..) {
-            let path = folder.join(class);
-            if !path.is_dir() {
-                continue;
-            }
-            let before = files.len();
-            list(&path, label, &mut files)?;
-            if files.len() == before {
-                return Err(DataError::EmptyClass { path });
-            }
-        }
-        Ok(Self { folder, files })
-    }
-}
-
-/// Appends the files below a class folder, in order of name.
-fn list(folder: &Path, label: u32, files: &mut Vec<File>) -> Result<(), DataError> {
-    let entries = WalkDir::new(folder)
-        .min_depth(1)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| !is_clutter(&entry.file_name().to_string_lossy()));
-    for entry in entries {
-        let failed = |error: walkdir::Error| DataError::Io {
-            path: error.path().unwrap_or(folder).to_owned(),
-            source: error.into(),
-        };
-        let entry = entry.map_err(failed)?;
-        if !entry.file_type().is_file() {
-            continue;
-        }
-        let about = entry.metadata().map_err(failed)?;
-        let changed = about
-            .modified()
-            .ok()
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        files.push(File {
-            path: entry.into_path(),
-            label,
-            bytes: about.len(),
-            changed: changed.map_or(0, |time| time.as_nanos()),
-        });
-    }
-    Ok(())
-}
-
-/// Files that nobody means to be images.
-fn is_clutter(name: &str) -> bool {
-    name.starts_with('.') || ["Thumbs.db", "desktop.ini"].contains(&name)
-}
-
-/// Names of the folders right below, sorted; links to folders count.
-fn subfolders(path: &Path) -> Result<Vec<String>, DataError> {
-    let failed = |source| DataError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_dir() && !is_clutter(&name) {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// `test/` or else `val/`, the first that holds a folder named like a class: some data sets
-/// ship a `test/` without labels.
-fn test_folder(root: &Path, labels: &HashMap<&str, u32>) -> Result<PathBuf, DataError> {
-    let mut present = Vec::new();
-    for folder in ["test", "val"].map(|name| root.join(name)) {
-        if !folder.is_dir() {
-            continue;
-        }
-        let mut classes = subfolders(&folder)?.into_iter();
-        if classes.any(|class| labels.contains_key(class.as_str())) {
-            return Ok(folder);
-        }
-        present.push(folder);
-    }
-    Err(match present.into_iter().next() {
-        Some(path) => DataError::NoClasses { path },
-        None => DataError::NoTestSplit {
-            root: root.to_owned(),
-        },
-    })
 }
 
 // ---- The packed file -----------------------------------------------------------------
@@ -306,8 +159,11 @@ fn decode(scan: &Scan, options: &OpenOptions) -> Result<Packed, DataError> {
 
     let mut problems = Vec::new();
     if !broken.is_empty() {
-        let examples = examples(scan, &broken);
-        if broken.len() > (count / FILES_PER_BROKEN).max(1) {
+        let named = broken
+            .iter()
+            .map(|Broken { path, reason }| (path.as_path(), &**reason));
+        let examples = examples(&scan.root, named);
+        if broken.len() > most_broken(count) {
             return Err(DataError::TooManyBroken {
                 root: scan.root.clone(),
                 broken: broken.len(),
@@ -329,6 +185,11 @@ fn decode(scan: &Scan, options: &OpenOptions) -> Result<Packed, DataError> {
     })
 }
 
+/// So many files of `count` may be broken.
+pub(super) fn most_broken(count: usize) -> usize {
+    (count / FILES_PER_BROKEN).max(1)
+}
+
 /// A file that was left out, and why.
 struct Broken {
     path: PathBuf,
@@ -336,7 +197,7 @@ struct Broken {
 }
 
 fn decode_split(
-    split: &Split,
+    split: &Part,
     width: u32,
     height: u32,
     bar: &ProgressBar,
@@ -348,10 +209,11 @@ fn decode_split(
     let failures: Vec<Option<String>> = pixels
         .par_chunks_exact_mut(bytes)
         .zip(&split.files)
-        .map(|(out, file)| {
-            let decoded = decode_file(&file.path, width, height);
+        .map_init(Resizer::new, |resizer, (out, file)| {
+            let fill = decode::Part::Fill;
+            let decoded = decode::decode(&file.path, fill, (height, width), resizer, out);
             bar.inc(1);
-            decoded.map(|image| to_planes(&image, out)).err()
+            decoded.err()
         })
         .collect();
 
@@ -378,45 +240,14 @@ fn decode_split(
     }
 }
 
-/// The image in a file, scaled and cropped where it is of another size.
-fn decode_file(path: &Path, width: u32, height: u32) -> Result<RgbImage, String> {
-    let image = reader(path)
-        .map_err(|error| error.to_string())?
-        .decode()
-        .map_err(|error| error.to_string())?;
-    if (image.width(), image.height()) == (width, height) {
-        return Ok(image.into_rgb8());
-    }
-    // Colours first: scaling a palette or transparency would blend what is not a colour.
-    let image = DynamicImage::from(image.into_rgb8());
-    Ok(image
-        .resize_to_fill(width, height, FilterType::Triangle)
-        .into_rgb8())
-}
-
-/// Looks at the content, since names lie.
-fn reader(path: &Path) -> io::Result<ImageReader<io::BufReader<fs::File>>> {
-    ImageReader::open(path)?.with_guessed_format()
-}
-
-/// Pixel by pixel to plane by plane.
-fn to_planes(image: &RgbImage, out: &mut [u8]) {
-    let plane = out.len() / 3;
-    for (at, pixel) in image.pixels().enumerate() {
-        for (channel, value) in pixel.0.into_iter().enumerate() {
-            out[channel * plane + at] = value;
-        }
-    }
+/// The size, width first, of a readable image, by its header.
+fn sized(file: &File) -> Option<((u32, u32), PathBuf)> {
+    let size = reader(&file.path).ok()?.into_dimensions().ok()?;
+    Some((size, file.path.clone()))
 }
 
 /// The one size, width first, that all readable images have, judged by their headers.
-fn common_size(scan: &Scan) -> Result<(u32, u32), DataError> {
-    let sized = |file: &File| {
-        Some((
-            reader(&file.path).ok()?.into_dimensions().ok()?,
-            file.path.clone(),
-        ))
-    };
+pub(super) fn common_size(scan: &Scan) -> Result<(u32, u32), DataError> {
     let empty = || DataError::EmptyClass {
         path: scan.train.folder.clone(),
     };
@@ -447,7 +278,7 @@ fn check_classes(
     let counts = |images: &Images| images.class_counts(scan.classes.len());
     let classes = scan.classes.iter().zip(counts(train)).zip(counts(test));
     for ((class, train), test) in classes {
-        let lacking = |split: &Split| {
+        let lacking = |split: &Part| {
             Err(DataError::EmptyClass {
                 path: split.folder.join(class),
             })
@@ -465,13 +296,17 @@ fn check_classes(
     Ok(())
 }
 
-/// The first few broken files, by their place in the tree.
-fn examples(scan: &Scan, broken: &[Broken]) -> String {
-    let named = broken.iter().take(NAMED).map(|Broken { path, reason }| {
-        let path = path.strip_prefix(&scan.root).unwrap_or(path);
+/// The first few broken files, by their place in the tree, each with its reason.
+pub(super) fn examples<'a>(
+    root: &Path,
+    broken: impl ExactSizeIterator<Item = (&'a Path, &'a str)>,
+) -> String {
+    let more = broken.len().saturating_sub(NAMED);
+    let named = broken.take(NAMED).map(|(path, reason)| {
+        let path = path.strip_prefix(root).unwrap_or(path);
         format!("{} ({reason})", path.display())
     });
-    let more = (broken.len() > NAMED).then(|| format!("and {} more", broken.len() - NAMED));
+    let more = (more > 0).then(|| format!("and {more} more"));
     named.chain(more).collect::<Vec<_>>().join(", ")
 }
 

@@ -29,7 +29,7 @@ impl Preset {
         }
     }
 
-    /// Reads the name of a preset as `--preset` takes it; `cpu` asks for the adapter's lanes.
+    /// Reads the name of a preset as `--kernels` takes it; `cpu` asks for the adapter's lanes.
     ///
     /// # Errors
     /// A sentence for the user when the name is unknown or the adapter cannot run it.

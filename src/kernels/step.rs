@@ -24,7 +24,8 @@ pub struct StepScalars {
     pub first: u32,
     /// Samples of the batch that count; the rest is padding.
     pub count: u32,
-    /// 1: crop, flip and cutout at random; 0: deterministic (evaluation).
+    /// 0: images as they are (evaluation); 1: crop, flip and cutout at random; 2: the same, but
+    /// each image is mirrored in every other epoch.
     pub augment: u32,
     /// Bit 0: refit the polynomials to the moments in this step; bit 1: the moments start anew
     /// with this batch.

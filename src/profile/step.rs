@@ -50,6 +50,8 @@ pub struct StepSpec<'a> {
     pub batch: usize,
     /// Parts in which a batch is taken; 1 in an evaluation.
     pub micro_batches: usize,
+    /// Whether a training step computes activations again instead of keeping them.
+    pub recompute: bool,
     /// The data set.
     pub images: &'a Images,
     /// How input values are scaled.
@@ -183,6 +185,7 @@ fn train(
         },
         batch: spec.batch,
         micro_batches: spec.micro_batches,
+        recompute: spec.recompute,
         images,
         pixels: spec.pixels,
         variation: Variation {

@@ -15,6 +15,9 @@ pub struct Spec {
     pub pad: usize,
     /// Whether every other image is mirrored.
     pub flip: bool,
+    /// Whether an image is mirrored in every other epoch, instead of by the toss of a coin in
+    /// each.
+    pub alternate: bool,
     /// Side of the hole.
     pub cutout: usize,
 }
@@ -49,7 +52,11 @@ impl Drawn {
         let (height, width) = spec.size;
         Self {
             crop: (draw(1, offsets), draw(0, offsets)),
-            flipped: spec.flip && draw(2, 2) == 1,
+            flipped: spec.flip
+                && match spec.alternate {
+                    false => draw(2, 2) == 1,
+                    true => (below(random(seed, 0, image, 2), 2) + epoch) % 2 == 1,
+                },
             hole: (spec.cutout > 0).then(|| (draw(4, height), draw(3, width))),
         }
     }

@@ -3,6 +3,7 @@
 //! A key that no setting has is an error that names the nearest one: a misspelt option must
 //! never be silently the default.
 
+use super::presets::Preset;
 use super::settings::{Settings, SettingsError};
 use toml::{Table, Value};
 
@@ -73,6 +74,20 @@ impl Layers {
             error: Box::new(error),
         })?;
         self.table(origin, "", table)
+    }
+
+    /// Lays a preset's settings over what is there.
+    ///
+    /// # Errors
+    /// As [`Layers::file`]: a defect of the program.
+    pub fn preset(&mut self, preset: &Preset) -> Result<(), ConfigError> {
+        let origin = format!("the preset {}", preset.name);
+        let mut table: Table = preset.text.parse().map_err(|error| ConfigError::Syntax {
+            origin: origin.clone(),
+            error: Box::new(error),
+        })?;
+        table.remove("preset");
+        self.table(&origin, "", table)
     }
 
     fn table(&mut self, origin: &str, prefix: &str, table: Table) -> Result<(), ConfigError> {

@@ -10,6 +10,7 @@ pub mod checkpoint;
 /// Settings from a file and from the command line.
 pub mod config;
 /// Ctrl-C and termination, turned into a question the training loop can ask.
+pub mod feed;
 pub mod interrupt;
 /// `metrics.jsonl` and its mirror for TensorBoard.
 pub mod metrics;
@@ -18,6 +19,7 @@ pub mod model_file;
 /// One phase: epochs, validation, checkpoints.
 pub mod phase;
 /// A training step and an evaluation, compiled once.
+pub mod presets;
 pub mod program;
 /// The run folder: who may write to it, and how a file comes to be there whole.
 pub mod run_folder;

@@ -1,6 +1,7 @@
 //! One phase: epochs of steps, validation, checkpoints, and going on where one was left.
 
 use super::checkpoint::{Checkpoint, CheckpointStore, Tensor, Unpack};
+use super::feed::Feed;
 use super::metrics::Record as LogRecord;
 use super::model_file::Sites;
 use super::program::{EvalProgram, Evaluation, TrainProgram, TrainSpec};
@@ -13,6 +14,7 @@ use crate::graph::{Arenas, Tensors};
 use crate::kernels::metrics::Record;
 use crate::kernels::step::StepScalars;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Sets the scalars of a step that belong to the method, not to the optimiser.
@@ -188,9 +190,9 @@ pub fn run(
             batch: trainer.batch(),
             micro_batches,
             recompute: trainer.settings.recompute,
-            images: &trainer.images,
+            images: trainer.images.on_device(),
             pixels: trainer.pixels,
-            variation: trainer.variation(),
+            variation: trainer.variation_on_device(),
             optimizer: spec.descent.optimizer,
             search: spec.search,
             lookahead: spec.lookahead,
@@ -218,7 +220,7 @@ pub fn run(
         &trainer.compiler,
         trainer.loaded(&evaluated_arenas),
         evaluated(spec.sites()),
-        &trainer.images,
+        trainer.images.on_device(),
         trainer.pixels,
         trainer.evaluation_batch(),
     )?;
@@ -248,9 +250,9 @@ pub fn run(
             run.bar.abandon_with_message("interrupted");
             return Ok(PhaseEnd::Interrupted);
         }
-        let indices = &run.trainer.validation;
+        let (images, indices) = (&run.trainer.images, &run.trainer.validation);
         let interrupt = run.trainer.interrupt;
-        let result = validation.evaluate(gpu, indices, || !interrupt.requested())?;
+        let result = validation.evaluate(gpu, images, indices, || !interrupt.requested())?;
         let Some(result) = result else {
             run.save()?;
             run.bar.abandon_with_message("interrupted");
@@ -263,7 +265,7 @@ pub fn run(
     let result = match last {
         Some(result) => result,
         // Resumed behind the last step, or a phase of no steps.
-        None => validation.evaluate_all(gpu, &run.trainer.validation)?,
+        None => validation.evaluate_all(gpu, &run.trainer.images, &run.trainer.validation)?,
     };
     let (tensors, validation) = match (spec.keep_best, run.standing.best) {
         (true, Some(best)) => {
@@ -313,7 +315,7 @@ impl PhaseSpec<'_> {
             epoch: ((self.steps_before + step) / per_epoch) as u32,
             first: ((step % per_epoch) * trainer.batch() as u64) as u32,
             count: trainer.batch() as u32,
-            augment: 1,
+            augment: 1 + u32::from(trainer.settings.augment.alternate),
             beta1: descent.momentum,
             beta2,
             correction1: powers(descent.momentum),
@@ -337,7 +339,14 @@ impl Run<'_, '_, '_> {
         let gpu = self.trainer.gpu();
         let key = ((self.spec.steps_before + epoch * per_epoch) / per_epoch.max(1)) as u32;
         let order = shuffled(&self.trainer.train, self.trainer.settings.seed, key);
-        self.program.set_order(gpu, &order);
+        let batch = self.trainer.batch();
+        let first = (self.standing.step - epoch * per_epoch) as usize * batch;
+        // What is left over of a whole number of batches is not decoded.
+        let order = &order[..per_epoch as usize * batch];
+        let images = Arc::clone(&self.trainer.images);
+        let variation = self.trainer.variation_on_host(key);
+        let order_view = self.program.order();
+        let mut feed = Feed::begin(gpu, &images, order, &order_view, first, batch, variation);
         let end = (epoch + 1) * per_epoch;
         let checkpoint_every = 60.0 * self.trainer.settings.checkpoint_minutes;
         let mut checkpointed = Instant::now();
@@ -347,9 +356,10 @@ impl Run<'_, '_, '_> {
         let mut unread = 0;
         let mut span = 1;
         while self.standing.step < end {
-            let scalars = self
+            let mut scalars = self
                 .spec
                 .scalars(self.trainer, self.standing.step, self.steps);
+            feed.next(gpu, &mut scalars)?;
             self.program.step(gpu, &scalars)?;
             self.standing.step += 1;
             self.standing.seconds = before + begun.elapsed().as_secs_f64();

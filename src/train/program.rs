@@ -2,8 +2,10 @@
 //! Everything a step needs is compiled, allocated and bound here, once.
 
 use super::account::{Memory, Pass, Work};
+use super::feed::Feed;
 use super::settings::Optimizer;
-use crate::data::Resident;
+use super::trainer::TrainError;
+use crate::data::{Resident, Source};
 use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, Timing, View};
 use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
 use crate::graph::{Arenas, Gradients, Layout, Network, Plan};
@@ -589,9 +591,14 @@ impl TrainProgram {
         gpu.write(&self.kept.view(), &[kept]);
     }
 
-    /// The images of the coming epoch, in order.
+    /// The images of the coming epoch, in order, of those on the device.
     pub fn set_order(&self, gpu: &Gpu, order: &[u32]) {
-        gpu.write(&self.wiring.order.view(), order);
+        gpu.write(&self.order(), order);
+    }
+
+    /// Where a step reads from which images it is made of, see [`Feed::begin`].
+    pub fn order(&self) -> View {
+        self.wiring.order.view()
     }
 
     /// Submits one step; does not wait.
@@ -807,19 +814,23 @@ impl EvalProgram {
         self.tape.time(gpu)
     }
 
-    /// Evaluates the images of `indices`; waits for the result. `go_on` is asked every few
-    /// batches; `None` is returned once it says no.
+    /// Evaluates the images of `indices`, those of `source` that the evaluation was compiled
+    /// for; waits for the result. `go_on` is asked every few batches; `None` is returned once
+    /// it says no.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
+    /// [`TrainError`] when the device is lost or too many files are no images.
     pub fn evaluate(
         &self,
         gpu: &Gpu,
+        source: &Source,
         indices: &[u32],
         go_on: impl Fn() -> bool,
-    ) -> Result<Option<Evaluation>, GpuError> {
-        self.set_order(gpu, indices);
+    ) -> Result<Option<Evaluation>, TrainError> {
+        let order = self.wiring.order.view();
+        let mut feed = Feed::begin(gpu, source, indices, &order, 0, self.batch, None);
         let mut sums = [0f64; 3];
+        let mut images = 0;
         let batches = indices.len().div_ceil(self.batch) as u32;
         let mut first = 0;
         while first < batches {
@@ -829,12 +840,14 @@ impl EvalProgram {
             let last = (first + TrainProgram::MOST_UNREAD).min(batches);
             for index in first..last {
                 let begin = index as usize * self.batch;
-                let scalars = StepScalars {
+                let mut scalars = StepScalars {
                     step: index,
                     first: begin as u32,
                     count: (indices.len() - begin).min(self.batch) as u32,
                     ..Default::default()
                 };
+                feed.next(gpu, &mut scalars)?;
+                images += scalars.count as usize;
                 self.step(gpu, &scalars)?;
             }
             let words = gpu.read(&self.wiring.ring.view())?;
@@ -845,21 +858,26 @@ impl EvalProgram {
             }
             first = last;
         }
-        let [loss, top1, top5] = sums.map(|sum| sum / indices.len().max(1) as f64);
+        let [loss, top1, top5] = sums.map(|sum| sum / images.max(1) as f64);
         Ok(Some(Evaluation {
             loss,
             top1,
             top5,
-            images: indices.len(),
+            images,
         }))
     }
 
     /// [`EvalProgram::evaluate`] without interruption.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
-    pub fn evaluate_all(&self, gpu: &Gpu, indices: &[u32]) -> Result<Evaluation, GpuError> {
-        let result = self.evaluate(gpu, indices, || true)?;
+    /// As [`EvalProgram::evaluate`].
+    pub fn evaluate_all(
+        &self,
+        gpu: &Gpu,
+        source: &Source,
+        indices: &[u32],
+    ) -> Result<Evaluation, TrainError> {
+        let result = self.evaluate(gpu, source, indices, || true)?;
         Ok(result.unwrap_or_default())
     }
 }

@@ -1,10 +1,10 @@
 //! Learning rates over a phase, and the order of its images.
 
-use super::settings::Descent;
+use super::settings::{Descent, Fall};
 use crate::reference::random::{below, random};
 
-/// Share of the largest rate at `step` of `steps`: a linear rise over the warm-up, then half a
-/// cosine down to `final_rate`.
+/// The rate at `step` of `steps`: a linear rise over the warm-up, then half a cosine or a
+/// straight line down to the share `final_rate` of the largest.
 pub fn rate(descent: &Descent, step: u64, steps: u64) -> f32 {
     let steps = steps.max(1) as f64;
     let warmup = f64::from(descent.warmup) * steps;
@@ -12,10 +12,12 @@ pub fn rate(descent: &Descent, step: u64, steps: u64) -> f32 {
     let share = if at < warmup {
         (at + 1.0) / (warmup + 1.0)
     } else {
-        cosine(
-            (at - warmup) / (steps - warmup).max(1.0),
-            f64::from(descent.final_rate),
-        )
+        let progress = (at - warmup) / (steps - warmup).max(1.0);
+        let last = f64::from(descent.final_rate);
+        match descent.fall {
+            Fall::Cosine => cosine(progress, last),
+            Fall::Linear => 1.0 - (1.0 - last) * progress.clamp(0.0, 1.0),
+        }
     };
     (f64::from(descent.rate) * share) as f32
 }
@@ -62,6 +64,26 @@ mod tests {
         assert!(rates[20..].windows(2).all(|w| w[0] > w[1]));
         assert!(rates[0] > 0.0 && (rates[20] - 2.0).abs() < 0.01);
         assert!((rates[99] - 0.2).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_triangular_rate_falls_evenly() {
+        let descent = Descent {
+            rate: 1.0,
+            warmup: 0.25,
+            final_rate: 0.0,
+            fall: Fall::Linear,
+            ..Default::default()
+        };
+        let rates: Vec<f32> = (0..400).map(|step| rate(&descent, step, 400)).collect();
+        let slope = |pair: &[f32]| f64::from(pair[1]) - f64::from(pair[0]);
+        for pair in rates[..100].windows(2) {
+            assert!((slope(pair) - 1.0 / 101.0).abs() < 1e-6);
+        }
+        assert_eq!(rates[100], 1.0);
+        for pair in rates[100..].windows(2) {
+            assert!((slope(pair) + 1.0 / 300.0).abs() < 1e-6);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Every setting of a run, with its default: what `config.toml` holds and `--set` changes.
 
+use crate::data::{Crop, Placement};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -30,8 +31,12 @@ pub struct Settings {
     /// Compute activations again in the backward pass instead of keeping them: up to half of the
     /// memory, for a few percent of the time.
     pub recompute: bool,
-    /// Kernel preset: auto, cpu, portable, large.
-    pub preset: String,
+    /// Where training images are kept: auto, resident (on the device), stream (in their files).
+    pub placement: Placement,
+    /// `auto` keeps them on the device up to this many GiB.
+    pub resident_gib: f64,
+    /// How kernels are tiled: auto, cpu, portable, large.
+    pub kernels: String,
     /// Largest global gradient norm; 0: no clipping.
     pub clip: f32,
     /// Minutes between checkpoints within an epoch; every epoch ends with one.
@@ -52,8 +57,13 @@ pub struct Settings {
 pub struct Augment {
     /// Black pixels around the image before a random crop; -1: an eighth of its side.
     pub pad: i32,
-    /// Mirror every other image.
+    /// What training sees of an image: shift (all of it, moved by up to `pad` pixels) or resized
+    /// (a random rectangle, scaled).
+    pub crop: Crop,
+    /// Mirror images at random.
     pub flip: bool,
+    /// Instead of at random, mirror each image in every other epoch.
+    pub alternate: bool,
     /// Side of a square hole; 0: none.
     pub cutout: u32,
 }
@@ -154,6 +164,16 @@ pub enum Optimizer {
     Adamw,
 }
 
+/// How a learning rate falls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fall {
+    /// Along half a cosine.
+    Cosine,
+    /// Evenly: with a warm-up, a triangle.
+    Linear,
+}
+
 /// An optimiser with its rates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -166,6 +186,8 @@ pub struct Descent {
     pub final_rate: f32,
     /// Share of the steps over which the rate rises.
     pub warmup: f32,
+    /// How it falls then: cosine, or linear.
+    pub fall: Fall,
     /// Weight decay.
     pub decay: f32,
     /// Momentum of SGD, β₁ of Adam.
@@ -185,7 +207,9 @@ impl Default for Settings {
             batch: 128,
             micro_batches: 0,
             recompute: false,
-            preset: "auto".into(),
+            placement: Placement::Auto,
+            resident_gib: 4.0,
+            kernels: "auto".into(),
             clip: 5.0,
             checkpoint_minutes: 5.0,
             augment: Augment::default(),
@@ -200,7 +224,9 @@ impl Default for Augment {
     fn default() -> Self {
         Self {
             pad: -1,
+            crop: Crop::Shift,
             flip: true,
+            alternate: false,
             cutout: 0,
         }
     }
@@ -213,6 +239,7 @@ impl Default for Descent {
             rate: 1e-3,
             final_rate: 0.01,
             warmup: 0.0,
+            fall: Fall::Cosine,
             decay: 0.0,
             momentum: 0.9,
         }
@@ -229,6 +256,7 @@ impl Default for Teacher {
                 rate: 0.1,
                 final_rate: 0.001,
                 warmup: 0.15,
+                fall: Fall::Cosine,
                 decay: 5e-4,
                 momentum: 0.9,
             },
@@ -343,6 +371,12 @@ impl Settings {
             "checkpoint-minutes",
             self.checkpoint_minutes,
             "must be a positive number",
+        )?;
+        check(
+            self.resident_gib >= 0.0 && self.resident_gib.is_finite(),
+            "resident-gib",
+            self.resident_gib,
+            "must be 0 or a positive number",
         )?;
         check(
             (-1..=4096).contains(&self.augment.pad),

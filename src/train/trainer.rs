@@ -9,7 +9,8 @@ use super::phase::logged_before;
 use super::program::{EvalProgram, Evaluation, Loaded, Normalization, Variation};
 use super::run_folder::{Mark, Phase, RunFolder, RunFolderError};
 use super::settings::Settings;
-use crate::data::{self, Dataset, Resident};
+use crate::data::augment::Flip;
+use crate::data::{self, Dataset, Source, Split, loader};
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Model, Network, Tensors};
@@ -18,6 +19,7 @@ use crate::models::{ModelError, ModelSpec};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Why a run ends without a result.
@@ -87,14 +89,14 @@ pub struct Trainer<'g> {
     pub classes: Vec<String>,
     /// How input values are scaled.
     pub pixels: Normalization,
-    /// All training images on the device.
-    pub images: Resident,
+    /// All training images, held-out ones among them.
+    pub images: Arc<Source>,
     /// Indices of those that are trained on.
     pub train: Vec<u32>,
     /// Indices of those that are held out for choices.
     pub validation: Vec<u32>,
     /// The test images, on the host until the very end.
-    pub test: data::Images,
+    pub test: Split,
     /// Where the run writes.
     pub folder: RunFolder,
     /// Scalars over time.
@@ -128,7 +130,7 @@ impl<'g> Trainer<'g> {
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
         let preset =
-            crate::kernels::Preset::parse(&settings.preset, gpu).map_err(TrainError::Unusable)?;
+            crate::kernels::Preset::parse(&settings.kernels, gpu).map_err(TrainError::Unusable)?;
         let dataset = open_data(&settings, progress)?;
         for problem in &dataset.problems {
             log::warn!("{problem}");
@@ -137,7 +139,7 @@ impl<'g> Trainer<'g> {
         let spec = ModelSpec {
             name: settings.model.clone(),
             width: settings.width,
-            input: (dataset.train.height, dataset.train.width),
+            input: dataset.train.size(),
             classes: dataset.classes.len(),
         };
         let network = spec.build()?;
@@ -157,7 +159,11 @@ impl<'g> Trainer<'g> {
                 mean: dataset.mean,
                 std: dataset.std,
             },
-            images: Resident::upload(gpu, &dataset.train)?,
+            images: Arc::new(Source::new(
+                gpu,
+                &dataset.train,
+                settings.batch.min(train.len()),
+            )?),
             dataset: dataset.name,
             classes: dataset.classes,
             train,
@@ -222,13 +228,39 @@ impl<'g> Trainer<'g> {
     }
 
     /// How training images are varied.
-    pub fn variation(&self) -> Variation {
+    fn variation(&self) -> Variation {
         let augment = &self.settings.augment;
         let side = self.spec.input.0.min(self.spec.input.1) as u32;
         Variation {
             pad: u32::try_from(augment.pad).unwrap_or(side / 8),
             flip: augment.flip,
             cutout: augment.cutout,
+        }
+    }
+
+    /// What of it a step does: all, for images that lie on the device.
+    pub fn variation_on_device(&self) -> Variation {
+        match *self.images {
+            Source::Resident(_) => self.variation(),
+            Source::Streamed { .. } => Variation::NONE,
+        }
+    }
+
+    /// What of it is done before images are uploaded for a step of `epoch`.
+    pub fn variation_on_host(&self, epoch: u32) -> Option<loader::Variation> {
+        let Variation { pad, flip, .. } = self.variation();
+        match *self.images {
+            Source::Resident(_) => None,
+            Source::Streamed { .. } => Some(loader::Variation {
+                seed: self.settings.seed,
+                epoch,
+                pad,
+                flip: match (flip, self.settings.augment.alternate) {
+                    (false, _) => Flip::Never,
+                    (true, false) => Flip::Random,
+                    (true, true) => Flip::Alternating,
+                },
+            }),
         }
     }
 
@@ -289,26 +321,26 @@ impl<'g> Trainer<'g> {
     /// Evaluates `tensors` on the images held out of the training set.
     ///
     /// # Errors
-    /// [`GpuError`].
-    pub fn validate(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, GpuError> {
+    /// [`TrainError`].
+    pub fn validate(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, TrainError> {
         let gpu = self.gpu();
         let arenas = Arenas::upload(gpu, tensors)?;
         let program = EvalProgram::compile(
             &self.compiler,
             self.loaded(&arenas),
             evaluated(sites),
-            &self.images,
+            self.images.on_device(),
             self.pixels,
             self.evaluation_batch(),
         )?;
-        program.evaluate_all(gpu, &self.validation)
+        program.evaluate_all(gpu, &self.images, &self.validation)
     }
 
     /// Evaluates `tensors` on the test images: the one time they are read.
     ///
     /// # Errors
-    /// [`GpuError`].
-    pub fn test(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, GpuError> {
+    /// [`TrainError`].
+    pub fn test(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, TrainError> {
         let model = self.model(tensors.clone());
         let batch = self.evaluation_batch();
         evaluate(&self.compiler, &model, sites, &self.test, batch)
@@ -360,17 +392,17 @@ pub fn evaluated(sites: Sites) -> Activations {
 /// Evaluates a model on all of `images`.
 ///
 /// # Errors
-/// [`GpuError`].
+/// [`TrainError`].
 pub fn evaluate(
     compiler: &Compiler,
     model: &Model,
     sites: Sites,
-    images: &data::Images,
+    images: &Split,
     batch: usize,
-) -> Result<Evaluation, GpuError> {
+) -> Result<Evaluation, TrainError> {
     let gpu = compiler.gpu;
     let arenas = Arenas::upload(gpu, &model.tensors)?;
-    let resident = Resident::upload(gpu, images)?;
+    let source = Source::new(gpu, images, batch.min(images.len()))?;
     let loaded = Loaded {
         network: &model.network,
         layout: &model.layout,
@@ -380,32 +412,46 @@ pub fn evaluate(
         mean: model.mean,
         std: model.std,
     };
+    let on_device = source.on_device();
     let program =
-        EvalProgram::compile(compiler, loaded, evaluated(sites), &resident, pixels, batch)?;
+        EvalProgram::compile(compiler, loaded, evaluated(sites), on_device, pixels, batch)?;
     let indices: Vec<u32> = (0..images.len() as u32).collect();
-    program.evaluate_all(gpu, &indices)
+    program.evaluate_all(gpu, &source, &indices)
 }
 
 /// Opens the data set that the settings name.
 ///
 /// # Errors
-/// [`crate::data::DataError`].
-pub fn open_data(settings: &Settings, progress: bool) -> Result<Dataset, crate::data::DataError> {
+/// [`crate::data::DataError`], and [`TrainError::Unusable`] for settings that streamed images
+/// cannot have.
+pub fn open_data(settings: &Settings, progress: bool) -> Result<Dataset<Split>, TrainError> {
     let options = data::OpenOptions {
         size: (settings.image_size > 0).then_some(settings.image_size),
         progress,
+        crop: settings.augment.crop,
+        placement: settings.placement,
+        resident_bytes: (settings.resident_gib * f64::from(1u32 << 30)) as u64,
         ..Default::default()
     };
-    data::open(&settings.data, &options)
+    let dataset = data::open_for_training(&settings.data, &options)?;
+    if matches!(dataset.train, Split::Files(_)) && settings.augment.cutout > 0 {
+        return Err(TrainError::Unusable(
+            "augment.cutout needs images on the device: set it to 0, or force --resident".into(),
+        ));
+    }
+    Ok(dataset)
 }
 
 /// Indices of the images to train on and of those held out: the same for the same settings.
 ///
 /// # Errors
 /// [`TrainError::Unusable`] when too few images are left.
-pub fn split(settings: &Settings, dataset: &Dataset) -> Result<(Vec<u32>, Vec<u32>), TrainError> {
+pub fn split(
+    settings: &Settings,
+    dataset: &Dataset<Split>,
+) -> Result<(Vec<u32>, Vec<u32>), TrainError> {
     let classes = dataset.classes.len();
-    let labels = &dataset.train.labels;
+    let labels = dataset.train.labels();
     let (share, seed) = (settings.validation, u64::from(settings.seed));
     let (train, validation) = if settings.train_images == 0 {
         data::holdout(labels, classes, share, seed)

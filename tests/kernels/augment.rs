@@ -86,6 +86,7 @@ impl Case {
             std: self.spec.std.map(f64::from),
             pad: self.spec.pad as usize,
             flip: self.spec.flip,
+            alternate: self.step.augment == 2,
             cutout: self.spec.cutout as usize,
         };
         let step = &self.step;
@@ -128,6 +129,8 @@ fn augment_matches_its_twin() {
             case.check(compiler);
             case.step.augment = 0;
             case.check(compiler);
+            case.step.augment = 2;
+            case.check(compiler);
             case.step.augment = 1;
             case.spec.flip = false;
             case.check(compiler);
@@ -157,6 +160,28 @@ fn an_epoch_draws_anew_and_a_seed_repeats() {
         assert_eq!(once, case.run(compiler, 0..IMAGES, None));
         case.step.epoch += 1;
         assert_ne!(once, case.run(compiler, 0..IMAGES, None));
+    });
+}
+
+#[test]
+fn two_alternating_epochs_show_every_image_both_ways() {
+    on_every_engine(|compiler| {
+        let mut case = Case::new(12, (6, 5), 0, 0);
+        case.step.augment = 2;
+        let mirrored = |x: &[f32]| -> Vec<f32> {
+            x.chunks(5)
+                .flat_map(|row| row.iter().rev().copied())
+                .collect()
+        };
+        let once = case.run(compiler, 0..IMAGES, None);
+        case.step.epoch += 1;
+        assert_eq!(case.run(compiler, 0..IMAGES, None), mirrored(&once));
+        case.step.epoch += 1;
+        assert_eq!(case.run(compiler, 0..IMAGES, None), once);
+        // By a coin, some would look the same in both epochs; nor are all turned the same way.
+        case.step.augment = 0;
+        let plain = case.run(compiler, 0..IMAGES, None);
+        assert!(once != plain && once != mirrored(&plain));
     });
 }
 

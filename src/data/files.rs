@@ -1,0 +1,183 @@
+//! Images that stay in their files until a batch needs them: for data sets too large for
+//! memory, and for crops that want the whole picture.
+
+use super::decode::Part;
+use super::scan::{self, Scan};
+use super::{Crop, DataError, Dataset, Images, OpenOptions, channel_statistics, decode, tree};
+use fast_image_resize::Resizer;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// So many images stand for all where mean and standard deviation are to be measured.
+const MEASURED: usize = 2000;
+/// So many broken files are named one by one in the log.
+const LOGGED: usize = 20;
+
+/// A list of image files with their labels.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// Of the images that batches are made of, in pixels.
+    pub height: usize,
+    /// Likewise.
+    pub width: usize,
+    /// One class index per image.
+    pub labels: Vec<u32>,
+    /// How an image is cut out of a picture.
+    pub crop: Crop,
+    paths: Vec<PathBuf>,
+    /// Of the data set, for messages.
+    root: PathBuf,
+    broken: Arc<Mutex<BTreeMap<PathBuf, String>>>,
+}
+
+/// Lists the images of a scan without opening them, but for the few that are measured.
+pub(super) fn list(scan: Scan, options: &OpenOptions) -> Result<Dataset<Files>, DataError> {
+    let (width, height) = match (options.size, options.crop) {
+        (Some(size), _) => (size, size),
+        (None, Crop::Shift) => tree::common_size(&scan)?,
+        (None, Crop::Resized) => return Err(DataError::NoSize { root: scan.root }),
+    };
+    let usual = tree::usual_statistics(&scan);
+    let files = |part: scan::Part| Files {
+        height: height as usize,
+        width: width as usize,
+        labels: part.files.iter().map(|file| file.label).collect(),
+        crop: options.crop,
+        paths: part.files.into_iter().map(|file| file.path).collect(),
+        root: scan.root.clone(),
+        broken: Arc::default(),
+    };
+    let (train, test) = (files(scan.train), files(scan.test));
+    if train.is_empty() || test.is_empty() {
+        return Err(DataError::NoClasses { path: scan.root });
+    }
+    let (mean, std) = match usual {
+        Some(usual) => usual,
+        None => train.measure()?,
+    };
+    Ok(Dataset {
+        name: tree::name(&scan.root),
+        kind: scan.kind,
+        classes: scan.classes,
+        train,
+        test,
+        mean,
+        std,
+        problems: scan.problems,
+    })
+}
+
+impl Files {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Bytes of one image, `3 · height · width`.
+    pub fn image_bytes(&self) -> usize {
+        3 * self.height * self.width
+    }
+
+    /// The files of these indices, in this order. Panics when there is no such image.
+    pub fn subset(&self, indices: &[u32]) -> Self {
+        let at = |&index: &u32| index as usize;
+        Self {
+            labels: indices.iter().map(|i| self.labels[at(i)]).collect(),
+            paths: indices.iter().map(|i| self.paths[at(i)].clone()).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Files found to be no readable images so far, each with the reason. Subsets share them.
+    pub fn broken(&self) -> BTreeMap<PathBuf, String> {
+        self.tally().clone()
+    }
+
+    /// Decodes image `index` into `out`: for evaluation, or cut at random for training.
+    pub(super) fn decode(
+        &self,
+        index: u32,
+        random: Option<(u32, u32)>,
+        resizer: &mut Resizer,
+        out: &mut [u8],
+    ) -> Result<(), String> {
+        let part = match (self.crop, random) {
+            (Crop::Shift, _) => Part::Fill,
+            (Crop::Resized, None) => Part::Middle,
+            (Crop::Resized, Some((seed, epoch))) => Part::Random {
+                seed,
+                epoch,
+                image: index,
+            },
+        };
+        let size = (self.height as u32, self.width as u32);
+        decode::decode(&self.paths[index as usize], part, size, resizer, out)
+    }
+
+    /// Counts and names a broken file.
+    ///
+    /// # Errors
+    /// [`DataError::TooManyBroken`] once there are more than one in a hundred.
+    pub(super) fn report(&self, index: u32, reason: String) -> Result<(), DataError> {
+        let path: &Path = &self.paths[index as usize];
+        let mut broken = self.tally();
+        if broken.contains_key(path) {
+            return Ok(());
+        }
+        let text = format!("{}: {reason}; the file is skipped", path.display());
+        broken.insert(path.to_owned(), reason);
+        match broken.len() {
+            count if count < LOGGED => log::warn!("{text}"),
+            LOGGED => log::warn!("{text}; further ones are counted, and named with -v"),
+            _ => log::debug!("{text}"),
+        }
+        if broken.len() <= tree::most_broken(self.len()) {
+            return Ok(());
+        }
+        let named = broken.iter().map(|(path, reason)| (&**path, &**reason));
+        Err(DataError::TooManyBroken {
+            root: self.root.clone(),
+            broken: broken.len(),
+            files: self.len(),
+            examples: tree::examples(&self.root, named),
+        })
+    }
+
+    fn tally(&self) -> MutexGuard<'_, BTreeMap<PathBuf, String>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Mean and standard deviation per channel, of evenly spaced images as evaluation sees them.
+    fn measure(&self) -> Result<([f32; 3], [f32; 3]), DataError> {
+        let step = self.len().div_ceil(MEASURED).max(1);
+        let indices: Vec<u32> = (0..self.len()).step_by(step).map(|i| i as u32).collect();
+        let mut pixels = vec![0; indices.len() * self.image_bytes()];
+        let failures: Vec<Option<String>> = pixels
+            .par_chunks_exact_mut(self.image_bytes())
+            .zip(&indices)
+            .map_init(Resizer::new, |resizer, (out, &index)| {
+                self.decode(index, None, resizer, out).err()
+            })
+            .collect();
+        let mut kept = Vec::with_capacity(pixels.len());
+        let images = pixels.chunks_exact(self.image_bytes()).zip(&indices);
+        for ((image, &index), failure) in images.zip(failures) {
+            match failure {
+                None => kept.extend_from_slice(image),
+                Some(reason) => self.report(index, reason)?,
+            }
+        }
+        Ok(channel_statistics(&Images {
+            height: self.height,
+            width: self.width,
+            labels: vec![0; kept.len() / self.image_bytes()],
+            pixels: kept,
+        }))
+    }
+}
