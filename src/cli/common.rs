@@ -52,7 +52,8 @@ pub struct RunArgs {
     /// Images: `builtin`, or a folder (CIFAR binary version, or train/CLASS and test/CLASS).
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
-    /// Architecture: resnet8, resnet18, resnet20.
+    /// Architecture: resnet8, resnet18, resnet20, wide_resnet_22_8, imagenet_resnet18,
+    /// imagenet_resnet50 (…_avgpool: no max-pool in the stem).
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// Multiplier of the architecture's channel counts.

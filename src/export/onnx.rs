@@ -164,6 +164,20 @@ impl Writer<'_> {
                     ints("strides", [stride; 2]),
                 ]);
             }
+            (
+                Op::MaxPool {
+                    kernel,
+                    stride,
+                    padding,
+                },
+                _,
+            ) => {
+                self.node("MaxPool", name, &[x()]).attribute.extend([
+                    ints("kernel_shape", [kernel; 2]),
+                    ints("pads", [padding; 4]),
+                    ints("strides", [stride; 2]),
+                ]);
+            }
             (Op::GlobalAvgPool, _) => {
                 self.node("GlobalAveragePool", name, &[x()]);
             }

@@ -202,7 +202,11 @@ impl Layout {
                     ),
                     bias: layout.param(name("bias"), &[out_features], ParamKind::Bias),
                 },
-                Op::Input | Op::Add | Op::AvgPool { .. } | Op::GlobalAvgPool => NodeTensors::None,
+                Op::Input
+                | Op::Add
+                | Op::AvgPool { .. }
+                | Op::MaxPool { .. }
+                | Op::GlobalAvgPool => NodeTensors::None,
             };
             layout.nodes.push(tensors);
         }

@@ -69,6 +69,15 @@ pub enum Op {
         /// Stride.
         stride: usize,
     },
+    /// Maximum over k×k windows.
+    MaxPool {
+        /// Window height and width.
+        kernel: usize,
+        /// Stride.
+        stride: usize,
+        /// Pixels around the input that never win; less than `kernel`.
+        padding: usize,
+    },
     /// Average over the plane.
     GlobalAvgPool,
     /// Fully connected layer with bias.

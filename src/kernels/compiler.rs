@@ -34,6 +34,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("indicator.wgsl"),
     shader!("linear.wgsl"),
     shader!("loss.wgsl"),
+    shader!("max_pool.wgsl"),
     shader!("metrics.wgsl"),
     shader!("optimizer.wgsl"),
     shader!("pool.wgsl"),

@@ -19,6 +19,7 @@ pub mod gate;
 pub mod indicator;
 pub mod linear;
 pub mod loss;
+pub mod max_pool;
 pub mod metrics;
 pub mod optimizer;
 pub mod permutations;

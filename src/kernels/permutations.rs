@@ -9,7 +9,7 @@
 use super::gate::{Activation, Residual};
 use super::{
     Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, dapa, gate, indicator, linear,
-    loss, metrics, optimizer, plane, pool,
+    loss, max_pool, metrics, optimizer, plane, pool,
 };
 use crate::gpu::GpuError;
 
@@ -55,6 +55,7 @@ pub fn table() -> Vec<Permutation> {
     table.indicator();
     table.linear();
     table.loss();
+    table.max_pool();
     table.metrics();
     table.optimizer();
     table.pool();
@@ -314,6 +315,26 @@ impl Table {
                     self.push("loss", name, move |c| loss::loss(c, &spec));
                 }
             }
+        }
+    }
+
+    fn max_pool(&mut self) {
+        for (planes, side, padding) in [(6, 7, 0), (8192, 112, 1)] {
+            let shape = max_pool::Shape {
+                planes,
+                height: side,
+                width: side,
+                kernel: 3,
+                stride: 2,
+                padding,
+            };
+            let name = format!("{planes}×{side}×{side}, 3×3 stride 2 padding {padding}");
+            self.push("max_pool forward", &name, move |c| {
+                max_pool::forward(c, &shape)
+            });
+            self.push("max_pool backward", name, move |c| {
+                max_pool::backward(c, &shape)
+            });
         }
     }
 

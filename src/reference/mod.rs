@@ -13,6 +13,7 @@ pub mod gate;
 pub mod indicator;
 pub mod linear;
 pub mod loss;
+pub mod max_pool;
 pub mod optimizer;
 pub mod pool;
 pub mod random;

@@ -192,6 +192,24 @@ impl<'a> HostNetwork<'a> {
             (Op::AvgPool { kernel, stride }, _) => {
                 average_pool(operand(0), operand_shape(0), node.shape, kernel, stride)
             }
+            (
+                Op::MaxPool {
+                    kernel,
+                    stride,
+                    padding,
+                },
+                _,
+            ) => {
+                let input = operand_shape(0);
+                let shape = reference::max_pool::Shape {
+                    planes: values.batch * input.channels,
+                    size: (input.height, input.width),
+                    kernel,
+                    stride,
+                    padding,
+                };
+                reference::max_pool::forward(&shape, operand(0))
+            }
             (Op::GlobalAvgPool, _) => operand(0)
                 .chunks(operand_shape(0).plane())
                 .map(mean)

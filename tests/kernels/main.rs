@@ -10,6 +10,7 @@ mod harness;
 mod indicator;
 mod linear;
 mod loss;
+mod max_pool;
 mod metrics;
 mod optimizer;
 mod pool;

@@ -81,7 +81,9 @@ pub(super) fn infer_shape(op: Op, inputs: &[Chw]) -> Result<Chw, String> {
         Op::Add if inputs[0] == inputs[1] => Ok(inputs[0]),
         Op::Add => Err(format!("cannot add {} and {}", inputs[0], inputs[1])),
         Op::Conv2d { .. } => conv2d::infer_shape(op, inputs[0]),
-        Op::AvgPool { .. } | Op::GlobalAvgPool => pool::infer_shape(op, inputs[0]),
+        Op::AvgPool { .. } | Op::MaxPool { .. } | Op::GlobalAvgPool => {
+            pool::infer_shape(op, inputs[0])
+        }
         Op::Linear { out_features } => linear::infer_shape(out_features, inputs[0]),
     }
 }

@@ -1,15 +1,26 @@
-//! Average pooling over windows and over the plane. The backward keeps nothing.
+//! Pooling over windows and over the plane. Averages keep nothing, the maximum its input.
 
 use super::{Kept, window};
 use crate::gpu::GpuError;
 use crate::graph::network::{Chw, NodeId, Op};
 use crate::graph::plan::Emitter;
-use crate::kernels::Recipe;
-use crate::kernels::pool::{self, Shape};
+use crate::kernels::{Recipe, max_pool, pool};
 
 pub(super) fn infer_shape(op: Op, input: Chw) -> Result<Chw, String> {
     let (height, width) = match op {
         Op::AvgPool { kernel, stride } => window(input, kernel, stride, 0)?,
+        Op::MaxPool {
+            kernel,
+            stride,
+            padding,
+        } => {
+            if padding >= kernel {
+                return Err(format!(
+                    "a padding of {padding} leaves {kernel}×{kernel} windows empty"
+                ));
+            }
+            window(input, kernel, stride, padding)?
+        }
         _ => (1, 1),
     };
     Ok(Chw {
@@ -30,7 +41,7 @@ fn recipe(
     let planes = emitter.mode.batch * from.channels;
     match emitter.network.node(node).op {
         Op::AvgPool { kernel, stride } => {
-            let shape = Shape {
+            let shape = pool::Shape {
                 planes,
                 height: from.height,
                 width: from.width,
@@ -40,6 +51,24 @@ fn recipe(
             match backward {
                 false => pool::average(compiler, &shape),
                 true => pool::average_backward(compiler, &shape),
+            }
+        }
+        Op::MaxPool {
+            kernel,
+            stride,
+            padding,
+        } => {
+            let shape = max_pool::Shape {
+                planes,
+                height: from.height,
+                width: from.width,
+                kernel,
+                stride,
+                padding,
+            };
+            match backward {
+                false => max_pool::forward(compiler, &shape),
+                true => max_pool::backward(compiler, &shape),
             }
         }
         _ if backward => pool::global_backward(compiler, planes, from.plane()),
@@ -64,7 +93,11 @@ pub(super) fn backward(emitter: &mut Emitter, node: NodeId, input: NodeId) -> Re
         && let Some((dx, accumulate)) = emitter.gradient_sink(input)
     {
         let recipe = recipe(emitter, node, input, true)?;
-        emitter.push_gradient(recipe, vec![dy], dx, accumulate, input)?;
+        let mut operands = vec![dy];
+        if matches!(emitter.network.node(node).op, Op::MaxPool { .. }) {
+            operands.push(emitter.tensor(input));
+        }
+        emitter.push_gradient(recipe, operands, dx, accumulate, input)?;
     }
     Ok(())
 }
