@@ -68,14 +68,59 @@ fn every_fusion() -> Network {
     n
 }
 
-fn resnet8() -> Network {
+/// A stem with a max-pool, then pre-activation blocks: a sum that batch norm and an addition
+/// read, an activation that two convolutions read, a batch norm without activation at the end.
+fn pre_activation() -> Network {
+    let input = Chw {
+        channels: 3,
+        height: 11,
+        width: 8,
+    };
+    let conv = |out_channels, kernel, stride| Op::Conv2d {
+        out_channels,
+        kernel,
+        stride,
+        padding: kernel / 2,
+    };
+    let mut n = Network::new("pre-activation", input);
+    let mut push = |name: &str, op, inputs: &[_]| n.push(name, op, inputs).unwrap();
+    let x = push("conv1", conv(4, 3, 1), &[autorep::graph::NodeId(0)]);
+    let pool = Op::MaxPool {
+        kernel: 3,
+        stride: 2,
+        padding: 1,
+    };
+    let x = push("pool", pool, &[x]);
+    let a = push("a.bn1", Op::BatchNorm, &[x]);
+    let first = push("a.act1", Op::Activation, &[a]);
+    let a = push("a.conv1", conv(6, 3, 2), &[first]);
+    let a = push("a.bn2", Op::BatchNorm, &[a]);
+    let a = push("a.act2", Op::Activation, &[a]);
+    let a = push("a.conv2", conv(6, 3, 1), &[a]);
+    let side = push("a.shortcut", conv(6, 1, 2), &[first]);
+    let x = push("a.add", Op::Add, &[a, side]);
+    let b = push("b.bn1", Op::BatchNorm, &[x]);
+    let b = push("b.act1", Op::Activation, &[b]);
+    let b = push("b.conv2", conv(6, 3, 1), &[b]);
+    let x = push("b.add", Op::Add, &[b, x]);
+    let x = push("bn1", Op::BatchNorm, &[x]);
+    let x = push("avgpool", Op::GlobalAvgPool, &[x]);
+    push("fc", Op::Linear { out_features: 4 }, &[x]);
+    n
+}
+
+fn model(name: &str, width: f64, side: usize) -> Network {
     let spec = ModelSpec {
-        name: "resnet8".into(),
-        width: 0.25,
-        input: (8, 8),
+        name: name.into(),
+        width,
+        input: (side, side),
         classes: 4,
     };
     spec.build().unwrap()
+}
+
+fn resnet8() -> Network {
+    model("resnet8", 0.25, 8)
 }
 
 /// Tensors that hit both branches of everything: random weights, masks and polynomials.
@@ -267,7 +312,7 @@ fn worst(got: &[f32], want: &[f64]) -> f64 {
 #[test]
 fn forward_agrees_with_the_host() {
     on_every_engine(|compiler| {
-        for network in [every_fusion(), resnet8()] {
+        for network in [every_fusion(), pre_activation(), resnet8()] {
             let layout = Layout::new(&network);
             let tensors = tensors(&layout);
             let x: Vec<f64> = images(&network).iter().map(|&v| v.into()).collect();
@@ -316,7 +361,7 @@ fn difference(
 #[test]
 fn every_gradient_agrees_with_finite_differences() {
     on_every_engine(|compiler| {
-        for network in [every_fusion(), resnet8()] {
+        for network in [every_fusion(), pre_activation(), resnet8()] {
             let layout = Layout::new(&network);
             let tensors = tensors(&layout);
             let x: Vec<f64> = images(&network).iter().map(|&v| v.into()).collect();
@@ -363,6 +408,97 @@ fn every_gradient_agrees_with_finite_differences() {
                 let found: Vec<f32> = picked.iter().map(|&i| got.mask_gradients[i]).collect();
                 let error = worst(&found, &want);
                 assert!(error < 2e-3, "mask of {} of {what}: {error:.1e}", site.name);
+            }
+        }
+    });
+}
+
+/// Slope of the host's loss along `direction` through an arena.
+fn slope(
+    twin: &HostNetwork,
+    x: &[f64],
+    direction: &[f64],
+    arena: impl for<'a> Fn(&'a mut HostNetwork<'_>) -> &'a mut Vec<f64>,
+) -> f64 {
+    let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
+    // So short that it meets hardly any kink.
+    let h = 1e-7 / length;
+    let at = |offset: f64| {
+        let mut moved = twin.clone();
+        for (value, d) in arena(&mut moved).iter_mut().zip(direction) {
+            *value += offset * d;
+        }
+        moved.loss(x, &labels())
+    };
+    (at(h) - at(-h)) / (2.0 * h)
+}
+
+/// The whole networks, as small as they get: too many parameters to ask for each. The loss
+/// must fall along the gradient by its squared length; with the sign of some tensors' parts
+/// turned at random, by as much as their lengths say.
+#[test]
+fn a_training_and_a_search_step_of_every_network_agree_with_the_host() {
+    on_every_engine(|compiler| {
+        for network in [
+            model("wide_resnet_22_8", 0.125, 8),
+            model("imagenet_resnet18", 0.125, 32),
+            model("imagenet_resnet50_avgpool", 0.125, 64),
+        ] {
+            let layout = Layout::new(&network);
+            let mut tensors = tensors(&layout);
+            // Steep parabolas one behind the other would make chaos of rounding errors.
+            for site in &layout.sites {
+                let slot = &layout.params.slots[site.coefficients];
+                tensors.params[slot.range()]
+                    .iter_mut()
+                    .for_each(|c| *c *= 0.2);
+            }
+            let x: Vec<f64> = images(&network).iter().map(|&v| v.into()).collect();
+            for activations in [Activations::Relu, gate()] {
+                let got = run(compiler, &network, &tensors, true, activations);
+                let sites = match activations {
+                    Activations::Relu => host::Activations::Relu,
+                    Activations::Gate { .. } => host::Activations::Gate,
+                };
+                let training = host::Mode::Training;
+                let twin = HostNetwork::new(&network, &layout, &tensors, training, sites);
+                let what = format!("{} {activations:?} on {}", network.name, compiler.preset);
+                let error = worst(&got.logits, twin.forward(&x).logits());
+                assert!(error < 1e-3, "{what}: logits off by {error:.1e}");
+
+                // The device's gradient, each tensor with the sign that `turn` gives it.
+                let along = |gradient: &[f32], parts: &[std::ops::Range<usize>], turn: u32| {
+                    let mut direction = vec![0f64; gradient.len()];
+                    let mut want = 0.0;
+                    let signs = noise(turn, parts.len());
+                    for (part, sign) in parts.iter().zip(signs) {
+                        let sign = if turn > 0 && sign < 0.0 { -1.0 } else { 1.0 };
+                        for i in part.clone() {
+                            let g = f64::from(gradient[i]);
+                            direction[i] = sign * g;
+                            want += sign * g * g;
+                        }
+                    }
+                    (direction, want)
+                };
+                let check = |what: &str, slope: f64, want: f64, direction: &[f64]| {
+                    let length: f64 = direction.iter().map(|d| d * d).sum();
+                    let error = (slope - want).abs() / length;
+                    assert!(error < 2e-3, "{what}: {slope} is not {want}");
+                };
+                let slots = layout.params.slots.iter().map(|slot| slot.range());
+                let slots: Vec<_> = slots.collect();
+                let masks: Vec<_> = layout.sites.iter().map(|site| site.range()).collect();
+                for turn in [0, 5] {
+                    let (direction, want) = along(&got.gradients, &slots, turn);
+                    let found = slope(&twin, &x, &direction, |n| &mut n.params);
+                    check(&what, found, want, &direction);
+                    if activations != Activations::Relu {
+                        let (direction, want) = along(&got.mask_gradients, &masks, turn);
+                        let found = slope(&twin, &x, &direction, |n| &mut n.mask);
+                        check(&format!("masks of {what}"), found, want, &direction);
+                    }
+                }
             }
         }
     });
