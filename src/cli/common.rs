@@ -13,6 +13,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use toml::Value;
 
+/// What `autorep import` writes about itself into the run folder.
+pub const IMPORT: &str = "import.json";
+
 /// Which adapter.
 #[derive(clap::Args, Debug, Default)]
 pub struct AdapterArgs {
@@ -269,8 +272,11 @@ pub fn load_result(path: &Path) -> Result<Checkpoint> {
     if store.path(RESULT).is_file() {
         return Ok(store.load(RESULT)?);
     }
-    // A search has a teacher long before it has a result.
-    if path.join("summary.json").is_file() {
+    // A search has a teacher long before it has a result; an import has nothing else.
+    if ["summary.json", IMPORT]
+        .iter()
+        .any(|name| path.join(name).is_file())
+    {
         return Ok(store.load(TEACHER)?);
     }
     let teacher = store.path(TEACHER);

@@ -5,6 +5,7 @@ mod data;
 mod devices;
 mod eval;
 mod export;
+mod import;
 mod search;
 mod shaders;
 mod train;
@@ -34,6 +35,8 @@ enum Command {
     Eval(eval::Args),
     /// Write the network of a run as ONNX or safetensors.
     Export(export::Args),
+    /// Make a run of weights that were trained elsewhere: a teacher.
+    Import(import::Args),
     /// List the adapters, with the features and limits that matter here.
     Devices(devices::Args),
     /// Look at data sets.
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Search(args) => search::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
+        Command::Import(args) => import::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Data(args) => data::run(args),
         Command::Shaders(args) => shaders::run(args),

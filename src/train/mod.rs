@@ -7,6 +7,8 @@
 pub mod checkpoint;
 /// Settings from a file and from the command line.
 pub mod config;
+/// Weights that were trained elsewhere.
+pub mod import;
 /// Ctrl-C and termination, turned into a question the training loop can ask.
 pub mod interrupt;
 /// `metrics.jsonl` and its mirror for TensorBoard.
