@@ -23,6 +23,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("add.wgsl"),
     shader!("augment.wgsl"),
     shader!("batch_norm.wgsl"),
+    shader!("conv2d_grouped.wgsl"),
     shader!("conv2d_subgroup.wgsl"),
     shader!("conv2d_subgroup_pack.wgsl"),
     shader!("conv2d_subgroup_scatter.wgsl"),

@@ -12,6 +12,7 @@ pub mod augment;
 pub mod batch_norm;
 pub mod compiler;
 pub mod conv2d;
+pub mod conv2d_grouped;
 pub mod conv2d_subgroup;
 pub mod conv2d_tiled;
 pub mod dapa;

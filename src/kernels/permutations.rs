@@ -8,8 +8,8 @@
 
 use super::gate::{Activation, Residual};
 use super::{
-    Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, dapa, gate, indicator, linear,
-    loss, max_pool, metrics, optimizer, plane, pool,
+    Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, conv2d_grouped, dapa, gate,
+    indicator, linear, loss, max_pool, metrics, optimizer, plane, pool,
 };
 use crate::gpu::GpuError;
 
@@ -50,6 +50,7 @@ pub fn table() -> Vec<Permutation> {
     table.augment();
     table.batch_norm();
     table.conv2d();
+    table.conv2d_grouped();
     table.dapa();
     table.gate();
     table.indicator();
@@ -208,6 +209,46 @@ impl Table {
             }
             self.push("conv2d weight_gradient", name, move |c| {
                 conv2d::weight_gradient(c, &shape)
+            });
+        }
+    }
+
+    fn conv2d_grouped(&mut self) {
+        // N, C, K, groups, side, R, stride: EfficientNet's depthwise layers, then groups of
+        // several channels.
+        for [n, c, k, groups, side, kernel, stride] in [
+            [128, 32, 32, 32, 112, 3, 1],
+            [32, 144, 144, 144, 56, 5, 2],
+            [128, 1248, 1248, 1248, 7, 5, 1],
+            [2, 12, 8, 4, 7, 3, 2],
+        ] {
+            let shape = conv2d_grouped::Shape {
+                whole: conv2d::Shape {
+                    batch: n,
+                    in_channels: c,
+                    out_channels: k,
+                    height: side,
+                    width: side,
+                    kernel,
+                    stride,
+                    padding: kernel / 2,
+                },
+                groups,
+            };
+            let name = format!(
+                "{n}×{c}×{side}×{side} → {k} in {groups}, {kernel}×{kernel} stride {stride}"
+            );
+            self.push("conv2d_grouped forward", &name, move |c| {
+                conv2d_grouped::forward(c, &shape)
+            });
+            for accumulate in [false, true] {
+                let name = format!("{name} accumulate {accumulate}");
+                self.push("conv2d_grouped data_gradient", name, move |c| {
+                    conv2d_grouped::data_gradient(c, &shape, accumulate)
+                });
+            }
+            self.push("conv2d_grouped weight_gradient", name, move |c| {
+                conv2d_grouped::weight_gradient(c, &shape)
             });
         }
     }

@@ -4,6 +4,7 @@
 mod add;
 mod augment;
 mod conv2d;
+mod conv2d_grouped;
 mod dapa;
 mod gate;
 mod harness;
