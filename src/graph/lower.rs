@@ -33,6 +33,12 @@ pub(super) enum Stage {
     Pool { node: NodeId, input: NodeId },
     /// A fully connected layer.
     Linear { node: NodeId, input: NodeId },
+    /// The sigmoid.
+    Sigmoid { node: NodeId, input: NodeId },
+    /// A factor per channel.
+    Scale { node: NodeId, inputs: [NodeId; 2] },
+    /// A random share becomes zero.
+    Dropout { node: NodeId, input: NodeId },
 }
 
 /// Lowers a network to stages in execution order.
@@ -52,7 +58,19 @@ pub(super) fn lower(network: &Network) -> Vec<Stage> {
                     input: node.inputs[0],
                 })
             }
-            Op::Linear { .. } => stages.push(Stage::Linear {
+            Op::Linear { .. } | Op::PooledConv { .. } => stages.push(Stage::Linear {
+                node: id,
+                input: node.inputs[0],
+            }),
+            Op::Sigmoid => stages.push(Stage::Sigmoid {
+                node: id,
+                input: node.inputs[0],
+            }),
+            Op::Scale => stages.push(Stage::Scale {
+                node: id,
+                inputs: [node.inputs[0], node.inputs[1]],
+            }),
+            Op::Dropout { .. } => stages.push(Stage::Dropout {
                 node: id,
                 input: node.inputs[0],
             }),

@@ -31,6 +31,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("conv2d_subgroup_weight.wgsl"),
     shader!("conv2d_tiled.wgsl"),
     shader!("dapa.wgsl"),
+    shader!("dropout.wgsl"),
     shader!("gate.wgsl"),
     shader!("indicator.wgsl"),
     shader!("linear.wgsl"),
@@ -39,6 +40,8 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("metrics.wgsl"),
     shader!("optimizer.wgsl"),
     shader!("pool.wgsl"),
+    shader!("scale.wgsl"),
+    shader!("sigmoid.wgsl"),
 ];
 
 /// Turns a template and constants into a pipeline.

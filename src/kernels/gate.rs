@@ -24,6 +24,8 @@ pub enum Activation {
     Identity,
     /// ReLU everywhere: a teacher.
     Relu,
+    /// x·sigmoid(x) everywhere: a teacher of EfficientNet's kind.
+    Silu,
     /// ReLU where the mask is 1, the channel's polynomial elsewhere.
     Gate,
 }
@@ -82,6 +84,7 @@ impl Spec {
             activation => match self.activation {
                 Activation::Identity => "identity",
                 Activation::Relu => "relu",
+                Activation::Silu => "silu",
                 Activation::Gate => "gate",
             },
         };

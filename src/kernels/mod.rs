@@ -16,6 +16,7 @@ pub mod conv2d_grouped;
 pub mod conv2d_subgroup;
 pub mod conv2d_tiled;
 pub mod dapa;
+pub mod dropout;
 pub mod gate;
 pub mod indicator;
 pub mod linear;
@@ -28,6 +29,8 @@ pub mod plane;
 pub mod pool;
 pub mod preset;
 pub mod recipe;
+pub mod scale;
+pub mod sigmoid;
 pub mod step;
 
 pub use compiler::Compiler;

@@ -8,8 +8,8 @@
 
 use super::gate::{Activation, Residual};
 use super::{
-    Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, conv2d_grouped, dapa, gate,
-    indicator, linear, loss, max_pool, metrics, optimizer, plane, pool,
+    Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, conv2d_grouped, dapa, dropout,
+    gate, indicator, linear, loss, max_pool, metrics, optimizer, plane, pool, scale, sigmoid,
 };
 use crate::gpu::GpuError;
 
@@ -52,6 +52,7 @@ pub fn table() -> Vec<Permutation> {
     table.conv2d();
     table.conv2d_grouped();
     table.dapa();
+    table.dropout();
     table.gate();
     table.indicator();
     table.linear();
@@ -60,6 +61,8 @@ pub fn table() -> Vec<Permutation> {
     table.metrics();
     table.optimizer();
     table.pool();
+    table.scale();
+    table.sigmoid();
     table.0
 }
 
@@ -280,6 +283,23 @@ impl Table {
         }
     }
 
+    fn dropout(&mut self) {
+        for (length, share) in [(128 * 1408, 1), (128 * 88 * 196, 88 * 196), (21, 7)] {
+            for in_place in [false, true] {
+                let spec = dropout::Spec {
+                    length,
+                    share,
+                    rate: 0.2,
+                    layer: 3,
+                };
+                let name = format!("{length} by {share}, in_place {in_place}");
+                self.push("dropout", name, move |c| {
+                    dropout::dropout(c, &spec, in_place)
+                });
+            }
+        }
+    }
+
     fn gate(&mut self) {
         for (shape, name) in planes() {
             for (normalized, residual, activation) in gate_options() {
@@ -435,8 +455,35 @@ impl Table {
             self.push("pool global", &name, move |c| {
                 pool::global(c, planes, pixels)
             });
-            self.push("pool global_backward", name, move |c| {
-                pool::global_backward(c, planes, pixels)
+            for accumulate in [false, true] {
+                let name = format!("{name} accumulate {accumulate}");
+                self.push("pool global_backward", name, move |c| {
+                    pool::global_backward(c, planes, pixels, accumulate)
+                });
+            }
+        }
+    }
+
+    fn scale(&mut self) {
+        for (planes, pixels) in [(6, 1), (6, 49), (128 * 96, 12_544)] {
+            let name = format!("{planes}×{pixels}");
+            self.push("scale forward", &name, move |c| {
+                scale::forward(c, planes, pixels)
+            });
+            self.push("scale backward", name, move |c| {
+                scale::backward(c, planes, pixels)
+            });
+        }
+    }
+
+    fn sigmoid(&mut self) {
+        for length in [3, 128 * 96] {
+            let name = length.to_string();
+            self.push("sigmoid forward", &name, move |c| {
+                sigmoid::forward(c, length)
+            });
+            self.push("sigmoid backward", name, move |c| {
+                sigmoid::backward(c, length)
             });
         }
     }
@@ -457,7 +504,12 @@ fn planes() -> impl Iterator<Item = (plane::Shape, String)> {
 
 fn gate_options() -> impl Iterator<Item = (bool, Residual, Activation)> {
     let residuals = [Residual::None, Residual::Plain, Residual::Normalized];
-    let activations = [Activation::Identity, Activation::Relu, Activation::Gate];
+    let activations = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Silu,
+        Activation::Gate,
+    ];
     [false, true].into_iter().flat_map(move |normalized| {
         residuals.into_iter().flat_map(move |residual| {
             activations

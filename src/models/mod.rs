@@ -1,5 +1,6 @@
 //! Functions that build a [`Network`]. Nothing else.
 
+mod efficientnet;
 mod resnet;
 mod wide_resnet;
 
@@ -25,6 +26,8 @@ pub const NAMES: &[&str] = &[
     "resnet18",
     "resnet20",
     "wide_resnet_22_8",
+    "efficientnet_b0",
+    "efficientnet_b2",
     "imagenet_resnet18",
     "imagenet_resnet18_avgpool",
     "imagenet_resnet50",
@@ -85,6 +88,8 @@ impl ModelSpec {
             "resnet20" => resnet::cifar(name, input, classes, 3, scale),
             "resnet18" => resnet::resnet18(name, input, classes, scale),
             "wide_resnet_22_8" => wide_resnet::wide_resnet_22_8(name, input, classes, scale),
+            "efficientnet_b0" => efficientnet::b0(name, input, classes, scale),
+            "efficientnet_b2" => efficientnet::b2(name, input, classes, scale),
             "imagenet_resnet18" => imagenet(false, StemPool::Max),
             "imagenet_resnet18_avgpool" => imagenet(false, StemPool::Average),
             "imagenet_resnet50" => imagenet(true, StemPool::Max),
@@ -118,6 +123,7 @@ fn conv(
         kernel,
         stride,
         padding: kernel / 2,
+        groups: 1,
     };
     network.push(name, op, &[input])
 }
@@ -166,6 +172,24 @@ mod tests {
             assert_eq!(of("imagenet_resnet18"), (2_308_096, 11_689_512, 17));
             assert_eq!(of("imagenet_resnet50"), (9_608_704, 25_557_032, 49));
         }
+    }
+
+    #[test]
+    fn the_efficientnets_have_torchvisions_counts() {
+        assert_eq!(counts("efficientnet_b0", 224, 1000).1, 5_288_548);
+        assert_eq!(counts("efficientnet_b0", 224, 1000).2, 49);
+        let b2 = counts("efficientnet_b2", 224, 1000);
+        assert_eq!(b2, (8_804_162, 9_109_994, 69));
+        let spec = ModelSpec {
+            name: "efficientnet_b2".into(),
+            width: 1.0,
+            input: (224, 224),
+            classes: 1000,
+        };
+        let network = spec.build().unwrap();
+        let squeezed = network.sites().filter(|(_, node)| node.shape.plane() == 1);
+        let squeezed: usize = squeezed.map(|(_, node)| node.shape.len()).sum();
+        assert_eq!(squeezed, 626);
     }
 
     #[test]

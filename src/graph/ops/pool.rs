@@ -30,12 +30,13 @@ pub(super) fn infer_shape(op: Op, input: Chw) -> Result<Chw, String> {
     })
 }
 
-/// Forward or backward of the node's pool.
+/// Forward or backward of the node's pool. Only the average over the plane can `accumulate`.
 fn recipe(
     emitter: &Emitter,
     node: NodeId,
     input: NodeId,
     backward: bool,
+    accumulate: bool,
 ) -> Result<Recipe, GpuError> {
     let (compiler, from) = (emitter.compiler, emitter.shape(input));
     let planes = emitter.mode.batch * from.channels;
@@ -71,7 +72,7 @@ fn recipe(
                 true => max_pool::backward(compiler, &shape),
             }
         }
-        _ if backward => pool::global_backward(compiler, planes, from.plane()),
+        _ if backward => pool::global_backward(compiler, planes, from.plane(), accumulate),
         _ => pool::global(compiler, planes, from.plane()),
     }
 }
@@ -81,7 +82,7 @@ pub(super) fn forward(
     node: NodeId,
     input: NodeId,
 ) -> Result<Kept, GpuError> {
-    let recipe = recipe(emitter, node, input, false)?;
+    let recipe = recipe(emitter, node, input, false, false)?;
     let x = emitter.tensor(input);
     let y = emitter.output(node);
     emitter.push(recipe, vec![x, y], node);
@@ -92,10 +93,16 @@ pub(super) fn backward(emitter: &mut Emitter, node: NodeId, input: NodeId) -> Re
     if let Some(dy) = emitter.take_gradient(node)
         && let Some((dx, accumulate)) = emitter.gradient_sink(input)
     {
-        let recipe = recipe(emitter, node, input, true)?;
+        let recipe = recipe(emitter, node, input, true, accumulate)?;
         let mut operands = vec![dy];
-        if matches!(emitter.network.node(node).op, Op::MaxPool { .. }) {
-            operands.push(emitter.tensor(input));
+        match emitter.network.node(node).op {
+            Op::GlobalAvgPool => {
+                operands.push(dx.into());
+                emitter.push(recipe, operands, node);
+                return Ok(());
+            }
+            Op::MaxPool { .. } => operands.push(emitter.tensor(input)),
+            _ => {}
         }
         emitter.push_gradient(recipe, operands, dx, accumulate, input)?;
     }
