@@ -1,7 +1,8 @@
 // Kernel card: the fused gate
 //
 // Computes   z = norm(u) [+ r | + norm(r)]               norm(v) = norm.x·v + norm.y per channel
-//            y = z | relu(z) | m·relu(z) + (1−m)·p(z)    p(z) = c₀ + c₁·z + c₂·z² per channel
+//            y = z | relu(z) | silu(z) = z·σ(z) | m·relu(z) + (1−m)·p(z)
+//                p(z) = c₀ + c₁·z + c₂·z² per channel
 //            in one pass over the data: batch norm's apply, the residual addition, the choice
 //            between ReLU and polynomial per element, and the sums Σz, Σz² for DaPa.
 //            Backward, in one pass, with z computed again from u and r:
@@ -47,6 +48,13 @@
 {{ binding() }} var<storage, read_write> partials: array<vec4f>;
 {% endif %}
 
+{% if activation == "silu" %}
+fn sigmoid(z: Lane) -> Lane {
+    // e^80 is finite: no infinity for a compiler to reason away.
+    return Lane(1.0) / (Lane(1.0) + exp(-max(z, Lane(-80.0))));
+}
+
+{% endif %}
 @compute @workgroup_size({{ lanes_p * lanes_n }})
 fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let channel = group.x / CHUNKS;
@@ -108,6 +116,8 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
             y[i] = z;
             {% elif activation == "relu" %}
             y[i] = max(z, Lane(0.0));
+            {% elif activation == "silu" %}
+            y[i] = z * sigmoid(z);
             {% else %}
             y[i] = select((c.z * z + Lane(c.y)) * z + Lane(c.x), max(z, Lane(0.0)), keep{{ j }});
             {% endif %}
@@ -121,6 +131,9 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
             let dz = d;
             {% elif activation == "relu" %}
             let dz = select(Lane(0.0), d, z > Lane(0.0));
+            {% elif activation == "silu" %}
+            let s = sigmoid(z);
+            let dz = d * s * (Lane(1.0) + z * (Lane(1.0) - s));
             {% else %}
             let relu = max(z, Lane(0.0));
             let polynomial = (c.z * z + Lane(c.y)) * z + Lane(c.x);

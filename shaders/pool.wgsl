@@ -9,7 +9,7 @@
 // Layouts    planes p = n·C + c: x f32[planes, H, W], y f32[planes, H', W']; no padding, so
 //            pixels that no window reaches (H or W not divided) have gradient 0.
 // Bindings   0  x or dy, read
-//            1  y or dx, written in full
+//            1  y or dx, written in full (global_backward can add to what is there)
 {% if pass == "global" and parts > 1 %}
 // Split      {{ parts }} neighbouring invocations share a plane and add their sums in workgroup
 //            memory in a fixed order.
@@ -93,7 +93,7 @@ fn average_backward(@builtin(global_invocation_id) id: vec3u) {
 @compute @workgroup_size({{ workgroup }})
 fn global_backward(@builtin(global_invocation_id) id: vec3u) {
     for (var i = id.x; i < PLANES * VECTORS; i += GRID) {
-        dx[i] = Lane(dy[i / VECTORS] * (1.0 / f32(PIXELS)));
+        dx[i] {{ "+=" if accumulate else "=" }} Lane(dy[i / VECTORS] * (1.0 / f32(PIXELS)));
     }
 }
 {% else %}

@@ -1002,7 +1002,10 @@ fn streamed_images_train_like_resident_ones_and_survive_a_kill() {
     let command = |name: &str, placement: &str| {
         let data = ["--data", tree.to_str().unwrap(), "--batch", "16", placement];
         let alternate = ["--set", "augment.alternate=true", "--resume"];
-        let mut command = train(&root.path().join(name), &[&data[..], &alternate[..]].concat());
+        let mut command = train(
+            &root.path().join(name),
+            &[&data[..], &alternate[..]].concat(),
+        );
         command.args(OFTEN);
         command
     };

@@ -141,6 +141,7 @@ fn oddity() -> Model {
                 kernel: 3,
                 stride: 1,
                 padding: 0,
+                groups: 1,
             },
         ),
         ("gap", Op::GlobalAvgPool),

@@ -30,6 +30,7 @@ fn small() -> (Network, Layout, Tensors) {
         kernel: 3,
         stride: 1,
         padding: 1,
+        groups: 1,
     };
     let pool = Op::AvgPool {
         kernel: 2,

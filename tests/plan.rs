@@ -7,13 +7,14 @@ mod common;
 use autorep::gpu::{AdapterChoice, Gpu, Tape, adapter};
 use autorep::graph::layout::ParamKind;
 use autorep::graph::plan::{Activations, Mode, Ports};
-use autorep::graph::{Arenas, Chw, Gradients, Layout, Network, Op, Plan, Tensors};
+use autorep::graph::{Arenas, Chw, Gradients, Layout, Network, Nonlinearity, Op, Plan, Tensors};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Preset, loss};
 use autorep::models::ModelSpec;
 use common::host_network::{self as host, HostNetwork};
 use common::noise;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 const BATCH: usize = 5;
@@ -32,6 +33,7 @@ fn every_fusion() -> Network {
         kernel,
         stride,
         padding: kernel / 2,
+        groups: 1,
     };
     let mut n = Network::new("every-fusion", input);
     let mut push = |name: &str, op, inputs: &[_]| n.push(name, op, inputs).unwrap();
@@ -68,14 +70,109 @@ fn every_fusion() -> Network {
     n
 }
 
-fn resnet8() -> Network {
+/// A stem with a max-pool, then pre-activation blocks: a sum that batch norm and an addition
+/// read, an activation that two convolutions read, a batch norm without activation at the end.
+fn pre_activation() -> Network {
+    let input = Chw {
+        channels: 3,
+        height: 11,
+        width: 8,
+    };
+    let conv = |out_channels, kernel, stride| Op::Conv2d {
+        out_channels,
+        kernel,
+        stride,
+        padding: kernel / 2,
+        groups: 1,
+    };
+    let mut n = Network::new("pre-activation", input);
+    let mut push = |name: &str, op, inputs: &[_]| n.push(name, op, inputs).unwrap();
+    let x = push("conv1", conv(4, 3, 1), &[autorep::graph::NodeId(0)]);
+    let pool = Op::MaxPool {
+        kernel: 3,
+        stride: 2,
+        padding: 1,
+    };
+    let x = push("pool", pool, &[x]);
+    let a = push("a.bn1", Op::BatchNorm, &[x]);
+    let first = push("a.act1", Op::Activation, &[a]);
+    let a = push("a.conv1", conv(6, 3, 2), &[first]);
+    let a = push("a.bn2", Op::BatchNorm, &[a]);
+    let a = push("a.act2", Op::Activation, &[a]);
+    let a = push("a.conv2", conv(6, 3, 1), &[a]);
+    let side = push("a.shortcut", conv(6, 1, 2), &[first]);
+    let x = push("a.add", Op::Add, &[a, side]);
+    let b = push("b.bn1", Op::BatchNorm, &[x]);
+    let b = push("b.act1", Op::Activation, &[b]);
+    let b = push("b.conv2", conv(6, 3, 1), &[b]);
+    let x = push("b.add", Op::Add, &[b, x]);
+    let x = push("bn1", Op::BatchNorm, &[x]);
+    let x = push("avgpool", Op::GlobalAvgPool, &[x]);
+    push("fc", Op::Linear { out_features: 4 }, &[x]);
+    n
+}
+
+/// EfficientNet's parts: depthwise convolutions of both strides and kernels, another grouped
+/// one, squeeze-excite, samples that skip a block, dropout, SiLU.
+fn mobile() -> Network {
+    let input = Chw {
+        channels: 3,
+        height: 9,
+        width: 8,
+    };
+    let conv = |out_channels, kernel, stride, groups| Op::Conv2d {
+        out_channels,
+        kernel,
+        stride,
+        padding: kernel / 2,
+        groups,
+    };
+    let mut n = Network::new("mobile", input);
+    n.nonlinearity = Nonlinearity::Silu;
+    let mut push = |name: &str, op, inputs: &[_]| n.push(name, op, inputs).unwrap();
+    let x = push("stem", conv(6, 3, 1, 1), &[autorep::graph::NodeId(0)]);
+    let x = push("stem.bn", Op::BatchNorm, &[x]);
+    let x = push("stem.act", Op::Activation, &[x]);
+    let a = push("a.depthwise", conv(6, 5, 1, 6), &[x]);
+    let a = push("a.bn1", Op::BatchNorm, &[a]);
+    let a = push("a.act", Op::Activation, &[a]);
+    let s = push("a.se.pool", Op::GlobalAvgPool, &[a]);
+    let s = push("a.se.fc1", Op::PooledConv { out_channels: 2 }, &[s]);
+    let s = push("a.se.act", Op::Activation, &[s]);
+    let s = push("a.se.fc2", Op::PooledConv { out_channels: 6 }, &[s]);
+    let s = push("a.se.sigmoid", Op::Sigmoid, &[s]);
+    let a = push("a.se.scale", Op::Scale, &[a, s]);
+    let a = push("a.project", conv(6, 1, 1, 1), &[a]);
+    let a = push("a.bn2", Op::BatchNorm, &[a]);
+    let rate = 0.3;
+    let per_sample = true;
+    let a = push("a.drop", Op::Dropout { rate, per_sample }, &[a]);
+    let x = push("a.add", Op::Add, &[a, x]);
+    let x = push("b.depthwise", conv(6, 3, 2, 6), &[x]);
+    let x = push("b.bn1", Op::BatchNorm, &[x]);
+    let x = push("b.act1", Op::Activation, &[x]);
+    let x = push("b.grouped", conv(8, 3, 1, 2), &[x]);
+    let x = push("b.bn2", Op::BatchNorm, &[x]);
+    let x = push("b.act2", Op::Activation, &[x]);
+    let x = push("avgpool", Op::GlobalAvgPool, &[x]);
+    let per_sample = false;
+    let x = push("drop", Op::Dropout { rate, per_sample }, &[x]);
+    push("fc", Op::Linear { out_features: 4 }, &[x]);
+    n
+}
+
+fn model(name: &str, width: f64, side: usize) -> Network {
     let spec = ModelSpec {
-        name: "resnet8".into(),
-        width: 0.25,
-        input: (8, 8),
+        name: name.into(),
+        width,
+        input: (side, side),
         classes: 4,
     };
     spec.build().unwrap()
+}
+
+fn resnet8() -> Network {
+    model("resnet8", 0.25, 8)
 }
 
 /// Tensors that hit both branches of everything: random weights, masks and polynomials.
@@ -216,8 +313,8 @@ fn labels() -> Vec<usize> {
     (0..BATCH).map(|n| (n * 3 + 1) % 4).collect()
 }
 
-/// Runs `test` with a compiler for every adapter and preset; all tests share them.
-fn on_every_engine(test: impl Fn(&Compiler)) {
+/// A compiler for every adapter and preset, the fittest last; all tests share them.
+fn engines() -> &'static [Compiler<'static>] {
     static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
     static COMPILERS: OnceLock<Vec<Compiler>> = OnceLock::new();
     let gpus = GPUS.get_or_init(|| {
@@ -241,7 +338,11 @@ fn on_every_engine(test: impl Fn(&Compiler)) {
         };
         gpus.iter().flat_map(of).collect()
     });
-    compilers.iter().for_each(test);
+    compilers
+}
+
+fn on_every_engine(test: impl Fn(&Compiler)) {
+    engines().iter().for_each(test);
 }
 
 fn gate() -> Activations {
@@ -267,7 +368,7 @@ fn worst(got: &[f32], want: &[f64]) -> f64 {
 #[test]
 fn forward_agrees_with_the_host() {
     on_every_engine(|compiler| {
-        for network in [every_fusion(), resnet8()] {
+        for network in [every_fusion(), pre_activation(), mobile(), resnet8()] {
             let layout = Layout::new(&network);
             let tensors = tensors(&layout);
             let x: Vec<f64> = images(&network).iter().map(|&v| v.into()).collect();
@@ -316,7 +417,7 @@ fn difference(
 #[test]
 fn every_gradient_agrees_with_finite_differences() {
     on_every_engine(|compiler| {
-        for network in [every_fusion(), resnet8()] {
+        for network in [every_fusion(), pre_activation(), mobile(), resnet8()] {
             let layout = Layout::new(&network);
             let tensors = tensors(&layout);
             let x: Vec<f64> = images(&network).iter().map(|&v| v.into()).collect();
@@ -366,6 +467,105 @@ fn every_gradient_agrees_with_finite_differences() {
             }
         }
     });
+}
+
+/// Slope of the host's loss along `direction` through an arena.
+fn slope(
+    twin: &HostNetwork,
+    x: &[f64],
+    direction: &[f64],
+    arena: impl for<'a> Fn(&'a mut HostNetwork<'_>) -> &'a mut Vec<f64>,
+) -> f64 {
+    let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
+    // So short that it meets hardly any kink.
+    let h = 1e-7 / length;
+    let at = |offset: f64| {
+        let mut moved = twin.clone();
+        for (value, d) in arena(&mut moved).iter_mut().zip(direction) {
+            *value += offset * d;
+        }
+        moved.loss(x, &labels())
+    };
+    (at(h) - at(-h)) / (2.0 * h)
+}
+
+/// Training steps, of a teacher and of a search, hold against the host: the loss must fall along
+/// the gradient by its squared length; with the sign of some tensors' parts turned at random, by
+/// as much as their lengths say. For networks with too many parameters to ask for each.
+fn steps_agree(compiler: &Compiler, network: &Network) {
+    let layout = Layout::new(network);
+    let mut tensors = tensors(&layout);
+    // Steep parabolas one behind the other would make chaos of rounding errors.
+    for site in &layout.sites {
+        let slot = &layout.params.slots[site.coefficients];
+        tensors.params[slot.range()]
+            .iter_mut()
+            .for_each(|c| *c *= 0.2);
+    }
+    let x: Vec<f64> = images(network).iter().map(|&v| v.into()).collect();
+    for activations in [Activations::Relu, gate()] {
+        let got = run(compiler, network, &tensors, true, activations);
+        let sites = match activations {
+            Activations::Relu => host::Activations::Relu,
+            Activations::Gate { .. } => host::Activations::Gate,
+        };
+        let twin = HostNetwork::new(network, &layout, &tensors, host::Mode::Training, sites);
+        let what = format!("{} {activations:?} on {}", network.name, compiler.preset);
+        let error = worst(&got.logits, twin.forward(&x).logits());
+        assert!(error < 1e-3, "{what}: logits off by {error:.1e}");
+
+        // The device's gradient, each tensor with the sign that `turn` gives it.
+        let along = |gradient: &[f32], parts: &[Range<usize>], turn: u32| {
+            let mut direction = vec![0f64; gradient.len()];
+            let mut want = 0.0;
+            for (part, sign) in parts.iter().zip(noise(turn, parts.len())) {
+                let sign = if turn > 0 && sign < 0.0 { -1.0 } else { 1.0 };
+                for i in part.clone() {
+                    let g = f64::from(gradient[i]);
+                    direction[i] = sign * g;
+                    want += sign * g * g;
+                }
+            }
+            (direction, want)
+        };
+        let check = |what: &str, slope: f64, want: f64, direction: &[f64]| {
+            let length: f64 = direction.iter().map(|d| d * d).sum();
+            let error = (slope - want).abs() / length;
+            assert!(error < 2e-3, "{what}: {slope} is not {want}");
+        };
+        let slots: Vec<_> = layout.params.slots.iter().map(|s| s.range()).collect();
+        let masks: Vec<_> = layout.sites.iter().map(|site| site.range()).collect();
+        for turn in [0, 5] {
+            let (direction, want) = along(&got.gradients, &slots, turn);
+            let found = slope(&twin, &x, &direction, |n| &mut n.params);
+            check(&what, found, want, &direction);
+            if activations != Activations::Relu {
+                let (direction, want) = along(&got.mask_gradients, &masks, turn);
+                let found = slope(&twin, &x, &direction, |n| &mut n.mask);
+                check(&format!("masks of {what}"), found, want, &direction);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_with_silu_agrees_with_the_host() {
+    on_every_engine(|compiler| steps_agree(compiler, &mobile()));
+}
+
+/// The whole networks, as small as they get. Their parts hold on every engine; one is enough
+/// for how they are put together.
+#[test]
+fn a_training_and_a_search_step_of_every_network_agree_with_the_host() {
+    let compiler = engines().last().expect("an adapter");
+    for (name, side) in [
+        ("wide_resnet_22_8", 8),
+        ("imagenet_resnet18", 32),
+        ("imagenet_resnet50_avgpool", 64),
+        ("efficientnet_b0", 32),
+    ] {
+        steps_agree(compiler, &model(name, 0.125, side));
+    }
 }
 
 #[test]

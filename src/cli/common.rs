@@ -14,6 +14,9 @@ use std::io::{IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
 use toml::Value;
 
+/// What `autorep import` writes about itself into the run folder.
+pub const IMPORT: &str = "import.json";
+
 /// Which adapter.
 #[derive(clap::Args, Debug, Default)]
 pub struct AdapterArgs {
@@ -53,7 +56,8 @@ pub struct RunArgs {
     /// Images: `builtin`, or a folder (CIFAR binary version, or train/CLASS and test/CLASS).
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
-    /// Architecture: resnet8, resnet18, resnet20.
+    /// Architecture: resnet8, resnet18, resnet20, wide_resnet_22_8, imagenet_resnet18,
+    /// imagenet_resnet50 (…_avgpool: no max-pool in the stem).
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// Multiplier of the architecture's channel counts.
@@ -289,8 +293,11 @@ pub fn load_result(path: &Path) -> Result<Checkpoint> {
     if store.path(RESULT).is_file() {
         return Ok(store.load(RESULT)?);
     }
-    // A search has a teacher long before it has a result.
-    if path.join("summary.json").is_file() {
+    // A search has a teacher long before it has a result; an import has nothing else.
+    if ["summary.json", IMPORT]
+        .iter()
+        .any(|name| path.join(name).is_file())
+    {
         return Ok(store.load(TEACHER)?);
     }
     let teacher = store.path(TEACHER);

@@ -11,6 +11,7 @@ mod data;
 mod devices;
 mod eval;
 mod export;
+mod import;
 mod presets;
 mod profile;
 mod search;
@@ -44,6 +45,8 @@ enum Command {
     Export(export::Args),
     /// Show where a step's time goes, and how far each kernel is from what the adapter can do.
     Profile(profile::Args),
+    /// Make a run of weights that were trained elsewhere: a teacher.
+    Import(import::Args),
     /// List the adapters, with the features and limits that matter here.
     Devices(devices::Args),
     /// List the presets: what each should reach, and about how long it takes here.
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Import(args) => import::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Presets(args) => presets::run(args),
         Command::Data(args) => data::run(args),

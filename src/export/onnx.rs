@@ -2,7 +2,8 @@
 //!
 //! `input` is float32 N×3×H×W, RGB in 0…1, N free; the normalisation is inside. `logits` is
 //! N×classes. Constants bear PyTorch's parameter names, nodes and values the layers' names.
-//! An activation site becomes what its mask asks for:
+//! An activation site of a teacher with SiLU becomes x·sigmoid(x); any other what its mask asks
+//! for:
 //!
 //! - all ReLU: one `Relu`;
 //! - all polynomial: `Mul` and `Add` with [1,C,1,1] coefficients in Horner's form, so that no
@@ -15,7 +16,7 @@ use super::{
     mask_name, param, powers, relu_count, state,
 };
 use crate::graph::layout::{NodeTensors, Site};
-use crate::graph::{Model, NodeId, Op};
+use crate::graph::{Model, NodeId, Nonlinearity, Op};
 use prost::Message;
 
 /// Protobuf readers refuse longer messages.
@@ -122,6 +123,7 @@ impl Writer<'_> {
                     kernel,
                     stride,
                     padding,
+                    groups,
                     ..
                 },
                 NodeTensors::Conv2d { weight },
@@ -131,6 +133,7 @@ impl Writer<'_> {
                     ints("kernel_shape", [kernel; 2]),
                     ints("pads", [padding; 4]),
                     ints("strides", [stride; 2]),
+                    int("group", groups as i64),
                 ]);
             }
             (
@@ -164,6 +167,20 @@ impl Writer<'_> {
                     ints("strides", [stride; 2]),
                 ]);
             }
+            (
+                Op::MaxPool {
+                    kernel,
+                    stride,
+                    padding,
+                },
+                _,
+            ) => {
+                self.node("MaxPool", name, &[x()]).attribute.extend([
+                    ints("kernel_shape", [kernel; 2]),
+                    ints("pads", [padding; 4]),
+                    ints("strides", [stride; 2]),
+                ]);
+            }
             (Op::GlobalAvgPool, _) => {
                 self.node("GlobalAveragePool", name, &[x()]);
             }
@@ -186,6 +203,23 @@ impl Writer<'_> {
                     self.node("Unsqueeze", name, &[&gemm, &axes]);
                 }
             }
+            (Op::PooledConv { .. }, NodeTensors::Linear { weight, bias }) => {
+                let (weight, bias) = (self.param(weight)?, self.param(bias)?);
+                self.node("Conv", name, &[x(), &weight, &bias])
+                    .attribute
+                    .push(ints("kernel_shape", [1; 2]));
+            }
+            (Op::Sigmoid, _) => {
+                self.node("Sigmoid", name, &[x()]);
+            }
+            // Factors [N,C,1,1] meet [N,C,H,W].
+            (Op::Scale, _) => {
+                self.node("Mul", name, &[x(), &inputs[1]]);
+            }
+            // An exported network is there to be evaluated: nothing is dropped.
+            (Op::Dropout { .. }, _) => {
+                self.node("Identity", name, &[x()]);
+            }
             (op, tensors) => unreachable!("a layout gives {op:?} no {tensors:?}"),
         }
         if is_output && !linear {
@@ -198,6 +232,12 @@ impl Writer<'_> {
     /// Writes an activation site.
     fn site(&mut self, site: &Site, x: &str) -> Result<(), ExportError> {
         let name = site.name.as_str();
+        if self.model.network.nonlinearity == Nonlinearity::Silu {
+            let sigmoid = format!("{name}.sigmoid");
+            self.node("Sigmoid", &sigmoid, &[x]);
+            self.node("Mul", name, &[x, &sigmoid]);
+            return Ok(());
+        }
         let mask = mask(self.model, site)?;
         let kept = mask.iter().filter(|&&keep| keep).count();
         let doc = format!("{kept} of {} ReLUs", mask.len());

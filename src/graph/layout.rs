@@ -110,7 +110,7 @@ pub enum NodeTensors {
     None,
     /// Convolution: the weight.
     Conv2d {
-        /// Parameter slot [K, C, R, R].
+        /// Parameter slot [K, C/groups, R, R].
         weight: usize,
     },
     /// Batch norm.
@@ -128,7 +128,7 @@ pub enum NodeTensors {
     Site(usize),
     /// Linear layer.
     Linear {
-        /// Parameter slot [K, C].
+        /// Parameter slot [K, C], of a pooled convolution [K, C, 1, 1].
         weight: usize,
         /// Parameter slot [K].
         bias: usize,
@@ -169,8 +169,8 @@ impl Layout {
             let channels = node.shape.channels;
             let name = |suffix: &str| format!("{}.{suffix}", node.name);
             let tensors = match node.op {
-                Op::Conv2d { kernel, .. } => {
-                    let shape = [channels, in_channels, kernel, kernel];
+                Op::Conv2d { kernel, groups, .. } => {
+                    let shape = [channels, in_channels / groups, kernel, kernel];
                     NodeTensors::Conv2d {
                         weight: layout.param(name("weight"), &shape, ParamKind::Weight),
                     }
@@ -207,7 +207,22 @@ impl Layout {
                     ),
                     bias: layout.param(name("bias"), &[out_features], ParamKind::Bias),
                 },
-                Op::Input | Op::Add | Op::AvgPool { .. } | Op::GlobalAvgPool => NodeTensors::None,
+                Op::PooledConv { .. } => NodeTensors::Linear {
+                    weight: layout.param(
+                        name("weight"),
+                        &[channels, in_channels, 1, 1],
+                        ParamKind::Weight,
+                    ),
+                    bias: layout.param(name("bias"), &[channels], ParamKind::Bias),
+                },
+                Op::Input
+                | Op::Sigmoid
+                | Op::Scale
+                | Op::Dropout { .. }
+                | Op::Add
+                | Op::AvgPool { .. }
+                | Op::MaxPool { .. }
+                | Op::GlobalAvgPool => NodeTensors::None,
             };
             layout.nodes.push(tensors);
         }

@@ -29,10 +29,16 @@ pub(super) enum Stage {
         /// The activation node; `None` only normalises and adds.
         activation: Option<NodeId>,
     },
-    /// Average over windows or over the plane.
+    /// Average or maximum over windows, or average over the plane.
     Pool { node: NodeId, input: NodeId },
     /// A fully connected layer.
     Linear { node: NodeId, input: NodeId },
+    /// The sigmoid.
+    Sigmoid { node: NodeId, input: NodeId },
+    /// A factor per channel.
+    Scale { node: NodeId, inputs: [NodeId; 2] },
+    /// A random share becomes zero.
+    Dropout { node: NodeId, input: NodeId },
 }
 
 /// Lowers a network to stages in execution order.
@@ -46,11 +52,25 @@ pub(super) fn lower(network: &Network) -> Vec<Stage> {
                 node: id,
                 input: node.inputs[0],
             }),
-            Op::AvgPool { .. } | Op::GlobalAvgPool => stages.push(Stage::Pool {
+            Op::AvgPool { .. } | Op::MaxPool { .. } | Op::GlobalAvgPool => {
+                stages.push(Stage::Pool {
+                    node: id,
+                    input: node.inputs[0],
+                })
+            }
+            Op::Linear { .. } | Op::PooledConv { .. } => stages.push(Stage::Linear {
                 node: id,
                 input: node.inputs[0],
             }),
-            Op::Linear { .. } => stages.push(Stage::Linear {
+            Op::Sigmoid => stages.push(Stage::Sigmoid {
+                node: id,
+                input: node.inputs[0],
+            }),
+            Op::Scale => stages.push(Stage::Scale {
+                node: id,
+                inputs: [node.inputs[0], node.inputs[1]],
+            }),
+            Op::Dropout { .. } => stages.push(Stage::Dropout {
                 node: id,
                 input: node.inputs[0],
             }),
@@ -124,15 +144,47 @@ mod tests {
     use super::*;
     use crate::models::ModelSpec;
 
-    #[test]
-    fn resnet8_lowers_to_one_pass_per_site() {
+    fn network(name: &str) -> Network {
         let spec = ModelSpec {
-            name: "resnet8".into(),
+            name: name.into(),
             width: 1.0,
             input: (32, 32),
             classes: 10,
         };
-        let network = spec.build().unwrap();
+        spec.build().unwrap()
+    }
+
+    #[test]
+    fn wide_resnet_lowers_to_one_pass_per_site_and_one_per_sum() {
+        let network = network("wide_resnet_22_8");
+        let stages = lower(&network);
+        let count = |wanted: fn(&Stage) -> bool| stages.iter().filter(|s| wanted(s)).count();
+        // Every site takes its batch norm along, whoever reads it.
+        let sites = count(|stage| {
+            matches!(stage, Stage::Fused { activation: Some(_), main, residual: None, .. }
+                if main.norm.is_some())
+        });
+        assert_eq!(sites, 18);
+        // Batch norm needs the sums' moments: they have to be in memory.
+        let sums = count(|stage| {
+            matches!(
+                stage,
+                Stage::Fused {
+                    activation: None,
+                    residual: Some(_),
+                    ..
+                }
+            )
+        });
+        assert_eq!(sums, 9);
+        // The last batch norm stands alone.
+        let fused = count(|stage| matches!(stage, Stage::Fused { .. }));
+        assert_eq!(fused, 18 + 9 + 1);
+    }
+
+    #[test]
+    fn resnet8_lowers_to_one_pass_per_site() {
+        let network = network("resnet8");
         let stages = lower(&network);
         let fused = |stage: &&Stage| matches!(stage, Stage::Fused { .. });
         // Six sites and the stem's batch norm, which two nodes read.

@@ -12,6 +12,6 @@ pub mod tensors;
 
 pub use arenas::{Arenas, Gradients};
 pub use layout::Layout;
-pub use network::{Chw, Network, NodeId, Op, ShapeError};
+pub use network::{Chw, Network, NodeId, Nonlinearity, Op, ShapeError};
 pub use plan::Plan;
 pub use tensors::{Model, Tensors};

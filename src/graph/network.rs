@@ -40,8 +40,17 @@ impl fmt::Display for Chw {
     }
 }
 
-/// The fixed op set.
+/// What a network's activation sites compute before any search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nonlinearity {
+    /// max(x, 0).
+    Relu,
+    /// x·sigmoid(x). In a search such a site is a gate like any other.
+    Silu,
+}
+
+/// The fixed op set.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Op {
     /// The images, normalised.
     Input,
@@ -55,10 +64,13 @@ pub enum Op {
         stride: usize,
         /// Zeros around the input.
         padding: usize,
+        /// Groups that the channels lie in; as many as channels make it depthwise.
+        groups: usize,
     },
     /// Batch normalisation with scale and shift.
     BatchNorm,
-    /// An activation site: ReLU in a teacher, ReLU or polynomial per element in a search.
+    /// An activation site: the network's nonlinearity in a teacher, ReLU or polynomial per
+    /// element in a search.
     Activation,
     /// Sum of two tensors.
     Add,
@@ -69,6 +81,15 @@ pub enum Op {
         /// Stride.
         stride: usize,
     },
+    /// Maximum over k×k windows.
+    MaxPool {
+        /// Window height and width.
+        kernel: usize,
+        /// Stride.
+        stride: usize,
+        /// Pixels around the input that never win; less than `kernel`.
+        padding: usize,
+    },
     /// Average over the plane.
     GlobalAvgPool,
     /// Fully connected layer with bias.
@@ -76,10 +97,27 @@ pub enum Op {
         /// Output features.
         out_features: usize,
     },
+    /// 1×1 convolution with bias of pooled features: a fully connected layer whose weight has
+    /// the shape of a convolution's, [K, C, 1, 1].
+    PooledConv {
+        /// Output channels.
+        out_channels: usize,
+    },
+    /// 1 / (1 + e^−x).
+    Sigmoid,
+    /// The first operand times the second, which has one factor per channel.
+    Scale,
+    /// In training, zero for a random share of the elements; the rest grows in proportion.
+    Dropout {
+        /// The share, 0…1 without 1.
+        rate: f32,
+        /// Whether samples stay or go as a whole (stochastic depth).
+        per_sample: bool,
+    },
 }
 
 /// One node: an op, where its operands come from, and the shape of what it makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// PyTorch's module name: `layer1.0.conv1`.
     pub name: String,
@@ -102,10 +140,12 @@ pub struct ShapeError {
 }
 
 /// A network: nodes in execution order, the last one giving the logits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Network {
     /// Name of the architecture.
     pub name: String,
+    /// What its sites compute where they are no gates.
+    pub nonlinearity: Nonlinearity,
     /// Nodes; operands lie before their consumers.
     pub nodes: Vec<Node>,
 }
@@ -115,6 +155,7 @@ impl Network {
     pub fn new(name: impl Into<String>, input: Chw) -> Self {
         Self {
             name: name.into(),
+            nonlinearity: Nonlinearity::Relu,
             nodes: vec![Node {
                 name: "input".into(),
                 op: Op::Input,

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 /// What the activation sites do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Activations {
-    /// ReLU everywhere: a teacher.
+    /// The network's own nonlinearity everywhere, ReLU or SiLU: a teacher.
     Relu,
     /// ReLU or polynomial by the mask.
     Gate {
@@ -230,6 +230,19 @@ impl Emitter<'_> {
         operand
     }
 
+    /// Makes the tensor of `node` that of `input`, unchanged.
+    pub fn pass_on(&mut self, node: NodeId, input: NodeId) -> Result<(), GpuError> {
+        let x = self.tensor(input);
+        if node == self.network.output() {
+            let recipe = add::copy(self.compiler, self.batch_len(node))?;
+            let y = self.output(node);
+            self.push(recipe, vec![y, x], node);
+        } else {
+            self.tensors.insert(node, x);
+        }
+        Ok(())
+    }
+
     /// The finished gradient of a node's tensor, or `None` when nothing downstream wants it.
     /// The caller may overwrite it.
     pub fn take_gradient(&mut self, node: NodeId) -> Option<Operand> {
@@ -273,6 +286,18 @@ impl Emitter<'_> {
         self.push(recipe, operands, node);
         let sum = add::add(self.compiler, self.batch_len(node))?;
         self.push(sum, vec![sink.into(), part.into()], node);
+        Ok(())
+    }
+
+    /// Makes `value` (a part of) the gradient of a node.
+    pub fn give_gradient(&mut self, node: NodeId, value: ValueId) -> Result<(), GpuError> {
+        if node == self.network.input() || self.adopt_gradient(node, value) {
+            return Ok(());
+        }
+        if let Some((sink, _)) = self.gradient_sink(node) {
+            let recipe = add::add(self.compiler, self.batch_len(node))?;
+            self.push(recipe, vec![sink.into(), value.into()], node);
+        }
         Ok(())
     }
 

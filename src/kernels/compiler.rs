@@ -23,6 +23,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("add.wgsl"),
     shader!("augment.wgsl"),
     shader!("batch_norm.wgsl"),
+    shader!("conv2d_grouped.wgsl"),
     shader!("conv2d_subgroup.wgsl"),
     shader!("conv2d_subgroup_pack.wgsl"),
     shader!("conv2d_subgroup_scatter.wgsl"),
@@ -30,14 +31,18 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("conv2d_subgroup_weight.wgsl"),
     shader!("conv2d_tiled.wgsl"),
     shader!("dapa.wgsl"),
+    shader!("dropout.wgsl"),
     shader!("gate.wgsl"),
     shader!("indicator.wgsl"),
     shader!("linear.wgsl"),
     shader!("loss.wgsl"),
+    shader!("max_pool.wgsl"),
     shader!("metrics.wgsl"),
     shader!("optimizer.wgsl"),
     shader!("pool.wgsl"),
     shader!("roofline.wgsl"),
+    shader!("scale.wgsl"),
+    shader!("sigmoid.wgsl"),
 ];
 
 /// Turns a template and constants into a pipeline.

@@ -24,6 +24,8 @@ pub enum Activation {
     Identity,
     /// ReLU everywhere: a teacher.
     Relu,
+    /// x·sigmoid(x) everywhere: a teacher of EfficientNet's kind.
+    Silu,
     /// ReLU where the mask is 1, the channel's polynomial elsewhere.
     Gate,
 }
@@ -106,6 +108,7 @@ impl Spec {
             activation => match self.activation {
                 Activation::Identity => "identity",
                 Activation::Relu => "relu",
+                Activation::Silu => "silu",
                 Activation::Gate => "gate",
             },
         };
@@ -137,6 +140,7 @@ pub fn forward(
     let activation = match spec.activation {
         Activation::Identity => 0,
         Activation::Relu => 1,
+        Activation::Silu => 4,
         Activation::Gate => 5,
     };
     let flops = spec.flops_to_z() + activation + 3 * usize::from(moments);

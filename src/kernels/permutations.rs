@@ -8,8 +8,9 @@
 
 use super::gate::{Activation, Residual};
 use super::{
-    Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, dapa, gate, indicator, linear,
-    loss, metrics, optimizer, plane, pool, roofline,
+    Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, conv2d_grouped, dapa, dropout,
+    gate, indicator, linear, loss, max_pool, metrics, optimizer, plane, pool, roofline, scale,
+    sigmoid,
 };
 use crate::gpu::GpuError;
 
@@ -50,15 +51,20 @@ pub fn table() -> Vec<Permutation> {
     table.augment();
     table.batch_norm();
     table.conv2d();
+    table.conv2d_grouped();
     table.dapa();
+    table.dropout();
     table.gate();
     table.indicator();
     table.linear();
     table.loss();
+    table.max_pool();
     table.metrics();
     table.optimizer();
     table.pool();
     table.roofline();
+    table.scale();
+    table.sigmoid();
     table.0
 }
 
@@ -212,6 +218,46 @@ impl Table {
         }
     }
 
+    fn conv2d_grouped(&mut self) {
+        // N, C, K, groups, side, R, stride: EfficientNet's depthwise layers, then groups of
+        // several channels.
+        for [n, c, k, groups, side, kernel, stride] in [
+            [128, 32, 32, 32, 112, 3, 1],
+            [32, 144, 144, 144, 56, 5, 2],
+            [128, 1248, 1248, 1248, 7, 5, 1],
+            [2, 12, 8, 4, 7, 3, 2],
+        ] {
+            let shape = conv2d_grouped::Shape {
+                whole: conv2d::Shape {
+                    batch: n,
+                    in_channels: c,
+                    out_channels: k,
+                    height: side,
+                    width: side,
+                    kernel,
+                    stride,
+                    padding: kernel / 2,
+                },
+                groups,
+            };
+            let name = format!(
+                "{n}×{c}×{side}×{side} → {k} in {groups}, {kernel}×{kernel} stride {stride}"
+            );
+            self.push("conv2d_grouped forward", &name, move |c| {
+                conv2d_grouped::forward(c, &shape)
+            });
+            for accumulate in [false, true] {
+                let name = format!("{name} accumulate {accumulate}");
+                self.push("conv2d_grouped data_gradient", name, move |c| {
+                    conv2d_grouped::data_gradient(c, &shape, accumulate)
+                });
+            }
+            self.push("conv2d_grouped weight_gradient", name, move |c| {
+                conv2d_grouped::weight_gradient(c, &shape)
+            });
+        }
+    }
+
     fn dapa(&mut self) {
         let (shape, name) = plane_of((128, 64, 256));
         for degree in [1, 2] {
@@ -235,6 +281,23 @@ impl Table {
                         dapa::finish(c, shape, partials, fit, 3)
                     });
                 }
+            }
+        }
+    }
+
+    fn dropout(&mut self) {
+        for (length, share) in [(128 * 1408, 1), (128 * 88 * 196, 88 * 196), (21, 7)] {
+            for in_place in [false, true] {
+                let spec = dropout::Spec {
+                    length,
+                    share,
+                    rate: 0.2,
+                    layer: 3,
+                };
+                let name = format!("{length} by {share}, in_place {in_place}");
+                self.push("dropout", name, move |c| {
+                    dropout::dropout(c, &spec, in_place)
+                });
             }
         }
     }
@@ -318,6 +381,26 @@ impl Table {
         }
     }
 
+    fn max_pool(&mut self) {
+        for (planes, side, padding) in [(6, 7, 0), (8192, 112, 1)] {
+            let shape = max_pool::Shape {
+                planes,
+                height: side,
+                width: side,
+                kernel: 3,
+                stride: 2,
+                padding,
+            };
+            let name = format!("{planes}×{side}×{side}, 3×3 stride 2 padding {padding}");
+            self.push("max_pool forward", &name, move |c| {
+                max_pool::forward(c, &shape)
+            });
+            self.push("max_pool backward", name, move |c| {
+                max_pool::backward(c, &shape)
+            });
+        }
+    }
+
     fn metrics(&mut self) {
         for training in [false, true] {
             for sites in [0, 16] {
@@ -374,8 +457,35 @@ impl Table {
             self.push("pool global", &name, move |c| {
                 pool::global(c, planes, pixels)
             });
-            self.push("pool global_backward", name, move |c| {
-                pool::global_backward(c, planes, pixels)
+            for accumulate in [false, true] {
+                let name = format!("{name} accumulate {accumulate}");
+                self.push("pool global_backward", name, move |c| {
+                    pool::global_backward(c, planes, pixels, accumulate)
+                });
+            }
+        }
+    }
+
+    fn scale(&mut self) {
+        for (planes, pixels) in [(6, 1), (6, 49), (128 * 96, 12_544)] {
+            let name = format!("{planes}×{pixels}");
+            self.push("scale forward", &name, move |c| {
+                scale::forward(c, planes, pixels)
+            });
+            self.push("scale backward", name, move |c| {
+                scale::backward(c, planes, pixels)
+            });
+        }
+    }
+
+    fn sigmoid(&mut self) {
+        for length in [3, 128 * 96] {
+            let name = length.to_string();
+            self.push("sigmoid forward", &name, move |c| {
+                sigmoid::forward(c, length)
+            });
+            self.push("sigmoid backward", name, move |c| {
+                sigmoid::backward(c, length)
             });
         }
     }
@@ -411,7 +521,12 @@ fn planes() -> impl Iterator<Item = (plane::Shape, String)> {
 
 fn gate_options() -> impl Iterator<Item = (bool, Residual, Activation)> {
     let residuals = [Residual::None, Residual::Plain, Residual::Normalized];
-    let activations = [Activation::Identity, Activation::Relu, Activation::Gate];
+    let activations = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Silu,
+        Activation::Gate,
+    ];
     [false, true].into_iter().flat_map(move |normalized| {
         residuals.into_iter().flat_map(move |residual| {
             activations

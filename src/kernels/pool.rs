@@ -2,7 +2,7 @@
 
 use super::{Compiler, Cost, Kernel, Preset, Recipe, streaming_grid, vector_width};
 use crate::gpu::GpuError;
-use minijinja::context;
+use minijinja::{Value, context};
 
 /// Shape of an average pool without padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,35 +86,67 @@ fn windows(
     Ok(Recipe::single(kernel, 2))
 }
 
+/// How invocations are laid over whole planes that each yield a sum.
+pub(super) struct PlaneSplit {
+    /// Elements of a vector.
+    width: usize,
+    /// Invocations that share a plane.
+    parts: u32,
+    workgroup: u32,
+    /// Workgroups along x, y and z.
+    pub grid: [u32; 3],
+}
+
+impl PlaneSplit {
+    /// For `planes` planes of `pixels` values.
+    pub fn new(preset: Preset, planes: usize, pixels: usize) -> Self {
+        let width = vector_width(pixels);
+        // Enough invocations on a plane that neighbours read neighbouring memory, no more than
+        // there are values. On a CPU one invocation takes the whole plane.
+        let parts = match preset {
+            Preset::Cpu { .. } => 1,
+            _ => (pixels / width).next_power_of_two().min(16) as u32,
+        };
+        let (workgroup, grid) = if parts == 1 {
+            let (workgroup, groups) = streaming_grid(preset, planes);
+            (workgroup, [groups, 1, 1])
+        } else {
+            let workgroup = preset.workgroup();
+            let blocks = (planes as u32).div_ceil(workgroup / parts);
+            let along = blocks.min(32_768);
+            (workgroup, [along, blocks.div_ceil(along), 1])
+        };
+        Self {
+            width,
+            parts,
+            workgroup,
+            grid,
+        }
+    }
+
+    /// The constants of the split.
+    pub fn constants(&self) -> Value {
+        context! {
+            width => self.width,
+            parts => self.parts,
+            workgroup => self.workgroup,
+            grid => self.grid,
+            grid_invocations => self.workgroup * self.grid[0],
+        }
+    }
+}
+
 /// Average over each of `planes` planes of `pixels` values. Arguments: `x` N×C×H×W,
 /// `y` N×C (written in full).
 ///
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
-    let width = vector_width(pixels);
-    // Enough invocations on a plane that neighbours read neighbouring memory, no more than
-    // there are values. On a CPU one invocation takes the whole plane.
-    let parts = match compiler.preset {
-        Preset::Cpu { .. } => 1,
-        _ => (pixels / width).next_power_of_two().min(16) as u32,
-    };
-    let (workgroup, grid) = if parts == 1 {
-        let (workgroup, groups) = streaming_grid(compiler.preset, planes);
-        (workgroup, [groups, 1, 1])
-    } else {
-        let workgroup = compiler.preset.workgroup();
-        let blocks = (planes as u32).div_ceil(workgroup / parts);
-        let along = blocks.min(32_768);
-        (workgroup, [along, blocks.div_ceil(along), 1])
-    };
-    let constants = context! {
-        pass => "global", workgroup, width, planes, pixels, parts, grid,
-        grid_invocations => workgroup * grid[0],
-    };
+    let split = PlaneSplit::new(compiler.preset, planes, pixels);
+    let constants = context! { pass => "global", planes, pixels, ..split.constants() };
     let kernel = Kernel {
         pipeline: compiler.pipeline("pool.wgsl", "global", constants)?,
-        grid,
+        grid: split.grid,
         cost: Cost {
             flops: (planes * pixels) as f64,
             bytes: 4.0 * (planes * (pixels + 1)) as f64,
@@ -123,7 +155,8 @@ pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recip
     Ok(Recipe::single(kernel, 2))
 }
 
-/// Gradient of [`global`]. Arguments: `dy` N×C, `dx` N×C×H×W (written in full).
+/// Gradient of [`global`]. Arguments: `dy` N×C, `dx` N×C×H×W (written in full, or with
+/// `accumulate` added to).
 ///
 /// # Errors
 /// [`GpuError::Compile`].
@@ -131,19 +164,21 @@ pub fn global_backward(
     compiler: &Compiler,
     planes: usize,
     pixels: usize,
+    accumulate: bool,
 ) -> Result<Recipe, GpuError> {
     let width = vector_width(pixels);
     let (workgroup, groups) = streaming_grid(compiler.preset, planes * pixels / width);
     let constants = context! {
-        pass => "global_backward", workgroup, width, planes, pixels,
+        pass => "global_backward", workgroup, width, planes, pixels, accumulate,
         grid_invocations => workgroup * groups,
     };
+    let moved = if accumulate { 8.0 } else { 4.0 };
     let kernel = Kernel {
         pipeline: compiler.pipeline("pool.wgsl", "global_backward", constants)?,
         grid: [groups, 1, 1],
         cost: Cost {
             flops: planes as f64,
-            bytes: 4.0 * (planes * (pixels + 1)) as f64,
+            bytes: moved * (planes * (pixels + 1)) as f64,
         },
     };
     Ok(Recipe::single(kernel, 2))

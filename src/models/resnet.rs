@@ -1,5 +1,6 @@
-//! Residual networks of basic blocks, under torchvision's parameter names.
+//! Residual networks under torchvision's parameter names.
 
+use super::conv;
 use crate::graph::{Chw, Network, NodeId, Op, ShapeError};
 
 /// ResNet-18 as SNL and AutoReP report it: 3×3 stem without ReLU and without max-pool, four
@@ -10,8 +11,11 @@ pub(super) fn resnet18(
     classes: usize,
     scale: impl Fn(usize) -> usize,
 ) -> Result<Network, ShapeError> {
+    let mut network = Network::new(name, input);
     let widths = [64, 128, 256, 512].map(scale);
-    basic(name, input, classes, &widths, 2)
+    let stem = cifar_stem(&mut network, widths[0])?;
+    let stages = widths.map(|channels| (channels, 2));
+    finish(network, stem, &stages, basic_block, classes)
 }
 
 /// The CIFAR family (6n + 2 layers): three stages of n basic blocks at 16, 32 and 64
@@ -23,35 +27,85 @@ pub(super) fn cifar(
     blocks: usize,
     scale: impl Fn(usize) -> usize,
 ) -> Result<Network, ShapeError> {
+    let mut network = Network::new(name, input);
     let widths = [16, 32, 64].map(scale);
-    basic(name, input, classes, &widths, blocks)
+    let stem = cifar_stem(&mut network, widths[0])?;
+    let stages = widths.map(|channels| (channels, blocks));
+    finish(network, stem, &stages, basic_block, classes)
 }
 
-fn basic(
+/// How the stem of an ImageNet network halves the image for the second time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum StemPool {
+    /// Maximum over 3×3, stride 2, as torchvision has it: a comparison per element.
+    Max,
+    /// Average over 2×2, stride 2: free in private inference.
+    Average,
+}
+
+/// torchvision's ImageNet ResNets: 7×7 stem of stride 2 with ReLU, pool, four stages. 17 sites
+/// as `resnet18` (basic blocks), 49 as `resnet50` (bottlenecks that end on four times the
+/// channels, stride on their 3×3 convolution).
+pub(super) fn imagenet(
     name: &str,
     input: Chw,
     classes: usize,
-    widths: &[usize],
-    blocks: usize,
+    bottlenecks: bool,
+    pool: StemPool,
+    scale: impl Fn(usize) -> usize,
 ) -> Result<Network, ShapeError> {
     let mut network = Network::new(name, input);
-    let stem = conv(&mut network, "conv1".into(), NodeId(0), widths[0], 3, 1)?;
-    let mut x = network.push("bn1", Op::BatchNorm, &[stem])?;
-    for (stage, &channels) in (1..).zip(widths) {
+    let widths = [64, 128, 256, 512].map(scale);
+    let x = conv(&mut network, "conv1", NodeId(0), widths[0], 7, 2)?;
+    let x = network.push("bn1", Op::BatchNorm, &[x])?;
+    let x = network.push("act1", Op::Activation, &[x])?;
+    let pool = match pool {
+        StemPool::Max => Op::MaxPool {
+            kernel: 3,
+            stride: 2,
+            padding: 1,
+        },
+        StemPool::Average => Op::AvgPool {
+            kernel: 2,
+            stride: 2,
+        },
+    };
+    let x = network.push("pool", pool, &[x])?;
+    let stages = |blocks: [usize; 4]| [0, 1, 2, 3].map(|i| (widths[i], blocks[i]));
+    if bottlenecks {
+        finish(network, x, &stages([3, 4, 6, 3]), bottleneck, classes)
+    } else {
+        finish(network, x, &stages([2; 4]), basic_block, classes)
+    }
+}
+
+/// 3×3 convolution and batch norm.
+fn cifar_stem(network: &mut Network, channels: usize) -> Result<NodeId, ShapeError> {
+    let x = conv(network, "conv1", NodeId(0), channels, 3, 1)?;
+    network.push("bn1", Op::BatchNorm, &[x])
+}
+
+/// Appends a block of the given name behind a node, with its channels and stride.
+type Block = fn(&mut Network, &str, NodeId, usize, usize) -> Result<NodeId, ShapeError>;
+
+/// The stages (channels, number of blocks) behind the stem `x`, and the classifier.
+fn finish(
+    mut network: Network,
+    mut x: NodeId,
+    stages: &[(usize, usize)],
+    append: Block,
+    classes: usize,
+) -> Result<Network, ShapeError> {
+    for (stage, &(channels, blocks)) in (1..).zip(stages) {
         for block in 0..blocks {
             let stride = if stage > 1 && block == 0 { 2 } else { 1 };
             let prefix = format!("layer{stage}.{block}");
-            x = basic_block(&mut network, &prefix, x, channels, stride)?;
+            x = append(&mut network, &prefix, x, channels, stride)?;
         }
     }
     let pooled = network.push("avgpool", Op::GlobalAvgPool, &[x])?;
-    network.push(
-        "fc",
-        Op::Linear {
-            out_features: classes,
-        },
-        &[pooled],
-    )?;
+    let out_features = classes;
+    network.push("fc", Op::Linear { out_features }, &[pooled])?;
     Ok(network)
 }
 
@@ -69,29 +123,50 @@ fn basic_block(
     let u = network.push(name("act1"), Op::Activation, &[u])?;
     let u = conv(network, name("conv2"), u, channels, 3, 1)?;
     let u = network.push(name("bn2"), Op::BatchNorm, &[u])?;
-    let shortcut = if network.node(x).shape == network.node(u).shape {
-        x
-    } else {
-        let projected = conv(network, name("downsample.0"), x, channels, 1, stride)?;
-        network.push(name("downsample.1"), Op::BatchNorm, &[projected])?
-    };
+    let shortcut = shortcut(network, prefix, x, u, stride)?;
     let sum = network.push(name("add"), Op::Add, &[u, shortcut])?;
     network.push(name("act2"), Op::Activation, &[sum])
 }
 
-fn conv(
+/// conv1×1 BN act conv3×3 BN act conv1×1 (four times the channels) BN, + shortcut, act.
+fn bottleneck(
     network: &mut Network,
-    name: String,
-    input: NodeId,
-    out_channels: usize,
-    kernel: usize,
+    prefix: &str,
+    x: NodeId,
+    channels: usize,
     stride: usize,
 ) -> Result<NodeId, ShapeError> {
-    let op = Op::Conv2d {
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-    };
-    network.push(name, op, &[input])
+    let name = |suffix: &str| format!("{prefix}.{suffix}");
+    let u = conv(network, name("conv1"), x, channels, 1, 1)?;
+    let u = network.push(name("bn1"), Op::BatchNorm, &[u])?;
+    let u = network.push(name("act1"), Op::Activation, &[u])?;
+    let u = conv(network, name("conv2"), u, channels, 3, stride)?;
+    let u = network.push(name("bn2"), Op::BatchNorm, &[u])?;
+    let u = network.push(name("act2"), Op::Activation, &[u])?;
+    let u = conv(network, name("conv3"), u, 4 * channels, 1, 1)?;
+    let u = network.push(name("bn3"), Op::BatchNorm, &[u])?;
+    let shortcut = shortcut(network, prefix, x, u, stride)?;
+    let sum = network.push(name("add"), Op::Add, &[u, shortcut])?;
+    network.push(name("act3"), Op::Activation, &[sum])
+}
+
+/// What is added to a block's `u`: its input `x`, projected where the shape changes.
+fn shortcut(
+    network: &mut Network,
+    prefix: &str,
+    x: NodeId,
+    u: NodeId,
+    stride: usize,
+) -> Result<NodeId, ShapeError> {
+    if network.node(x).shape == network.node(u).shape {
+        return Ok(x);
+    }
+    let channels = network.node(u).shape.channels;
+    let name = format!("{prefix}.downsample.0");
+    let projected = conv(network, name, x, channels, 1, stride)?;
+    network.push(
+        format!("{prefix}.downsample.1"),
+        Op::BatchNorm,
+        &[projected],
+    )
 }

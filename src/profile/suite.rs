@@ -257,7 +257,7 @@ fn distinct<T: PartialEq>(things: impl Iterator<Item = (String, T)>) -> Vec<(Str
 }
 
 /// Forward pass, data gradient (but of the images) and weight gradient of every convolution
-/// shape.
+/// shape in one group.
 fn convolutions(network: &Network, batch: usize) -> Vec<Case> {
     let shapes = network.nodes.iter().filter_map(|node| {
         let Op::Conv2d {
@@ -265,6 +265,7 @@ fn convolutions(network: &Network, batch: usize) -> Vec<Case> {
             kernel,
             stride,
             padding,
+            groups: 1,
         } = node.op
         else {
             return None;

@@ -1,6 +1,7 @@
 //! Twin of `shaders/gate.wgsl`.
 
 use super::batch_norm::each;
+use super::sigmoid::sigmoid;
 
 /// What is applied to the pre-activation.
 #[derive(Debug, Clone, Copy)]
@@ -9,6 +10,8 @@ pub enum Activation<'a> {
     Identity,
     /// ReLU everywhere.
     Relu,
+    /// x·sigmoid(x) everywhere.
+    Silu,
     /// ReLU where the mask [C,P] is 1, the polynomial of the channel elsewhere.
     Gate {
         /// 1 keeps the ReLU.
@@ -30,6 +33,7 @@ pub fn forward(z: &[f64], activation: Activation, batch: usize, channels: usize)
         y[i] = match activation {
             Activation::Identity => z[i],
             Activation::Relu => z[i].max(0.0),
+            Activation::Silu => z[i] * sigmoid(z[i]),
             Activation::Gate { mask, coefficients } => {
                 if mask[i % (channels * pixels)] == 1.0 {
                     z[i].max(0.0)
@@ -71,6 +75,10 @@ pub fn backward(
     each(batch, channels, pixels, |i, c| match activation {
         Activation::Identity => out.z[i] = dy[i],
         Activation::Relu => out.z[i] = if z[i] > 0.0 { dy[i] } else { 0.0 },
+        Activation::Silu => {
+            let s = sigmoid(z[i]);
+            out.z[i] = dy[i] * s * (1.0 + z[i] * (1.0 - s));
+        }
         Activation::Gate { mask, coefficients } => {
             let poly = &coefficients[c];
             out.mask[i % image] += dy[i] * (z[i].max(0.0) - polynomial(poly, z[i]));

@@ -432,12 +432,14 @@ impl Checkpoint {
     }
 
     /// Loads the tensors of any safetensors file, such as a teacher trained elsewhere. Those
-    /// of other types than are kept here are left out, with a warning: PyTorch counts
-    /// batches in 64-bit integers, which no network needs in order to run.
+    /// of other types than are kept here are left out, with a warning unless it is PyTorch's
+    /// count of batches in 64-bit integers, which no network needs in order to run.
     pub fn import(path: &Path) -> Result<Self, CheckpointError> {
         let (header, tensors) = read(path, |tensor, found| {
-            let path = path.display();
-            log::warn!("leaving out `{tensor}` of {path}, which is {found}");
+            if !tensor.ends_with("num_batches_tracked") {
+                let path = path.display();
+                log::warn!("leaving out `{tensor}` of {path}, which is {found}");
+            }
             Ok(())
         })?;
         // One of ours is checked as such.

@@ -2,14 +2,14 @@
 //! network around them.
 
 use super::checkpoint::{Checkpoint, CheckpointError, Tensor, Unpack};
-use crate::graph::{Layout, Model, Tensors};
+use crate::graph::{Layout, Model, Nonlinearity, Tensors};
 use crate::models::{ModelError, ModelSpec};
 use std::collections::BTreeMap;
 
 /// What the activation sites of a saved model do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sites {
-    /// ReLU everywhere.
+    /// The network's own nonlinearity everywhere.
     Relu,
     /// ReLU or polynomial by the mask.
     Gate,
@@ -126,7 +126,11 @@ pub fn unpack(checkpoint: Checkpoint) -> Result<(Model, ModelSpec, Sites, Unpack
     if spec.input.0.max(spec.input.1) > 4096 {
         return Err(wrong("images are larger than 4096 pixels"));
     }
-    let network = spec.build()?;
+    let mut network = spec.build()?;
+    if sites == Sites::Gate {
+        // Whatever its teacher computed: what a search keeps are ReLUs.
+        network.nonlinearity = Nonlinearity::Relu;
+    }
     let layout = Layout::new(&network);
     let mut unpack = checkpoint.unpack(&spec.name);
     let mut tensors = Tensors::neutral(&layout);

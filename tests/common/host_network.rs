@@ -9,7 +9,7 @@
 #![allow(dead_code)]
 
 use autorep::graph::layout::{NodeTensors, Site};
-use autorep::graph::{Chw, Layout, Network, NodeId, Op, Tensors};
+use autorep::graph::{Chw, Layout, Network, NodeId, Nonlinearity, Op, Tensors};
 use autorep::reference;
 use rayon::prelude::*;
 
@@ -28,7 +28,7 @@ pub enum Mode {
 /// What an activation site computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activations {
-    /// max(x, 0), whatever the masks say.
+    /// The network's nonlinearity, whatever the masks say.
     Relu,
     /// `m·relu(x) + (1−m)·p(x)`; m may be any number, so that it can be differentiated.
     Gate,
@@ -144,11 +144,12 @@ impl<'a> HostNetwork<'a> {
                     kernel,
                     stride,
                     padding,
+                    groups,
                 },
                 NodeTensors::Conv2d { weight },
             ) => {
                 let input = operand_shape(0);
-                let shape = reference::conv2d::Shape {
+                let whole = reference::conv2d::Shape {
                     batch: 1,
                     in_channels: input.channels,
                     out_channels,
@@ -157,10 +158,12 @@ impl<'a> HostNetwork<'a> {
                     stride,
                     padding,
                 };
+                let shape = reference::conv2d_grouped::Shape { whole, groups };
+                let weight = self.param(weight);
                 // One call of the twin per image: convolutions are nearly all of the time.
                 operand(0)
                     .par_chunks(input.len())
-                    .flat_map_iter(|x| reference::conv2d::forward(&shape, x, self.param(weight)))
+                    .flat_map_iter(|x| reference::conv2d_grouped::forward(&shape, x, weight))
                     .collect()
             }
             (
@@ -185,18 +188,64 @@ impl<'a> HostNetwork<'a> {
                 })
             }
             (Op::Activation, NodeTensors::Site(site)) => match self.activations {
-                Activations::Relu => operand(0).iter().map(|x| x.max(0.0)).collect(),
+                Activations::Relu => match self.network.nonlinearity {
+                    Nonlinearity::Relu => operand(0).iter().map(|x| x.max(0.0)).collect(),
+                    Nonlinearity::Silu => {
+                        let silu = |x: &f64| x * reference::sigmoid::sigmoid(*x);
+                        operand(0).iter().map(silu).collect()
+                    }
+                },
                 Activations::Gate => self.gate(&self.layout.sites[site], operand(0)),
             },
             (Op::Add, _) => reference::add::add(operand(0), operand(1)),
             (Op::AvgPool { kernel, stride }, _) => {
                 average_pool(operand(0), operand_shape(0), node.shape, kernel, stride)
             }
+            (
+                Op::MaxPool {
+                    kernel,
+                    stride,
+                    padding,
+                },
+                _,
+            ) => {
+                let input = operand_shape(0);
+                let shape = reference::max_pool::Shape {
+                    planes: values.batch * input.channels,
+                    size: (input.height, input.width),
+                    kernel,
+                    stride,
+                    padding,
+                };
+                reference::max_pool::forward(&shape, operand(0))
+            }
             (Op::GlobalAvgPool, _) => operand(0)
                 .chunks(operand_shape(0).plane())
                 .map(mean)
                 .collect(),
-            (Op::Linear { .. }, NodeTensors::Linear { weight, bias }) => {
+            (Op::Sigmoid, _) => reference::sigmoid::forward(operand(0)),
+            (Op::Scale, _) => reference::scale::forward(node.shape.plane(), operand(0), operand(1)),
+            (Op::Dropout { rate, per_sample }, _) => match self.mode {
+                Mode::Evaluation => operand(0).to_vec(),
+                // The first step of a run with seed 0.
+                Mode::Training => {
+                    let spec = autorep::kernels::dropout::Spec {
+                        length: operand(0).len(),
+                        share: if per_sample { node.shape.len() } else { 1 },
+                        rate,
+                        layer: id.0 as u32,
+                    };
+                    let dropout = reference::dropout::Dropout {
+                        share: spec.share,
+                        rate: rate.into(),
+                        seed: 0,
+                        step: 0,
+                        purpose: spec.purpose(),
+                    };
+                    dropout.apply(operand(0))
+                }
+            },
+            (Op::Linear { .. } | Op::PooledConv { .. }, NodeTensors::Linear { weight, bias }) => {
                 let (weight, bias) = (self.param(weight), self.param(bias));
                 let features = operand_shape(0).len();
                 operand(0)

@@ -213,6 +213,7 @@ impl Case {
         run(match self.spec.activation {
             Activation::Identity => gate_twin::Activation::Identity,
             Activation::Relu => gate_twin::Activation::Relu,
+            Activation::Silu => gate_twin::Activation::Silu,
             Activation::Gate => gate_twin::Activation::Gate {
                 mask: &mask,
                 coefficients: &coefficients,
@@ -222,7 +223,12 @@ impl Case {
 }
 
 const RESIDUALS: [Residual; 3] = [Residual::None, Residual::Plain, Residual::Normalized];
-const ACTIVATIONS: [Activation; 3] = [Activation::Identity, Activation::Relu, Activation::Gate];
+const ACTIVATIONS: [Activation; 4] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::Silu,
+    Activation::Gate,
+];
 
 fn on_every_case(test: impl Fn(&autorep::kernels::Compiler, &Case)) {
     let mut cases = Vec::new();

@@ -82,7 +82,15 @@ fn global_matches_its_twin() {
             let got = run(compiler, &recipe, &[Data::In(&x), Data::Out(planes)]);
             assert_close(&what, &got[1], &twin::global(pixels, &wide(&x)), 1e-6);
 
-            let recipe = pool::global_backward(compiler, planes, pixels).unwrap();
+            let recipe = pool::global_backward(compiler, planes, pixels, true).unwrap();
+            let got = run(compiler, &recipe, &[Data::In(&dy), Data::InOut(&x)]);
+            let mut want = twin::global_backward(pixels, &wide(&dy));
+            want.iter_mut()
+                .zip(&x)
+                .for_each(|(w, &x)| *w += f64::from(x));
+            assert_close(&format!("accumulated {what}"), &got[1], &want, 1e-6);
+
+            let recipe = pool::global_backward(compiler, planes, pixels, false).unwrap();
             let got = run(compiler, &recipe, &[Data::In(&dy), Data::Out(x.len())]);
             let want = twin::global_backward(pixels, &wide(&dy));
             assert_close(&format!("backward {what}"), &got[1], &want, 1e-6);

@@ -1,4 +1,4 @@
-//! Convolution. The backward keeps the input.
+//! Convolution, in one group or in several. The backward keeps the input.
 
 use super::{Kept, window};
 use crate::gpu::{GpuError, View};
@@ -6,7 +6,8 @@ use crate::graph::arenas::{Gradients, slot};
 use crate::graph::layout::NodeTensors;
 use crate::graph::network::{Chw, NodeId, Op};
 use crate::graph::plan::Emitter;
-use crate::kernels::conv2d::{self, Shape};
+use crate::kernels::conv2d;
+use crate::kernels::conv2d_grouped::{self, Shape};
 
 pub(super) fn infer_shape(op: Op, input: Chw) -> Result<Chw, String> {
     let Op::Conv2d {
@@ -14,10 +15,18 @@ pub(super) fn infer_shape(op: Op, input: Chw) -> Result<Chw, String> {
         kernel,
         stride,
         padding,
+        groups,
     } = op
     else {
         return Err("is no convolution".into());
     };
+    if groups == 0 || !input.channels.is_multiple_of(groups) || !out_channels.is_multiple_of(groups)
+    {
+        return Err(format!(
+            "cannot lay {} input and {out_channels} output channels in {groups} groups",
+            input.channels
+        ));
+    }
     let (height, width) = window(input, kernel, stride, padding)?;
     Ok(Chw {
         channels: out_channels,
@@ -32,12 +41,13 @@ fn shape(emitter: &Emitter, node: NodeId, input: NodeId) -> Option<Shape> {
         kernel,
         stride,
         padding,
+        groups,
     } = emitter.network.node(node).op
     else {
         return None;
     };
     let input = emitter.shape(input);
-    Some(Shape {
+    let whole = conv2d::Shape {
         batch: emitter.mode.batch,
         in_channels: input.channels,
         out_channels,
@@ -46,7 +56,8 @@ fn shape(emitter: &Emitter, node: NodeId, input: NodeId) -> Option<Shape> {
         kernel,
         stride,
         padding,
-    })
+    };
+    Some(Shape { whole, groups })
 }
 
 fn weight(emitter: &Emitter, node: NodeId, arena: &crate::gpu::Buffer) -> Option<View> {
@@ -64,7 +75,10 @@ pub(super) fn forward(
     if let Some(shape) = shape(emitter, node, input)
         && let Some(weight) = weight(emitter, node, &emitter.arenas.params)
     {
-        let recipe = conv2d::forward(emitter.compiler, &shape)?;
+        let recipe = match shape.groups {
+            1 => conv2d::forward(emitter.compiler, &shape.whole)?,
+            _ => conv2d_grouped::forward(emitter.compiler, &shape)?,
+        };
         let x = emitter.tensor(input);
         let y = emitter.output(node);
         emitter.push(recipe, vec![x, weight.into(), y], node);
@@ -85,12 +99,18 @@ pub(super) fn backward(
         && let Some(weight_gradient) = weight(emitter, node, &arena.params)
         && let Some(weight) = weight(emitter, node, &emitter.arenas.params)
     {
-        let recipe = conv2d::weight_gradient(emitter.compiler, &shape)?;
+        let recipe = match shape.groups {
+            1 => conv2d::weight_gradient(emitter.compiler, &shape.whole)?,
+            _ => conv2d_grouped::weight_gradient(emitter.compiler, &shape)?,
+        };
         let x = emitter.tensor(input);
         let operands = vec![x, dy.clone(), weight_gradient.into()];
         emitter.push(recipe, operands, node);
         if let Some((dx, accumulate)) = emitter.gradient_sink(input) {
-            let recipe = conv2d::data_gradient(emitter.compiler, &shape, accumulate)?;
+            let recipe = match shape.groups {
+                1 => conv2d::data_gradient(emitter.compiler, &shape.whole, accumulate)?,
+                _ => conv2d_grouped::data_gradient(emitter.compiler, &shape, accumulate)?,
+            };
             emitter.push(recipe, vec![dy, weight.into(), dx.into()], node);
         }
     }

@@ -9,7 +9,7 @@ use crate::gpu::{GpuError, View};
 use crate::graph::arenas::{Gradients, slot};
 use crate::graph::layout::NodeTensors;
 use crate::graph::lower::{Input, Stage};
-use crate::graph::network::NodeId;
+use crate::graph::network::{NodeId, Nonlinearity};
 use crate::graph::plan::{Activations, Emitter};
 use crate::graph::schedule::{Operand, ValueId};
 use crate::kernels::batch_norm::{self, Operand as NormSlot};
@@ -50,7 +50,10 @@ impl Pass {
             },
             activation: match (site, emitter.mode.activations) {
                 (None, _) => Activation::Identity,
-                (Some(_), Activations::Relu) => Activation::Relu,
+                (Some(_), Activations::Relu) => match emitter.network.nonlinearity {
+                    Nonlinearity::Relu => Activation::Relu,
+                    Nonlinearity::Silu => Activation::Silu,
+                },
                 (Some(_), Activations::Gate { .. }) => Activation::Gate,
             },
         };
@@ -306,7 +309,7 @@ pub(super) fn backward(
             let recipe = batch_norm::data_gradient(compiler, shape, false)?;
             let du = emitter.value(shape.len());
             emitter.push(recipe, vec![dz.into(), u, slope.into(), du.into()], node);
-            give(emitter, tensor, du)?;
+            emitter.give_gradient(tensor, du)?;
         }
     }
     // A main operand without batch norm and a plain residual may both want dz itself; the first
@@ -316,7 +319,7 @@ pub(super) fn backward(
     takers.extend(plain_residual.map(|input| input.tensor));
     for (position, &tensor) in takers.iter().enumerate().rev() {
         if position == 0 {
-            give(emitter, tensor, dz)?;
+            emitter.give_gradient(tensor, dz)?;
         } else {
             let Some((sink, accumulate)) = emitter.gradient_sink(tensor) else {
                 continue;
@@ -328,18 +331,6 @@ pub(super) fn backward(
             };
             emitter.push(recipe, vec![sink.into(), dz.into()], pass.node);
         }
-    }
-    Ok(())
-}
-
-/// Makes `value` (a part of) the gradient of `tensor`.
-fn give(emitter: &mut Emitter, tensor: NodeId, value: ValueId) -> Result<(), GpuError> {
-    if tensor == emitter.network.input() || emitter.adopt_gradient(tensor, value) {
-        return Ok(());
-    }
-    if let Some((sink, _)) = emitter.gradient_sink(tensor) {
-        let recipe = add::add(emitter.compiler, emitter.batch_len(tensor))?;
-        emitter.push(recipe, vec![sink.into(), value.into()], tensor);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Fully connected layer. The backward keeps the input.
+//! Fully connected layer, also as a convolution of pooled features. The backward keeps the input.
 
 use super::Kept;
 use crate::gpu::{Buffer, GpuError, View};

@@ -2,9 +2,11 @@
 //! backward, and what the backward must keep.
 
 mod conv2d;
+mod dropout;
 mod fused;
 mod linear;
 mod pool;
+mod squeeze_excite;
 
 use super::arenas::Gradients;
 use super::lower::Stage;
@@ -34,6 +36,9 @@ pub(super) fn forward(emitter: &mut Emitter, stage: &Stage) -> Result<Kept, GpuE
         Stage::Fused { .. } => fused::forward(emitter, stage),
         Stage::Pool { node, input } => pool::forward(emitter, node, input),
         Stage::Linear { node, input } => linear::forward(emitter, node, input),
+        Stage::Sigmoid { node, input } => squeeze_excite::sigmoid_forward(emitter, node, input),
+        Stage::Scale { node, inputs } => squeeze_excite::scale_forward(emitter, node, inputs),
+        Stage::Dropout { node, input } => dropout::forward(emitter, node, input),
     }
 }
 
@@ -62,6 +67,9 @@ pub(super) fn backward(
         Stage::Fused { .. } => fused::backward(emitter, arena, stage, kept),
         Stage::Pool { node, input } => pool::backward(emitter, node, input),
         Stage::Linear { node, input } => linear::backward(emitter, arena, node, input),
+        Stage::Sigmoid { node, input } => squeeze_excite::sigmoid_backward(emitter, node, input),
+        Stage::Scale { node, inputs } => squeeze_excite::scale_backward(emitter, node, inputs),
+        Stage::Dropout { node, input } => dropout::backward(emitter, node, input),
     }
 }
 
@@ -69,7 +77,7 @@ pub(super) fn backward(
 pub(super) fn infer_shape(op: Op, inputs: &[Chw]) -> Result<Chw, String> {
     let arity = match op {
         Op::Input => 0,
-        Op::Add => 2,
+        Op::Add | Op::Scale => 2,
         _ => 1,
     };
     if inputs.len() != arity {
@@ -77,12 +85,17 @@ pub(super) fn infer_shape(op: Op, inputs: &[Chw]) -> Result<Chw, String> {
     }
     match op {
         Op::Input => Err("a network has one input, made by Network::new".into()),
-        Op::BatchNorm | Op::Activation => Ok(inputs[0]),
+        Op::BatchNorm | Op::Activation | Op::Sigmoid => Ok(inputs[0]),
         Op::Add if inputs[0] == inputs[1] => Ok(inputs[0]),
         Op::Add => Err(format!("cannot add {} and {}", inputs[0], inputs[1])),
         Op::Conv2d { .. } => conv2d::infer_shape(op, inputs[0]),
-        Op::AvgPool { .. } | Op::GlobalAvgPool => pool::infer_shape(op, inputs[0]),
+        Op::AvgPool { .. } | Op::MaxPool { .. } | Op::GlobalAvgPool => {
+            pool::infer_shape(op, inputs[0])
+        }
         Op::Linear { out_features } => linear::infer_shape(out_features, inputs[0]),
+        Op::PooledConv { out_channels } => linear::infer_shape(out_channels, inputs[0]),
+        Op::Scale => squeeze_excite::infer_shape(inputs[0], inputs[1]),
+        Op::Dropout { rate, .. } => dropout::infer_shape(rate, inputs[0]),
     }
 }
 

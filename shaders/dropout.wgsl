@@ -1,0 +1,40 @@
+// Kernel card: dropout, of single elements or of whole samples (stochastic depth)
+//
+// Computes   y[i] = x[i] / (1 − rate) where a draw keeps it, else 0. {{ share }} element(s) share
+//            a draw. Its gradient is the same kernel on dy: nothing is kept, the draw is made
+//            again.
+// Random     bits of seed, step, draw and layer (common/random.wgsl); the element is kept where
+//            they reach rate·2³². The twin draws the same.
+// Bindings   0 step scalars
+{% if in_place %}
+//            1 x, becomes y
+{% else %}
+//            1 x, read; 2 y, written in full
+{% endif %}
+// Split      one invocation per {{ width }} adjacent element(s), grid-stride.
+// Cost       8 bytes an element, and a hash: bound by memory.
+{% include "common/step.wgsl" %}
+
+{% include "common/random.wgsl" %}
+
+{% if width == 4 %}
+alias Lane = vec4f;
+{% else %}
+alias Lane = f32;
+{% endif %}
+@group(0) @binding(0) var<uniform> step: Step;
+{% if in_place %}
+@group(0) @binding(1) var<storage, read_write> x: array<Lane>;
+{% else %}
+@group(0) @binding(1) var<storage, read> x: array<Lane>;
+@group(0) @binding(2) var<storage, read_write> y: array<Lane>;
+{% endif %}
+
+@compute @workgroup_size({{ workgroup }})
+fn dropout(@builtin(global_invocation_id) id: vec3u) {
+    for (var i = id.x; i < {{ vectors }}u; i += {{ grid_invocations }}u) {
+        let bits = random(step.seed, step.step, i / {{ share // width }}u, {{ purpose }}u);
+        let kept = select(0.0, {{ scale }}, bits >= {{ threshold }}u);
+        {{ "x" if in_place else "y" }}[i] = x[i] * kept;
+    }
+}

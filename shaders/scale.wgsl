@@ -1,0 +1,93 @@
+// Kernel card: a factor per plane
+//
+// Computes   forward   y[p,·] = x[p,·]·f[p]
+//            backward  df[p] = Σ dy[p,·]·x[p,·] and dy ← dy·f[p], in the place of dy: both in
+//                      one pass
+//            This one is {{ entry }}.
+// Used for   squeeze-excite, which scales the channels of each image.
+// Layouts    planes p = n·C + c: x, y, dy f32[planes, pixels]; f, df f32[planes]
+// Bindings   forward   0 x, read; 1 f, read; 2 y, written in full
+//            backward  0 dy, becomes dx; 1 x, read; 2 f, read; 3 df, written in full
+{% if entry == "forward" %}
+// Split      one invocation per {{ width }} adjacent element(s), grid-stride.
+{% elif parts > 1 %}
+// Split      {{ parts }} neighbouring invocations share a plane and add their sums in workgroup
+//            memory in a fixed order.
+{% else %}
+// Split      one invocation per plane, grid-stride: no barrier.
+{% endif %}
+// Cost       8 bytes an element forward, 12 backward: bound by memory.
+{% if width == 4 %}
+alias Lane = vec4f;
+fn total(v: Lane) -> f32 { return (v.x + v.y) + (v.z + v.w); }
+{% else %}
+alias Lane = f32;
+fn total(v: Lane) -> f32 { return v; }
+{% endif %}
+const PLANES = {{ planes }}u;
+// Vectors of a plane.
+const VECTORS = {{ pixels // width }}u;
+const GRID = {{ grid_invocations }}u;
+
+{% if entry == "forward" %}
+@group(0) @binding(0) var<storage, read> x: array<Lane>;
+@group(0) @binding(1) var<storage, read> f: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<Lane>;
+
+@compute @workgroup_size({{ workgroup }})
+fn forward(@builtin(global_invocation_id) id: vec3u) {
+    for (var i = id.x; i < PLANES * VECTORS; i += GRID) {
+        y[i] = x[i] * f[i / VECTORS];
+    }
+}
+{% else %}
+@group(0) @binding(0) var<storage, read_write> dy: array<Lane>;
+@group(0) @binding(1) var<storage, read> x: array<Lane>;
+@group(0) @binding(2) var<storage, read> f: array<f32>;
+@group(0) @binding(3) var<storage, read_write> df: array<f32>;
+
+{% if parts > 1 %}
+var<workgroup> sums: array<f32, {{ workgroup }}>;
+
+@compute @workgroup_size({{ workgroup }})
+fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+    let block = group.y * {{ grid[0] }}u + group.x;
+    let plane = block * {{ workgroup // parts }}u + local.x / {{ parts }}u;
+    let part = local.x % {{ parts }}u;
+    var sum = Lane();
+    if plane < PLANES {
+        let factor = f[plane];
+        for (var v = part; v < VECTORS; v += {{ parts }}u) {
+            let i = plane * VECTORS + v;
+            let d = dy[i];
+            sum += d * x[i];
+            dy[i] = d * factor;
+        }
+    }
+    sums[local.x] = total(sum);
+    workgroupBarrier();
+    if plane < PLANES && part == 0u {
+        var all = 0.0;
+        for (var other = 0u; other < {{ parts }}u; other++) {
+            all += sums[local.x + other];
+        }
+        df[plane] = all;
+    }
+}
+{% else %}
+@compute @workgroup_size({{ workgroup }})
+fn backward(@builtin(global_invocation_id) id: vec3u) {
+    for (var plane = id.x; plane < PLANES; plane += GRID) {
+        let factor = f[plane];
+        var sum = Lane();
+        for (var v = 0u; v < VECTORS; v++) {
+            let i = plane * VECTORS + v;
+            let d = dy[i];
+            sum += d * x[i];
+            dy[i] = d * factor;
+        }
+        df[plane] = total(sum);
+    }
+}
+{% endif %}
+{% endif %}

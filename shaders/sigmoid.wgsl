@@ -1,0 +1,38 @@
+// Kernel card: sigmoid
+//
+// Computes   forward   y = 1 / (1 + e^−x)
+//            backward  dy ← dy·y·(1 − y), in the place of dy
+//            This one is {{ entry }}.
+// Used for   the factors of squeeze-excite: N·C values.
+// Bindings   forward   0 x, read; 1 y, written in full
+//            backward  0 dy, becomes dx; 1 y, read
+// Split      one invocation per {{ width }} adjacent element(s), grid-stride.
+// Cost       8 or 12 bytes an element: bound by memory, and too small to matter.
+{% if width == 4 %}
+alias Lane = vec4f;
+{% else %}
+alias Lane = f32;
+{% endif %}
+
+{% if entry == "forward" %}
+@group(0) @binding(0) var<storage, read> x: array<Lane>;
+@group(0) @binding(1) var<storage, read_write> y: array<Lane>;
+
+@compute @workgroup_size({{ workgroup }})
+fn forward(@builtin(global_invocation_id) id: vec3u) {
+    for (var i = id.x; i < {{ vectors }}u; i += {{ grid_invocations }}u) {
+        // e^80 is finite: no infinity for a compiler to reason away.
+        y[i] = Lane(1.0) / (Lane(1.0) + exp(-max(x[i], Lane(-80.0))));
+    }
+}
+{% else %}
+@group(0) @binding(0) var<storage, read_write> dy: array<Lane>;
+@group(0) @binding(1) var<storage, read> y: array<Lane>;
+
+@compute @workgroup_size({{ workgroup }})
+fn backward(@builtin(global_invocation_id) id: vec3u) {
+    for (var i = id.x; i < {{ vectors }}u; i += {{ grid_invocations }}u) {
+        dy[i] = dy[i] * y[i] * (Lane(1.0) - y[i]);
+    }
+}
+{% endif %}

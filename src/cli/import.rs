@@ -1,0 +1,231 @@
+//! `autorep import`
+
+use super::End;
+use super::common::IMPORT;
+use crate::data;
+use crate::graph::{Layout, Model};
+use crate::models::ModelSpec;
+use crate::search::run::TEACHER;
+use crate::train::checkpoint::Checkpoint;
+use crate::train::config::Layers;
+use crate::train::import::{Imported, import};
+use crate::train::model_file::{Sites, pack};
+use crate::train::run_folder::{RunFolder, write_atomic};
+use anyhow::{Context, Result, bail, ensure};
+use std::path::PathBuf;
+use toml::Value;
+
+/// Arguments of `autorep import`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// A state_dict of torchvision, timm or the like, saved as safetensors.
+    file: PathBuf,
+    /// Architecture of the weights, as `autorep train --model` names it.
+    #[arg(long, value_name = "NAME")]
+    model: String,
+    /// Run folder to write: a teacher for --teacher, and for eval and export.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Multiplier of the architecture's channel counts.
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    width: f64,
+    /// The images it is meant for: gives their size, their normalisation, and names to the
+    /// classes.
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// Side of the images; without it and --data: 224, or 32 for the CIFAR networks.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    image_size: Option<u32>,
+    /// Mean of the training pixels per colour, of values in 0…1; ImageNet's or CIFAR-10's
+    /// without it and --data.
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1)]
+    mean: Vec<f32>,
+    /// Their standard deviation.
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1)]
+    std: Vec<f32>,
+    /// Let tensors that the file lacks have their values from before training.
+    #[arg(long)]
+    partial: bool,
+}
+
+/// What a network was trained on.
+struct Source {
+    size: (usize, usize),
+    mean: [f32; 3],
+    std: [f32; 3],
+    /// Class names, where they are known.
+    classes: Option<Vec<String>>,
+}
+
+pub(super) fn run(args: Args) -> Result<End> {
+    let file = Checkpoint::import(&args.file)?;
+    let source = source(&args)?;
+    let spec = ModelSpec {
+        name: args.model.clone(),
+        width: args.width,
+        input: source.size,
+        classes: 1,
+    };
+    let (spec, imported) = import(file, spec, 0)?;
+    report(&args, &imported)?;
+    let network = spec.build()?;
+    let classes = match source.classes {
+        None => (0..spec.classes).map(|class| class.to_string()).collect(),
+        Some(names) => {
+            ensure!(
+                names.len() == spec.classes,
+                "{} has {} classes, the network of {} knows {}: it was trained on other images",
+                args.data.as_deref().unwrap_or_default(),
+                names.len(),
+                args.file.display(),
+                spec.classes
+            );
+            names
+        }
+    };
+    let model = Model {
+        layout: Layout::new(&network),
+        network,
+        tensors: imported.tensors.clone(),
+        mean: source.mean,
+        std: source.std,
+        classes,
+    };
+    let folder = RunFolder::create(&args.out, false)?;
+    folder.write_config(&config(&args, &spec)?)?;
+    let (tensors, metadata) = pack(&model, &spec, Sites::Relu);
+    let checkpoint = Checkpoint::new(tensors, metadata);
+    let path = folder.checkpoints().save_as(TEACHER, &checkpoint)?;
+    let record = serde_json::json!({
+        "file": args.file,
+        "model": spec.name,
+        "used": imported.used,
+        "missing": imported.missing,
+        "unused": imported.unused,
+    });
+    let record = serde_json::to_vec_pretty(&record)?;
+    write_atomic(&folder.path().join(IMPORT), &record)?;
+    println!(
+        "{} of {} classes for {}×{} images, {} ReLUs: written to {}",
+        spec.name,
+        spec.classes,
+        spec.input.0,
+        spec.input.1,
+        model.network.relu_total(),
+        path.display()
+    );
+    Ok(End::Done)
+}
+
+/// Says what became of the tensors; an error when some are missing that must not be.
+fn report(args: &Args, imported: &Imported) -> Result<()> {
+    let list = |names: &[String]| names.join(", ");
+    let Imported {
+        used,
+        missing,
+        unused,
+        ..
+    } = imported;
+    println!(
+        "{}: {used} tensors taken, {} missing, {} unused",
+        args.file.display(),
+        missing.len(),
+        unused.len()
+    );
+    if !unused.is_empty() {
+        eprintln!(
+            "unused, {} does not have them: {}",
+            args.model,
+            list(unused)
+        );
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("missing, {} wants them: {}", args.model, list(missing));
+    if args.partial {
+        return Ok(());
+    }
+    bail!(
+        "{} lacks {} of the {} tensors of {}, the first of them `{}`: choose the --model it was \
+         saved from, or let them be untrained with --partial",
+        args.file.display(),
+        missing.len(),
+        used + missing.len(),
+        args.model,
+        missing[0]
+    )
+}
+
+fn source(args: &Args) -> Result<Source> {
+    let size = args.image_size.map(|n| (n as usize, n as usize));
+    if let Some((side, _)) = size {
+        ensure!(
+            (1..=4096).contains(&side),
+            "--image-size {side}: must lie in 1…4096"
+        );
+    }
+    // Networks without a stem that shrinks the image are those for CIFAR.
+    let large = ["imagenet_", "efficientnet_"];
+    let mut source = if large.iter().any(|start| args.model.starts_with(start)) {
+        Source {
+            size: size.unwrap_or((224, 224)),
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            classes: None,
+        }
+    } else {
+        Source {
+            size: size.unwrap_or((32, 32)),
+            mean: [0.4914, 0.4822, 0.4465],
+            std: [0.2023, 0.1994, 0.2010],
+            classes: None,
+        }
+    };
+    if let Some(path) = &args.data {
+        let options = data::OpenOptions {
+            size: args.image_size,
+            ..Default::default()
+        };
+        let data = data::open(path, &options)?;
+        source = Source {
+            size: (data.train.height, data.train.width),
+            mean: data.mean,
+            std: data.std,
+            classes: Some(data.classes),
+        };
+    }
+    let triple = |name: &str, values: &[f32], default: [f32; 3]| match values {
+        [] => Ok(default),
+        &[r, g, b] if values.iter().all(|v| v.is_finite()) => Ok([r, g, b]),
+        _ => bail!("--{name} {values:?}: give three numbers, as --{name} 0.5,0.5,0.5"),
+    };
+    source.mean = triple("mean", &args.mean, source.mean)?;
+    source.std = triple("std", &args.std, source.std)?;
+    ensure!(
+        source.std.iter().all(|&s| s > 0.0),
+        "--std {:?}: all three must be above zero",
+        source.std
+    );
+    Ok(source)
+}
+
+/// The run's settings: what eval needs in order to find the images.
+fn config(args: &Args, spec: &ModelSpec) -> Result<String> {
+    let mut layers = Layers::default();
+    let mut put = |key: &str, value: Value| layers.put("the command line", key, value);
+    put("model", Value::String(spec.name.clone()))?;
+    put("width", Value::Float(spec.width))?;
+    if let Some(data) = &args.data {
+        put("data", Value::String(data.clone()))?;
+    }
+    if let Some(size) = args.image_size {
+        put("image-size", Value::Integer(size.into()))?;
+    }
+    toml::to_string(&layers.finish()?).context("the settings have no TOML form")
+}

@@ -1,0 +1,190 @@
+//! Convolution in groups, above all depthwise: `shaders/conv2d_grouped.wgsl`.
+
+use super::{Arg, Compiler, Cost, Kernel, Recipe, conv2d, streaming_grid};
+use crate::gpu::GpuError;
+use minijinja::{Value, context};
+
+/// Shape of a grouped convolution. Weights are K×(C/groups)×R×R.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// The same convolution in one group. Any stride.
+    pub whole: conv2d::Shape,
+    /// Number of groups; divides both channel counts.
+    pub groups: usize,
+}
+
+impl Shape {
+    /// Elements of the input N×C×H×W.
+    pub fn input_len(&self) -> usize {
+        self.whole.input_len()
+    }
+
+    /// Elements of the output N×K×H'×W'.
+    pub fn output_len(&self) -> usize {
+        self.whole.output_len()
+    }
+
+    /// Elements of the weights.
+    pub fn weight_len(&self) -> usize {
+        self.whole.weight_len() / self.groups
+    }
+
+    /// Cost of any of the three passes, each operand moved once.
+    pub fn cost(&self) -> Cost {
+        let elements = self.input_len() + self.output_len() + self.weight_len();
+        Cost {
+            flops: self.whole.flops() / self.groups as f64,
+            bytes: 4.0 * elements as f64,
+        }
+    }
+
+    /// Adjacent results of one invocation where it reads pixels.
+    const SPAN: usize = 4;
+
+    /// The same in the data gradient: a multiple of the stride.
+    fn gradient_span(&self) -> usize {
+        match self.whole.stride {
+            stride if Self::SPAN.is_multiple_of(stride) => Self::SPAN,
+            stride => stride,
+        }
+    }
+
+    fn constants(&self, entry: &str, span: usize) -> Value {
+        let whole = &self.whole;
+        context! {
+            entry, span,
+            groups => self.groups,
+            batch => whole.batch,
+            in_channels => whole.in_channels,
+            out_channels => whole.out_channels,
+            height => whole.height,
+            in_width => whole.width,
+            out_height => whole.out_height(),
+            out_width => whole.out_width(),
+            kernel => whole.kernel,
+            stride => whole.stride,
+            padding => whole.padding,
+        }
+    }
+}
+
+const FILE: &str = "conv2d_grouped.wgsl";
+
+/// `y` from `x`. Arguments: `x` N×C×H×W, `w` K×(C/groups)×R×R, `y` N×K×H'×W' (written in
+/// full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    let whole = &shape.whole;
+    let row = whole.out_width().div_ceil(Shape::SPAN);
+    let spans = whole.batch * whole.out_channels * whole.out_height() * row;
+    let (workgroup, groups) = streaming_grid(compiler.preset, spans);
+    let constants = context! {
+        workgroup,
+        grid_invocations => workgroup * groups,
+        ..shape.constants("forward", Shape::SPAN)
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline(FILE, "forward", constants)?,
+        grid: [groups, 1, 1],
+        cost: shape.cost(),
+    };
+    Ok(Recipe::single(kernel, 3))
+}
+
+/// `dx = dL/dx` from `dy`, or `dx += …` with `accumulate`. Arguments: `dy` N×K×H'×W',
+/// `w` K×(C/groups)×R×R, `dx` N×C×H×W (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn data_gradient(
+    compiler: &Compiler,
+    shape: &Shape,
+    accumulate: bool,
+) -> Result<Recipe, GpuError> {
+    let whole = &shape.whole;
+    let span = shape.gradient_span();
+    let row = whole.width.div_ceil(span);
+    let spans = whole.batch * whole.in_channels * whole.height * row;
+    let (workgroup, groups) = streaming_grid(compiler.preset, spans);
+    // Results that a span of pixels is part of: from the first pixel's last tap to the last
+    // pixel's first, relative to the span's own place.
+    let (stride, padding) = (whole.stride as i64, whole.padding as i64);
+    let first = -(whole.kernel as i64 - 1 - padding).div_euclid(stride);
+    let last = (span as i64 - 1 + padding).div_euclid(stride);
+    let constants = context! {
+        workgroup, accumulate, first,
+        results => last - first + 1,
+        grid_invocations => workgroup * groups,
+        ..shape.constants("data_gradient", span)
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline(FILE, "data_gradient", constants)?,
+        grid: [groups, 1, 1],
+        cost: shape.cost(),
+    };
+    Ok(Recipe::single(kernel, 3))
+}
+
+/// `dw = dL/dw`. Arguments: `x` N×C×H×W, `dy` N×K×H'×W', `dw` K×(C/groups)×R×R (written in
+/// full). The sum over N·H'·W' is cut into fixed slices, added in fixed order.
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    let whole = &shape.whole;
+    let taps = whole.kernel * whole.kernel;
+    // The taps of all invocations lie in workgroup memory at the end.
+    let room = (16_384 / (4 * taps)).clamp(1, 64);
+    let most = 1 << room.ilog2();
+    let workgroup = (compiler.preset.workgroup() as usize).min(most);
+    let planes = shape.weight_len() / taps;
+    let row = whole.out_width().div_ceil(Shape::SPAN);
+    let spans = whole.batch * whole.out_height() * row;
+    // Enough workgroups for the adapter, each invocation with at least eight spans, and
+    // partial sums that stay below 32 MiB.
+    let wanted = (compiler.preset.target_invocations() as usize).div_ceil(planes * workgroup);
+    let slices = wanted
+        .min(spans.div_ceil(8 * workgroup))
+        .min((32 << 20) / (4 * shape.weight_len()))
+        .max(1);
+    let slice = spans.div_ceil(slices);
+    let slices = spans.div_ceil(slice);
+    let groups_x = planes.min(65_535);
+    let constants = context! {
+        workgroup, slice, groups_x,
+        ..shape.constants("weight_slices", Shape::SPAN)
+    };
+    let products = Kernel {
+        pipeline: compiler.pipeline(FILE, "weight_slices", constants)?,
+        grid: [
+            groups_x as u32,
+            slices as u32,
+            planes.div_ceil(groups_x) as u32,
+        ],
+        cost: shape.cost(),
+    };
+    if slices == 1 {
+        return Ok(Recipe::single(products, 3));
+    }
+    let (workgroup, groups) = streaming_grid(compiler.preset, shape.weight_len());
+    let constants = context! {
+        workgroup, slices,
+        grid_invocations => workgroup * groups,
+        ..shape.constants("sum_slices", Shape::SPAN)
+    };
+    let sum = Kernel {
+        pipeline: compiler.pipeline(FILE, "sum_slices", constants)?,
+        grid: [groups, 1, 1],
+        cost: Cost::default(),
+    };
+    let partials = Arg::Scratch(0);
+    Ok(Recipe {
+        stages: vec![
+            (products, vec![Arg::External(0), Arg::External(1), partials]),
+            (sum, vec![partials, Arg::External(2)]),
+        ],
+        scratch: vec![4 * (slices * shape.weight_len()) as u64],
+    })
+}

@@ -1,0 +1,59 @@
+//! Dropout of elements or of whole samples: `shaders/dropout.wgsl`.
+
+use super::{Compiler, Cost, Kernel, Recipe, streaming_grid, vector_width};
+use crate::gpu::GpuError;
+use minijinja::context;
+
+/// What is dropped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spec {
+    /// Elements.
+    pub length: usize,
+    /// Elements that stay or go together: 1, or those of a sample. Divides `length`.
+    pub share: usize,
+    /// Share of the draws that drop, 0…1 without 1.
+    pub rate: f32,
+    /// Which layer draws: no two draw the same.
+    pub layer: u32,
+}
+
+impl Spec {
+    /// Draws below this drop.
+    pub fn threshold(&self) -> u32 {
+        // Saturates; a rate below 1 leaves something to be kept.
+        (f64::from(self.rate) * 4_294_967_296.0) as u32
+    }
+
+    /// Purpose word of the layer's random stream; augmentation's are small numbers.
+    pub fn purpose(&self) -> u32 {
+        0x4452_0000 + self.layer
+    }
+}
+
+/// `y` = dropped `x`, which is its own gradient rule. Arguments: step scalars, `x`, `y` (written
+/// in full); with `in_place` `x` becomes `y` and the last argument is left out.
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn dropout(compiler: &Compiler, spec: &Spec, in_place: bool) -> Result<Recipe, GpuError> {
+    let width = vector_width(spec.share);
+    let vectors = spec.length / width;
+    let (workgroup, groups) = streaming_grid(compiler.preset, vectors);
+    let constants = context! {
+        width, vectors, workgroup, in_place,
+        share => spec.share,
+        scale => 1.0 / (1.0 - f64::from(spec.rate)),
+        threshold => spec.threshold(),
+        purpose => spec.purpose(),
+        grid_invocations => workgroup * groups,
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline("dropout.wgsl", "dropout", constants)?,
+        grid: [groups, 1, 1],
+        cost: Cost {
+            flops: spec.length as f64,
+            bytes: 8.0 * spec.length as f64,
+        },
+    };
+    Ok(Recipe::single(kernel, if in_place { 2 } else { 3 }))
+}

@@ -1,0 +1,88 @@
+//! Maximum over windows: `shaders/max_pool.wgsl`.
+
+use super::{Compiler, Cost, Kernel, Recipe, streaming_grid};
+use crate::gpu::GpuError;
+use minijinja::context;
+
+/// Shape of a max-pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Planes, images times channels.
+    pub planes: usize,
+    /// Input height H.
+    pub height: usize,
+    /// Input width W.
+    pub width: usize,
+    /// Window height and width, at most H and W with the padding.
+    pub kernel: usize,
+    /// Stride in both directions.
+    pub stride: usize,
+    /// Pixels around the input that never win; less than `kernel`.
+    pub padding: usize,
+}
+
+impl Shape {
+    /// Output height.
+    pub fn out_height(&self) -> usize {
+        (self.height + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// Output width.
+    pub fn out_width(&self) -> usize {
+        (self.width + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// Elements of the input.
+    pub fn input_len(&self) -> usize {
+        self.planes * self.height * self.width
+    }
+
+    /// Elements of the output.
+    pub fn output_len(&self) -> usize {
+        self.planes * self.out_height() * self.out_width()
+    }
+}
+
+/// `y` = maximum of each window. Arguments: `x` N×C×H×W, `y` N×C×H'×W' (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    pass(compiler, shape, "forward", shape.output_len(), 2)
+}
+
+/// Gradient of [`forward`]: a window's goes to its first maximum in reading order, as in
+/// PyTorch. Arguments: `dy` N×C×H'×W', `x` N×C×H×W, `dx` N×C×H×W (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn backward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    pass(compiler, shape, "backward", shape.input_len(), 3)
+}
+
+fn pass(
+    compiler: &Compiler,
+    shape: &Shape,
+    entry: &'static str,
+    results: usize,
+    arguments: usize,
+) -> Result<Recipe, GpuError> {
+    let (workgroup, groups) = streaming_grid(compiler.preset, results);
+    let constants = context! {
+        entry, workgroup,
+        planes => shape.planes,
+        grid_invocations => workgroup * groups,
+        height => shape.height, in_width => shape.width,
+        out_height => shape.out_height(), out_width => shape.out_width(),
+        kernel => shape.kernel, stride => shape.stride, padding => shape.padding,
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline("max_pool.wgsl", entry, constants)?,
+        grid: [groups, 1, 1],
+        cost: Cost {
+            flops: (shape.output_len() * shape.kernel * shape.kernel) as f64,
+            bytes: 4.0 * ((arguments - 1) * shape.input_len() + shape.output_len()) as f64,
+        },
+    };
+    Ok(Recipe::single(kernel, arguments))
+}

@@ -1,0 +1,40 @@
+//! Sigmoid: `shaders/sigmoid.wgsl`.
+
+use super::{Compiler, Cost, Kernel, Recipe, streaming_grid, vector_width};
+use crate::gpu::GpuError;
+use minijinja::context;
+
+/// `y = 1 / (1 + e^−x)` of `length` elements. Arguments: `x`, `y` (written in full).
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn forward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
+    pass(compiler, "forward", length)
+}
+
+/// Gradient of [`forward`]. Arguments: `dy` (becomes `dx`), `y`.
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn backward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
+    pass(compiler, "backward", length)
+}
+
+fn pass(compiler: &Compiler, entry: &'static str, length: usize) -> Result<Recipe, GpuError> {
+    let width = vector_width(length);
+    let vectors = length / width;
+    let (workgroup, groups) = streaming_grid(compiler.preset, vectors);
+    let constants = context! {
+        entry, width, vectors, workgroup,
+        grid_invocations => workgroup * groups,
+    };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline("sigmoid.wgsl", entry, constants)?,
+        grid: [groups, 1, 1],
+        cost: Cost {
+            flops: 4.0 * length as f64,
+            bytes: 12.0 * length as f64,
+        },
+    };
+    Ok(Recipe::single(kernel, 2))
+}
