@@ -337,3 +337,31 @@ fn a_closed_pipe_is_no_failure() {
         assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
     }
 }
+
+/// MiB planned in all, as `--plan` shows them.
+fn planned(arguments: &[&str]) -> f64 {
+    let folder = TempDir::new().unwrap();
+    let model = ["--plan", "--model", "resnet18", "--width", "0.25"];
+    let data = [
+        "--data",
+        "builtin:train=512,test=10,size=32",
+        "--batch",
+        "512",
+    ];
+    let shown = succeed(profile(folder.path(), &[&model, &data, arguments].concat()));
+    let total = shown
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("together"));
+    let mebibytes = total.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    mebibytes.unwrap_or_else(|| panic!("no total in\n{shown}"))
+}
+
+#[test]
+fn memory_is_planned_without_an_adapter() {
+    let whole = planned(&[]);
+    // The largest of some forty activations alone has 512·16·32² values: 32 MiB.
+    assert!(whole > 500.0, "{whole}");
+    assert!(planned(&["--recompute"]) < 0.9 * whole);
+    assert!(planned(&["--micro-batches", "4"]) < 0.4 * whole);
+    assert!(planned(&["--phase", "search"]) > whole);
+}

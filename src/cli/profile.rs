@@ -44,6 +44,10 @@ pub struct Args {
     /// Compute activations again in the backward pass instead of keeping them.
     #[arg(long)]
     recompute: bool,
+    /// Only show the memory that a step takes, as planned for a GPU: needs no adapter, and no
+    /// memory.
+    #[arg(long, conflicts_with_all = ["trace", "json", "kernel", "compare", "adapter", "backend"])]
+    plan: bool,
     /// What is done again and again.
     #[arg(long, value_enum, default_value = "teacher")]
     phase: Phase,
@@ -114,6 +118,14 @@ impl Args {
         if !(1..=65_535).contains(&self.batch) {
             bail!("--batch {}: must lie in 1…65535", self.batch);
         }
+        if self.plan {
+            let gpu = Gpu::null_with_large_buffers();
+            let preset = match self.preset.as_str() {
+                "auto" => Ok(Preset::Large),
+                name => Preset::parse(name, &gpu),
+            };
+            return Ok((gpu, preset.map_err(anyhow::Error::msg)?));
+        }
         let gpu = self.adapter.open(&self.preset)?;
         let preset = Preset::parse(&self.preset, &gpu).map_err(anyhow::Error::msg)?;
         Ok((gpu, preset))
@@ -172,22 +184,29 @@ fn profile_step(args: &Args, model: &str) -> Result<()> {
     };
     let network = spec.build()?;
     let compiler = Compiler::new(&gpu, preset);
-    let roofline = args.roofline(&compiler)?;
-    let step = Step::compile(
-        &compiler,
-        &StepSpec {
-            network: &network,
-            phase: args.phase,
-            batch: args.batch,
-            micro_batches: parts,
-            recompute: args.recompute,
-            images,
-            pixels: Normalization {
-                mean: dataset.mean,
-                std: dataset.std,
-            },
+    let spec_of_step = StepSpec {
+        network: &network,
+        phase: args.phase,
+        batch: args.batch,
+        micro_batches: parts,
+        recompute: args.recompute,
+        images,
+        pixels: Normalization {
+            mean: dataset.mean,
+            std: dataset.std,
         },
-    )?;
+    };
+    if args.plan {
+        let step = Step::compile(&compiler, &spec_of_step)?;
+        write!(
+            stdout(),
+            "{}",
+            text::memory(Look::of_stdout(), step.memory())
+        )?;
+        return Ok(());
+    }
+    let roofline = args.roofline(&compiler)?;
+    let step = Step::compile(&compiler, &spec_of_step)?;
     let measured = Measured::take(&gpu, &step, args.effort())?;
     let report = &gpu.report;
     let subject = Subject {

@@ -74,8 +74,21 @@ impl Gpu {
     /// dispatched. What lists and checks kernels works without a GPU, and for subgroups of
     /// sizes that no adapter at hand has.
     pub fn null() -> Self {
+        Self::null_within(adapter::portable_limits())
+    }
+
+    /// [`Gpu::null`] with buffers of any size, which take no memory until they are written: what
+    /// plans the memory of steps that fit no adapter at hand.
+    pub fn null_with_large_buffers() -> Self {
+        Self::null_within(wgpu::Limits {
+            max_buffer_size: 1 << 44,
+            max_storage_buffer_binding_size: 1 << 44,
+            ..adapter::portable_limits()
+        })
+    }
+
+    fn null_within(limits: wgpu::Limits) -> Self {
         let features = wgpu::Features::SUBGROUP;
-        let limits = adapter::portable_limits();
         let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
             label: Some("autorep"),
             required_features: features,

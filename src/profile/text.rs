@@ -183,7 +183,8 @@ fn longest(entries: &[Entry], count: usize) -> Vec<Entry> {
     shown
 }
 
-fn memory(look: Look, memory: &Memory) -> String {
+/// The memory of a step by what it is for.
+pub fn memory(look: Look, memory: &Memory) -> String {
     let total = memory.total();
     let row = |name: &str, need: Need| {
         let share = ratio(need.planned as f64, total.planned as f64);
