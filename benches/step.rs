@@ -108,12 +108,15 @@ fn main() -> Result<(), Failure> {
     };
     let relu = Activations::Relu;
     let program = EvalProgram::compile(&compiler, loaded, relu, &images, pixels, options.batch)?;
-    program.evaluate_all(&gpu, &order)?;
+    program.set_order(&gpu, &order);
+    let scalars = StepScalars {
+        count: options.batch as u32,
+        ..Default::default()
+    };
+    program.step(&gpu, &scalars)?;
+    gpu.wait()?;
     let ready = begun.elapsed();
-    let times = best_of_three(&gpu, options.steps, || {
-        program.evaluate_all(&gpu, &order)?;
-        Ok(())
-    })?;
+    let times = best_of_three(&gpu, options.steps, || Ok(program.step(&gpu, &scalars)?))?;
     report(&gpu, &options, "forward", times, ready);
 
     for search in [false, true] {
