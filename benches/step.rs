@@ -1,21 +1,25 @@
-//! Times whole training steps: a teacher's (plain SGD) and a search's (teacher forward, gated
-//! forward and backward, scores).
+//! Times whole steps: a teacher's forward pass alone (as evaluation runs it), its training step
+//! (plain SGD), and a search's (teacher forward, gated forward and backward, scores).
 //!
 //! `cargo bench --bench step -- [--model NAME] [--batch N] [--size N] [--preset NAME]
 //! [--adapter NAME] [--steps N]`
 //!
-//! Prints images per second of the best of three runs. `autorep profile` shows where the time
-//! goes.
+//! Prints images per second of the best of three runs, and on a software adapter the processor
+//! time of a step divided by the cores, which is what it would take on an idle machine.
+//! `autorep profile` shows where the time goes.
 
 use autorep::data::{Resident, builtin};
-use autorep::gpu::{AdapterChoice, Gpu};
+use autorep::gpu::{AdapterChoice, AdapterClass, Gpu};
 use autorep::graph::plan::Activations;
 use autorep::graph::{Arenas, Layout, Tensors};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
-use autorep::train::program::{Loaded, Normalization, TrainProgram, TrainSpec, Variation};
+use autorep::profile::measure::processor_time;
+use autorep::train::program::{
+    EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
+};
 use autorep::train::settings::Optimizer;
 use std::time::{Duration, Instant};
 
@@ -89,6 +93,32 @@ fn main() -> Result<(), Failure> {
         official: None,
         limit: 2.0,
     };
+    let pixels = Normalization {
+        mean: [0.5; 3],
+        std: [0.25; 3],
+    };
+    let order: Vec<u32> = (0..options.batch as u32).collect();
+
+    let begun = Instant::now();
+    let arenas = Arenas::upload(&gpu, &tensors)?;
+    let loaded = Loaded {
+        network: &network,
+        layout: &layout,
+        arenas: &arenas,
+    };
+    let relu = Activations::Relu;
+    let program = EvalProgram::compile(&compiler, loaded, relu, &images, pixels, options.batch)?;
+    program.set_order(&gpu, &order);
+    let scalars = StepScalars {
+        count: options.batch as u32,
+        ..Default::default()
+    };
+    program.step(&gpu, &scalars)?;
+    gpu.wait()?;
+    let ready = begun.elapsed();
+    let times = best_of_three(&gpu, options.steps, || Ok(program.step(&gpu, &scalars)?))?;
+    report(&gpu, &options, "forward", times, ready);
+
     for search in [false, true] {
         let arenas = Arenas::upload(&gpu, &tensors)?;
         let teacher = Arenas::upload(&gpu, &tensors)?;
@@ -114,10 +144,7 @@ fn main() -> Result<(), Failure> {
                 micro_batches: 1,
                 recompute: false,
                 images: &images,
-                pixels: Normalization {
-                    mean: [0.5; 3],
-                    std: [0.25; 3],
-                },
+                pixels,
                 variation: Variation {
                     pad: 4,
                     flip: true,
@@ -133,7 +160,6 @@ fn main() -> Result<(), Failure> {
                 averaging: false,
             },
         )?;
-        let order: Vec<u32> = (0..options.batch as u32).collect();
         program.set_order(&gpu, &order);
         let scalars = StepScalars {
             rate: [1e-4; 4],
@@ -147,25 +173,55 @@ fn main() -> Result<(), Failure> {
         program.step(&gpu, &scalars)?;
         gpu.wait()?;
         let ready = begun.elapsed();
-        let mut best = Duration::MAX;
-        for _ in 0..3 {
-            let begun = Instant::now();
-            for _ in 0..options.steps {
-                program.step(&gpu, &scalars)?;
-            }
-            gpu.wait()?;
-            best = best.min(begun.elapsed() / options.steps);
-        }
-        println!(
-            "{} {} batch {}: {:.1} ms a step, {:.0} images/s; ready after {:.1} s; activations {} MiB",
-            options.model,
-            if search { "search" } else { "teacher" },
-            options.batch,
-            best.as_secs_f64() * 1e3,
-            options.batch as f64 / best.as_secs_f64(),
-            ready.as_secs_f64(),
-            program.memory.activations.planned >> 20,
-        );
+        let times = best_of_three(&gpu, options.steps, || Ok(program.step(&gpu, &scalars)?))?;
+        let phase = if search { "search" } else { "teacher" };
+        report(&gpu, &options, phase, times, ready);
+        let planned = program.memory.activations.planned >> 20;
+        println!("  activations {planned} MiB");
     }
     Ok(())
+}
+
+/// A step of the best of three runs: (by the clock, by processor time where it is known).
+fn best_of_three(
+    gpu: &Gpu,
+    steps: u32,
+    step: impl Fn() -> Result<(), Failure>,
+) -> Result<(Duration, Option<Duration>), Failure> {
+    let (mut clock, mut processor) = (Duration::MAX, None);
+    for _ in 0..3 {
+        let (begun, before) = (Instant::now(), processor_time());
+        for _ in 0..steps {
+            step()?;
+        }
+        gpu.wait()?;
+        clock = clock.min(begun.elapsed() / steps);
+        if let (Some(before), Some(after)) = (before, processor_time()) {
+            let spent = after.saturating_sub(before) / steps;
+            processor = Some(processor.map_or(spent, |best: Duration| best.min(spent)));
+        }
+    }
+    Ok((clock, processor))
+}
+
+fn report(
+    gpu: &Gpu,
+    options: &Options,
+    phase: &str,
+    (clock, processor): (Duration, Option<Duration>),
+    ready: Duration,
+) {
+    print!(
+        "{} {phase} batch {}: {:.2} ms a step, {:.0} images/s",
+        options.model,
+        options.batch,
+        clock.as_secs_f64() * 1e3,
+        options.batch as f64 / clock.as_secs_f64(),
+    );
+    if gpu.report.class == AdapterClass::Software
+        && let Some(processor) = processor
+    {
+        print!("; processor {:.2} ms", processor.as_secs_f64() * 1e3);
+    }
+    println!("; ready after {:.1} s", ready.as_secs_f64());
 }

@@ -11,8 +11,8 @@
 #   --no-train      leave the last part out
 #
 # Parts: adapters; every kernel against its plain-Rust twin, and whole plans against finite
-# differences, on every adapter; kernels and training steps timed and profiled, PyTorch's beside
-# them where it is installed; then a real search with resnet18.
+# differences, on every adapter; kernels and training steps timed and profiled, then beside those
+# of PyTorch and burn where they are set up (benches/peers/README.md); a search with resnet18.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,6 +48,8 @@ if [ -z "$from" ]; then
             sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
         cp "$program" "$from/bench-$bench"
     done
+    burn=benches/peers/burn/target/release/burn-peer
+    [ ! -x "$burn" ] || cp "$burn" "$from/burn-peer"
     if [ -n "$pack" ]; then
         ls -l "$pack"
         exit 0
@@ -72,15 +74,16 @@ heading "Training steps"
 for run in "resnet8 128" "resnet20 128" "resnet18 256"; do
     set -- $run
     "$from/bench-step" --model "$1" --batch "$2" --steps 20 "${chosen[@]}"
-    if python3 -c 'import torch' 2>/dev/null; then
-        python3 benches/peers/torch_step.py --model "$1" --batch "$2" --steps 20
-    fi
 done
 
 heading "Where a step's time goes"
 for phase in teacher search; do
     "$from/autorep" profile --model resnet18 --batch 256 --phase $phase --all "${chosen[@]}"
 done
+
+heading "Against PyTorch and burn"
+benches/peers/compare --gpu --programs "$from" --json "$out-compare.jsonl" "${chosen[@]}" ||
+    echo "gpu-check: some of these figures are missing"
 
 if [ "$train" = 1 ]; then
     heading "A search with resnet18"
