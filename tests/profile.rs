@@ -348,7 +348,10 @@ fn planned(arguments: &[&str]) -> f64 {
         "--batch",
         "512",
     ];
-    let shown = succeed(profile(folder.path(), &[&model, &data, arguments].concat()));
+    let shown = succeed(profile(
+        folder.path(),
+        &[&model[..], &data[..], arguments].concat(),
+    ));
     let total = shown
         .lines()
         .find_map(|line| line.trim().strip_prefix("together"));
