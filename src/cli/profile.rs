@@ -199,6 +199,7 @@ fn profile_step(args: &Args, model: &str) -> Result<()> {
         phase: args.phase,
         batch: args.batch,
         micro_batches: parts,
+        recompute: args.recompute,
         adapter: format!("{} ({}, {})", report.name, report.backend, report.driver),
         preset: preset.to_string(),
     };

@@ -29,6 +29,8 @@ pub struct Subject {
     pub batch: usize,
     /// Parts in which they are taken.
     pub micro_batches: usize,
+    /// Whether activations are computed again in the backward pass.
+    pub recompute: bool,
     /// The adapter, its backend and driver.
     pub adapter: String,
     /// Kernel preset.
@@ -351,6 +353,7 @@ mod tests {
             phase: Phase::Teacher,
             batch: 50,
             micro_batches: 1,
+            recompute: false,
             adapter: "a GPU".into(),
             preset: "portable".into(),
         };

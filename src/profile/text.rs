@@ -225,10 +225,13 @@ pub fn profile(look: Look, profile: &Profile, all: bool) -> String {
         super::step::Phase::Search => "search step",
         super::step::Phase::Teacher => "training step",
     };
-    let parts = match subject.micro_batches {
+    let mut parts = match subject.micro_batches {
         1 => String::new(),
         parts => format!(" in {parts} parts"),
     };
+    if subject.recompute {
+        parts += ", recomputing";
+    }
     let factor = match subject.width == 1.0 {
         true => String::new(),
         false => format!(" of width {}", subject.width),
@@ -371,18 +374,13 @@ pub fn comparison(look: Look, before: &Profile, after: &Profile) -> String {
         .collect();
     text += "\n";
     text += &change_table(look, "whole", &whole);
-    let lists: [(&str, fn(&Profile) -> &[Entry]); 3] = [
-        ("part", |p| &p.passes),
-        ("kernel", |p| &p.kernels),
-        ("layer", |p| &p.layers),
-    ];
-    for (what, list) in lists {
+    for (what, before, after) in [
+        ("part", &before.passes, &after.passes),
+        ("kernel", &before.kernels, &after.kernels),
+        ("layer", &before.layers, &after.layers),
+    ] {
         text += "\n";
-        text += &change_table(
-            look,
-            what,
-            &changes(times(list(before)), times(list(after))),
-        );
+        text += &change_table(look, what, &changes(times(before), times(after)));
     }
     text
 }
