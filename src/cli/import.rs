@@ -1,7 +1,7 @@
 //! `autorep import`
 
 use super::End;
-use super::common::IMPORT;
+use super::common::{IMPORT, note};
 use crate::data;
 use crate::graph::{Layout, Model};
 use crate::models::ModelSpec;
@@ -12,6 +12,7 @@ use crate::train::import::{Imported, import};
 use crate::train::model_file::{Sites, pack};
 use crate::train::run_folder::{RunFolder, write_atomic};
 use anyhow::{Context, Result, bail, ensure};
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use toml::Value;
 
@@ -110,7 +111,8 @@ pub(super) fn run(args: Args) -> Result<End> {
     });
     let record = serde_json::to_vec_pretty(&record)?;
     write_atomic(&folder.path().join(IMPORT), &record)?;
-    println!(
+    writeln!(
+        stdout(),
         "{} of {} classes for {}×{} images, {} ReLUs: written to {}",
         spec.name,
         spec.classes,
@@ -118,7 +120,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         spec.input.1,
         model.network.relu_total(),
         path.display()
-    );
+    )?;
     Ok(End::Done)
 }
 
@@ -131,23 +133,28 @@ fn report(args: &Args, imported: &Imported) -> Result<()> {
         unused,
         ..
     } = imported;
-    println!(
+    writeln!(
+        stdout(),
         "{}: {used} tensors taken, {} missing, {} unused",
         args.file.display(),
         missing.len(),
         unused.len()
-    );
+    )?;
     if !unused.is_empty() {
-        eprintln!(
+        note(format_args!(
             "unused, {} does not have them: {}",
             args.model,
             list(unused)
-        );
+        ));
     }
     if missing.is_empty() {
         return Ok(());
     }
-    eprintln!("missing, {} wants them: {}", args.model, list(missing));
+    note(format_args!(
+        "missing, {} wants them: {}",
+        args.model,
+        list(missing)
+    ));
     if args.partial {
         return Ok(());
     }

@@ -218,6 +218,7 @@ fn profile_step(args: &Args, model: &str) -> Result<()> {
         phase: args.phase,
         batch: args.batch,
         micro_batches: parts,
+        recompute: args.recompute,
         adapter: format!("{} ({}, {})", report.name, report.backend, report.driver),
         preset: preset.to_string(),
     };
@@ -288,8 +289,10 @@ fn profile_kernel(args: &Args, kernel: &str) -> Result<()> {
             let mut row = case.measure(&compiler, &roofline, args.effort())?;
             row.layer = preset.to_string();
             writeln!(out, "{}", text::row(look, &row, None))?;
-            for (stage, seconds) in row.stages.iter().filter(|_| row.stages.len() > 1) {
-                writeln!(out, "{:>40} {:>17} ms", stage, text::millis(*seconds))?;
+            if row.stages.len() > 1 {
+                for (kernel, seconds) in &row.stages {
+                    writeln!(out, "{}", text::stage(look, kernel, *seconds))?;
+                }
             }
         }
     }

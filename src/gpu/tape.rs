@@ -209,3 +209,28 @@ fn time_on_device(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<[f64; 2]>, G
         .map(|pair| [pair[0] as f64 * period, pair[1] as f64 * period])
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Pipeline;
+
+    #[test]
+    fn without_timestamps_the_host_takes_the_times() {
+        let gpu = Gpu::null();
+        let source = "@compute @workgroup_size(1) fn main() {}";
+        let pipeline = Pipeline::new("test.main", source, "main");
+        let mut tape = Tape::new();
+        for _ in 0..3 {
+            tape.push(pipeline.bind(&gpu, &[], [1, 1, 1], "nobody").unwrap());
+        }
+        let mut timing = tape.time(&gpu).unwrap();
+        assert!(!timing.on_device);
+        assert_eq!(timing.spans.len(), 3);
+        assert_eq!(timing.spans[0].start, Duration::ZERO);
+        timing.append(tape.time(&gpu).unwrap());
+        assert_eq!(timing.spans.len(), 6);
+        assert!(timing.spans.iter().all(|span| span.start < span.end));
+        assert!(timing.spans.is_sorted_by(|a, b| a.end <= b.start));
+    }
+}

@@ -68,7 +68,7 @@ pub struct Step {
 
 enum Program {
     Train(Box<TrainProgram>),
-    Eval(EvalProgram),
+    Eval(Box<EvalProgram>),
 }
 
 impl Step {
@@ -93,7 +93,7 @@ impl Step {
             let program =
                 EvalProgram::compile(compiler, student, sites, &images, spec.pixels, spec.batch)?;
             program.set_order(gpu, &order);
-            Program::Eval(program)
+            Program::Eval(Box::new(program))
         } else {
             let program = train(compiler, spec, student, &tensors, &images)?;
             program.set_order(gpu, &order);

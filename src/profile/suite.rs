@@ -209,7 +209,7 @@ fn processor_seconds(gpu: &Gpu, tapes: &[Tape], seconds: f64) -> Result<Option<f
 }
 
 /// The networks whose shapes the suite takes.
-pub const NETWORKS: &[&str] = &["resnet18"];
+pub const NETWORKS: &[&str] = &["resnet18", "wide_resnet_22_8"];
 
 /// The suite: convolutions, gates and batch norms of `networks` (names of models, on 32×32
 /// images), then optimiser, scores and augmentation for the first of them.

@@ -226,10 +226,13 @@ pub fn profile(look: Look, profile: &Profile, all: bool) -> String {
         super::step::Phase::Search => "search step",
         super::step::Phase::Teacher => "training step",
     };
-    let parts = match subject.micro_batches {
+    let mut parts = match subject.micro_batches {
         1 => String::new(),
         parts => format!(" in {parts} parts"),
     };
+    if subject.recompute {
+        parts += ", recomputing";
+    }
     let factor = match subject.width == 1.0 {
         true => String::new(),
         false => format!(" of width {}", subject.width),
@@ -372,18 +375,13 @@ pub fn comparison(look: Look, before: &Profile, after: &Profile) -> String {
         .collect();
     text += "\n";
     text += &change_table(look, "whole", &whole);
-    let lists: [(&str, fn(&Profile) -> &[Entry]); 3] = [
-        ("part", |p| &p.passes),
-        ("kernel", |p| &p.kernels),
-        ("layer", |p| &p.layers),
-    ];
-    for (what, list) in lists {
+    for (what, before, after) in [
+        ("part", &before.passes, &after.passes),
+        ("kernel", &before.kernels, &after.kernels),
+        ("layer", &before.layers, &after.layers),
+    ] {
         text += "\n";
-        text += &change_table(
-            look,
-            what,
-            &changes(times(list(before)), times(list(after))),
-        );
+        text += &change_table(look, what, &changes(times(before), times(after)));
     }
     text
 }
@@ -396,17 +394,17 @@ fn times(entries: &[Entry]) -> impl Iterator<Item = (&str, f64)> {
 
 /// The head of the lines that [`row`] makes.
 pub fn row_head(look: Look) -> String {
-    look.dim(format!(
-        "{:<20} {:<19} {:<9} {:>8} {:>6} {:>7} {:>5}   {:<8}{:>8} {:>7}",
-        "layer", "shape", "pass", "ms", "±", "GFLOP/s", "GB/s", "roof", "CPU", "compile"
-    ))
+    let cells = [
+        "layer", "shape", "pass", "ms", "±", "GFLOP/s", "GB/s", "roof", "CPU", "compile",
+    ];
+    look.dim(row_line(cells.map(str::to_owned)))
 }
 
 /// A line of the kernel suite; with a baseline, its last column is the ratio of the times.
 pub fn row(look: Look, row: &Row, before: Option<&Row>) -> String {
     let rate = |of: f64, seconds: f64| figure(ratio(of, seconds) / 1e9);
     let last = match before {
-        None => format!("{:>4.0} ms", 1e3 * row.compile_seconds),
+        None => format!("{:.0} ms", 1e3 * row.compile_seconds),
         Some(before) => {
             let change = Change {
                 name: row.name(),
@@ -424,22 +422,53 @@ pub fn row(look: Look, row: &Row, before: Option<&Row>) -> String {
             look.paint(style, ratio)
         }
     };
-    let processor = row
-        .processor_seconds
-        .map_or("–".to_owned(), |s| rate(row.flops.max(1.0), s));
-    format!(
-        "{:<20} {:<19} {:<9} {:>8} {:>6} {:>7} {:>5} {} {:>8} {}",
-        truncate_str(&row.layer, 20, "…"),
-        row.shape,
-        row.pass,
+    let without_bars = Look {
+        bars: false,
+        ..look
+    };
+    row_line([
+        truncate_str(&row.layer, ROW[0], "…").into_owned(),
+        row.shape.clone(),
+        row.pass.clone(),
         millis(row.time.median),
-        format!("{:.1} %", 50.0 * row.time.spread()),
+        format!("{:.0} %", 50.0 * row.time.spread()),
         rate(row.flops, row.time.median),
         rate(row.bytes, row.time.median),
-        pad_str(&look.of_roofline(row.roofline()), 8, Alignment::Left, None),
-        processor,
-        pad_str(&last, 7, Alignment::Right, None),
-    )
+        without_bars.of_roofline(row.roofline()),
+        row.processor_seconds
+            .map_or("–".to_owned(), |s| rate(row.flops, s)),
+        last,
+    ])
+}
+
+/// A line below a row: one of its kernels.
+pub fn stage(look: Look, kernel: &str, seconds: f64) -> String {
+    let width = ROW[0] + ROW[1] + ROW[2] + 2;
+    look.dim(format!(
+        "  {kernel:<0$} {1:>2$}",
+        width - 2,
+        millis(seconds),
+        ROW[3]
+    ))
+}
+
+/// Widths of the cells of a row: 100 characters with the blanks between.
+const ROW: [usize; 10] = [23, 17, 9, 6, 5, 7, 5, 6, 6, 7];
+
+/// Three cells flush left, the others right.
+fn row_line(cells: [String; 10]) -> String {
+    let cells = cells.iter().zip(ROW).enumerate();
+    let padded: Vec<_> = cells
+        .map(|(column, (cell, width))| {
+            let side = if column < 3 {
+                Alignment::Left
+            } else {
+                Alignment::Right
+            };
+            pad_str(cell, width, side, None)
+        })
+        .collect();
+    padded.join(" ")
 }
 
 #[cfg(test)]
@@ -459,7 +488,7 @@ mod tests {
         assert_eq!(Look::PLAIN.bar(0.5, 8), "");
         let figures = [123.4, 12.34, 1.234, 0.0].map(figure);
         assert_eq!(figures, ["123", "12.3", "1.23", "0.00"]);
-        let times = [12.345, 0.12345, 0.012345, 0.0012345].map(millis);
+        let times = [12.345, 0.12346, 0.012346, 0.0012346].map(millis);
         assert_eq!(times, ["12345", "123.5", "12.35", "1.235"]);
     }
 
@@ -474,9 +503,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "  kernel          ms   x",
-                "  gate           1.5   a",
-                "  convolution  123.0   bcd",
+                "  kernel          ms  x",
+                "  gate           1.5  a",
+                "  convolution  123.0  bcd",
             ]
         );
     }
