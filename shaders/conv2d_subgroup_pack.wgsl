@@ -6,12 +6,12 @@
 //            tap t = r·R + s, counted from the last one when `flipped` (stride 1). Zero where
 //            k is past the end; each step is padded to whole registers of {{ lanes }} vec4.
 // Bindings   0  w       f32[K,C,R,R], the layer's weights
-//            1  packed  vec4[blocks, steps, {{ registers * lanes }}]
+//            1  packed  texture of vec4[blocks, steps, {{ registers * lanes }}], in rows of 4096
 // Split      one invocation per vec4, grid-stride.
 // Cost       8 bytes a weight, once per step; under 5 % of the convolution it serves.
 
 @group(0) @binding(0) var<storage, read> w: array<f32>;
-@group(0) @binding(1) var<storage, read_write> packed: array<vec4f>;
+@group(0) @binding(1) var packed: texture_storage_2d<rgba32float, write>;
 
 const TAPS = {{ taps }}u;
 const OUT = {{ out_channels }}u;
@@ -34,6 +34,7 @@ fn pack(@builtin(global_invocation_id) id: vec3u) {
         let k = steps / {{ in_channels // step }}u * {{ tile }}u + slot % {{ tile }}u;
         let c = steps % {{ in_channels // step }}u * {{ step }}u + slot / {{ taps * tile }}u;
         let t = slot / {{ tile }}u % TAPS;
-        packed[v] = vec4f(element(k, c, t), element(k + 1u, c, t), element(k + 2u, c, t), element(k + 3u, c, t));
+        let four = vec4f(element(k, c, t), element(k + 1u, c, t), element(k + 2u, c, t), element(k + 3u, c, t));
+        textureStore(packed, vec2u(v % 4096u, v / 4096u), four);
     }
 }

@@ -3,8 +3,8 @@
 // Computes   dw[k,c,r,s] = sum over n,oy,ox of
 //                          dy[n,k,oy,ox] · x[n, c, oy·stride + r − pad, ox·stride + s − pad]
 //            as one partial sum per slice of the columns; conv2d_subgroup_sum.wgsl adds them.
-// Bindings   0  x        f32[N,C,H,W] as vec4
-//            1  dy       f32[N,K,H',W'] as vec4
+// Bindings   0  x        f32[N,C,H,W] as vec4, from a buffer or a texture
+//            1  dy       f32[N,K,H',W'] as vec4, likewise
 //            2  partial  f32[slices, K/{{ tile_k }}, C/{{ tile_c }}, {{ padded }}]: k, c, r, s within the tile
 // Split      a workgroup is one subgroup: {{ tile_k }}×{{ tile_c }} channels, one slice. A lane walks down a
 //            column of 4 pixels of dy, {{ sums }} sums in named variables, then takes the
@@ -17,11 +17,11 @@
 // Dropped    other tiles, several rows an iteration, smaller slices:
 //            docs/rejected-optimizations.md.
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
+{% from "common/subgroup.wgsl" import operand, neighbours, load_row %}
+{{ operand(0, "x", x_texture) -}}
+{{ operand(1, "dy", dy_texture) -}}
 @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
 
-{% from "common/subgroup.wgsl" import neighbours, load_row %}
 const LANES = {{ lanes }}u;
 // In vec4s: width of a row, size of a channel.
 const IN_ROW = {{ in_row }}u;
@@ -88,7 +88,7 @@ fn weight(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) l
 {% endif %}
         for (var row = 0u; row < {{ out_height }}u; row++) {
 {% for i in range(tile_k) %}
-        let dy{{ i }} = select(vec4f(), dy[dy_at{{ i }}], valid);
+        let dy{{ i }} = select(vec4f(), load_dy(dy_at{{ i }}), valid);
         dy_at{{ i }} += OUT_ROW;
 {% endfor %}
 {% if kernel > 1 and stride == 1 %}

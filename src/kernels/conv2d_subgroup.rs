@@ -6,7 +6,7 @@
 
 use super::conv2d::Shape;
 use super::{Arg, Compiler, Cost, Kernel, Recipe};
-use crate::gpu::GpuError;
+use crate::gpu::{GpuError, Texture};
 use minijinja::context;
 
 pub(super) fn has_forward(shape: &Shape, lanes: u32) -> bool {
@@ -31,15 +31,17 @@ fn has_rows(shape: &Shape) -> bool {
         && shape.stride <= 2
         && shape.height.is_multiple_of(shape.stride)
         && shape.width.is_multiple_of(4 * shape.stride)
+        // Packed weights lie in a texture, four in a texel, some of them padding.
+        && shape.weight_len() as u64 <= Texture::MAX_TEXELS
 }
 
 pub(super) fn forward(compiler: &Compiler, shape: &Shape, lanes: u32) -> Result<Recipe, GpuError> {
     let gather = Gather::forward(shape);
     let channels = (shape.out_channels, shape.in_channels);
-    Ok(with_packed_weights(
-        pack(compiler, lanes, &gather.weights, channels, Order::Forward)?,
-        gather.kernel(compiler, lanes, shape.cost(), false)?,
-    ))
+    let packed = pack(compiler, lanes, &gather.weights, channels, Order::Forward)?;
+    let x = Operand::new(compiler, "x", 0, shape.input_len(), gather.loads())?;
+    let kernel = gather.kernel(compiler, lanes, shape.cost(), &x, false)?;
+    Ok(product(packed, x, kernel))
 }
 
 pub(super) fn data_gradient(
@@ -49,25 +51,24 @@ pub(super) fn data_gradient(
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
     let channels = (shape.in_channels, shape.out_channels);
-    Ok(if shape.stride == 1 {
+    if shape.stride == 1 {
         let gather = Gather::data_gradient(shape);
-        with_packed_weights(
-            pack(compiler, lanes, &gather.weights, channels, Order::Flipped)?,
-            gather.kernel(compiler, lanes, shape.cost(), accumulate)?,
-        )
-    } else {
-        let scatter = Scatter::new(shape);
-        with_packed_weights(
-            pack(
-                compiler,
-                lanes,
-                &scatter.weights,
-                channels,
-                Order::Transposed,
-            )?,
-            scatter.kernel(compiler, lanes, accumulate)?,
-        )
-    })
+        let packed = pack(compiler, lanes, &gather.weights, channels, Order::Flipped)?;
+        let dy = Operand::new(compiler, "dy", 0, shape.output_len(), gather.loads())?;
+        let kernel = gather.kernel(compiler, lanes, shape.cost(), &dy, accumulate)?;
+        return Ok(product(packed, dy, kernel));
+    }
+    let scatter = Scatter::new(shape);
+    let packed = pack(
+        compiler,
+        lanes,
+        &scatter.weights,
+        channels,
+        Order::Transposed,
+    )?;
+    let dy = Operand::new(compiler, "dy", 0, shape.output_len(), scatter.loads())?;
+    let kernel = scatter.kernel(compiler, lanes, &dy, accumulate)?;
+    Ok(product(packed, dy, kernel))
 }
 
 pub(super) fn weight_gradient(
@@ -76,13 +77,18 @@ pub(super) fn weight_gradient(
     lanes: u32,
 ) -> Result<Recipe, GpuError> {
     let slices = Slices::new(shape, lanes);
-    let partial = Arg::Scratch(0);
-    let (x, dy, dw) = (Arg::External(0), Arg::External(1), Arg::External(2));
+    let (loads_x, loads_dy) = slices.loads();
+    let x = Operand::new(compiler, "x", 0, shape.input_len(), loads_x)?;
+    let dy = Operand::new(compiler, "dy", 1, shape.output_len(), loads_dy)?;
+    let weight = slices.weight(compiler, lanes, &x, &dy)?;
+    let partial = || Arg::Scratch(0);
+    let mut stages = Vec::new();
+    stages.extend(x.copy);
+    stages.extend(dy.copy);
+    stages.push((weight, vec![x.arg, dy.arg, partial()]));
+    stages.push((slices.sum(compiler)?, vec![partial(), Arg::External(2)]));
     Ok(Recipe {
-        stages: vec![
-            (slices.weight(compiler, lanes)?, vec![x, dy, partial]),
-            (slices.sum(compiler)?, vec![partial, dw]),
-        ],
+        stages,
         scratch: vec![slices.bytes()],
     })
 }
@@ -158,6 +164,12 @@ impl Gather {
         })
     }
 
+    /// Times that each vec4 of x is loaded.
+    fn loads(&self) -> usize {
+        let rows = (self.strip - 1) * self.stride + self.kernel;
+        self.out_channels.div_ceil(self.weights.tile) * rows / (self.strip * self.stride)
+    }
+
     fn strips(&self) -> usize {
         self.batch * self.out_size.0 / self.strip * self.out_size.1 / 4
     }
@@ -171,11 +183,13 @@ impl Gather {
         compiler: &Compiler,
         lanes: u32,
         cost: Cost,
+        x: &Operand,
         accumulate: bool,
     ) -> Result<Kernel, GpuError> {
         let Weights { tile, step, .. } = self.weights;
         let constants = context! {
             lanes, tile, step, accumulate,
+            x_texture => x.is_texture(),
             registers => self.weights.registers(lanes),
             strip => self.strip,
             strips => self.strips(),
@@ -223,6 +237,12 @@ impl<'s> Scatter<'s> {
         }
     }
 
+    /// Times that each vec4 of dy is loaded.
+    fn loads(&self) -> usize {
+        let rows = self.strip + self.shape.kernel / 2;
+        self.shape.in_channels.div_ceil(self.weights.tile) * rows / self.strip
+    }
+
     fn strips(&self) -> usize {
         self.shape.batch * self.shape.out_height() / self.strip * self.shape.out_width() / 4
     }
@@ -235,12 +255,14 @@ impl<'s> Scatter<'s> {
         &self,
         compiler: &Compiler,
         lanes: u32,
+        dy: &Operand,
         accumulate: bool,
     ) -> Result<Kernel, GpuError> {
         let Weights { tile, step, .. } = self.weights;
         let shape = self.shape;
         let constants = context! {
             lanes, tile, step, accumulate,
+            dy_texture => dy.is_texture(),
             registers => self.weights.registers(lanes),
             strip => self.strip,
             strips => self.strips(),
@@ -332,11 +354,24 @@ impl<'s> Slices<'s> {
         16 * (self.slices * self.vectors()) as u64
     }
 
-    fn weight(&self, compiler: &Compiler, lanes: u32) -> Result<Kernel, GpuError> {
+    /// Times that each vec4 of x and of dy is loaded.
+    fn loads(&self) -> (usize, usize) {
+        self.tiles()
+    }
+
+    fn weight(
+        &self,
+        compiler: &Compiler,
+        lanes: u32,
+        x: &Operand,
+        dy: &Operand,
+    ) -> Result<Kernel, GpuError> {
         let shape = self.shape;
         let ((tile_k, tile_c), (tiles_k, tiles_c)) = (self.tile, self.tiles());
         let constants = context! {
             lanes, tile_k, tile_c, tiles_k, tiles_c,
+            x_texture => x.is_texture(),
+            dy_texture => dy.is_texture(),
             sums => tile_k * tile_c * shape.kernel * shape.kernel,
             padded => self.padded,
             steps => self.steps,
@@ -395,14 +430,14 @@ enum Order {
     Flipped,
 }
 
-/// The kernel that lays weights out for a subgroup, and the bytes it fills.
+/// The kernel that lays weights out for a subgroup, and the texture it fills.
 fn pack(
     compiler: &Compiler,
     lanes: u32,
     weights: &Weights,
     (out_channels, in_channels): (usize, usize),
     order: Order,
-) -> Result<(Kernel, u64), GpuError> {
+) -> Result<(Kernel, Arg), GpuError> {
     let Weights { tile, step, taps } = *weights;
     let registers = weights.registers(lanes);
     let vectors = out_channels.div_ceil(tile) * in_channels / step * registers * lanes as usize;
@@ -422,19 +457,69 @@ fn pack(
             bytes: 4.0 * (out_channels * in_channels * taps) as f64 + bytes as f64,
         },
     };
-    Ok((kernel, bytes))
+    let packed = compiler.texture("packed weights", vectors as u64)?;
+    Ok((kernel, Arg::Texture(packed)))
 }
 
-/// Packs argument 1 into scratch, then runs `kernel` on argument 0, the packed weights and
-/// argument 2.
-fn with_packed_weights((pack, bytes): (Kernel, u64), kernel: Kernel) -> Recipe {
-    let (input, weights, output) = (Arg::External(0), Arg::External(1), Arg::External(2));
-    let packed = Arg::Scratch(0);
+/// An operand of a convolution: an argument, or its copy in a texture.
+struct Operand {
+    arg: Arg,
+    /// What fills the texture.
+    copy: Option<(Kernel, Vec<Arg>)>,
+}
+
+impl Operand {
+    /// Times an element must be loaded for a copy to pay: writing a texel costs as much as
+    /// loading four from a buffer, and what a load saves is two thirds of itself.
+    const LOADS: usize = 8;
+    /// Least vec4s that an invocation copies.
+    const EACH: usize = 32;
+
+    /// Argument number `index` of `length` elements, each of which is loaded `loads` times.
+    fn new(
+        compiler: &Compiler,
+        role: &'static str,
+        index: usize,
+        length: usize,
+        loads: usize,
+    ) -> Result<Self, GpuError> {
+        let vectors = length / 4;
+        let arg = Arg::External(index);
+        if loads < Self::LOADS || vectors as u64 > Texture::MAX_TEXELS {
+            return Ok(Self { arg, copy: None });
+        }
+        let workgroup = compiler.preset.workgroup();
+        let rows = vectors.div_ceil(workgroup as usize);
+        let each = Self::EACH.max(rows.div_ceil(MAX_GRID));
+        let groups = rows.div_ceil(each) as u32;
+        let constants = context! { workgroup, vectors, each };
+        let kernel = Kernel {
+            pipeline: compiler.pipeline("conv2d_subgroup_texture.wgsl", "copy", constants)?,
+            grid: [groups, 1, 1],
+            cost: Cost {
+                flops: 0.0,
+                bytes: 32.0 * vectors as f64,
+            },
+        };
+        let texture = Arg::Texture(compiler.texture(role, vectors as u64)?);
+        Ok(Self {
+            arg: texture.clone(),
+            copy: Some((kernel, vec![arg, texture])),
+        })
+    }
+
+    fn is_texture(&self) -> bool {
+        self.copy.is_some()
+    }
+}
+
+/// Packs argument 1, then runs `kernel` on the operand `x`, the packed weights and argument 2.
+fn product((pack, packed): (Kernel, Arg), x: Operand, kernel: Kernel) -> Recipe {
+    let mut stages = vec![(pack, vec![Arg::External(1), packed.clone()])];
+    stages.extend(x.copy);
+    stages.push((kernel, vec![x.arg, packed, Arg::External(2)]));
     Recipe {
-        stages: vec![
-            (pack, vec![weights, packed]),
-            (kernel, vec![input, packed, output]),
-        ],
-        scratch: vec![bytes],
+        stages,
+        scratch: Vec::new(),
     }
 }
