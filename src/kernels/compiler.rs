@@ -27,6 +27,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("conv2d_subgroup.wgsl"),
     shader!("conv2d_subgroup_pack.wgsl"),
     shader!("conv2d_subgroup_scatter.wgsl"),
+    shader!("conv2d_subgroup_stem.wgsl"),
     shader!("conv2d_subgroup_sum.wgsl"),
     shader!("conv2d_subgroup_texture.wgsl"),
     shader!("conv2d_subgroup_weight.wgsl"),

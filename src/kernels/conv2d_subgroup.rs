@@ -1,4 +1,5 @@
-//! Convolution in the registers of one subgroup: `shaders/conv2d_subgroup*.wgsl`.
+//! Convolution in the registers of one subgroup: `shaders/conv2d_subgroup.wgsl` and, for the
+//! data gradient of stride 2, `shaders/conv2d_subgroup_scatter.wgsl`.
 //!
 //! Made for software Vulkan, where a subgroup is a SIMD register of the CPU. Rows must be
 //! whole vec4s on both sides; kernels are 3×3 with padding 1 or 1×1 without, stride 1 or 2.
@@ -21,12 +22,8 @@ pub(super) fn has_data_gradient(shape: &Shape, lanes: u32) -> bool {
     has_rows(shape) && groups <= MAX_GRID
 }
 
-pub(super) fn has_weight_gradient(shape: &Shape, _: u32) -> bool {
-    has_rows(shape)
-}
-
 /// Whether kernel, stride and padding are known here and rows are whole vec4s.
-fn has_rows(shape: &Shape) -> bool {
+pub(super) fn has_rows(shape: &Shape) -> bool {
     matches!((shape.kernel, shape.padding), (3, 1) | (1, 0))
         && shape.stride <= 2
         && shape.height.is_multiple_of(shape.stride)
@@ -71,30 +68,8 @@ pub(super) fn data_gradient(
     Ok(product(packed, dy, kernel))
 }
 
-pub(super) fn weight_gradient(
-    compiler: &Compiler,
-    shape: &Shape,
-    lanes: u32,
-) -> Result<Recipe, GpuError> {
-    let slices = Slices::new(shape, lanes);
-    let (loads_x, loads_dy) = slices.loads();
-    let x = Operand::new(compiler, "x", 0, shape.input_len(), loads_x)?;
-    let dy = Operand::new(compiler, "dy", 1, shape.output_len(), loads_dy)?;
-    let weight = slices.weight(compiler, lanes, &x, &dy)?;
-    let partial = || Arg::Scratch(0);
-    let mut stages = Vec::new();
-    stages.extend(x.copy);
-    stages.extend(dy.copy);
-    stages.push((weight, vec![x.arg, dy.arg, partial()]));
-    stages.push((slices.sum(compiler)?, vec![partial(), Arg::External(2)]));
-    Ok(Recipe {
-        stages,
-        scratch: vec![slices.bytes()],
-    })
-}
-
 /// Most workgroups along one axis of a grid.
-const MAX_GRID: usize = 65_535;
+pub(super) const MAX_GRID: usize = 65_535;
 
 /// A convolution by `conv2d_subgroup.wgsl`, whatever pass it stands for.
 struct Gather {
@@ -282,143 +257,6 @@ impl<'s> Scatter<'s> {
     }
 }
 
-/// The weight gradient, by `conv2d_subgroup_weight.wgsl` and `conv2d_subgroup_sum.wgsl`.
-struct Slices<'s> {
-    shape: &'s Shape,
-    /// Output and input channels of a tile.
-    tile: (usize, usize),
-    /// Sums of a tile, rounded up to whole subgroups.
-    padded: usize,
-    /// Times the lanes of a slice take a column each.
-    steps: usize,
-    slices: usize,
-}
-
-impl<'s> Slices<'s> {
-    /// Bytes of x and dy in a slice. They may leave the second-level cache: a load costs more
-    /// than the memory behind it, and every slice adds a set of partial sums.
-    const CACHE: usize = 4 << 20;
-    /// Most bytes of partial sums, unless a single slice has more.
-    const MOST: usize = 16 << 20;
-
-    fn new(shape: &'s Shape, lanes: u32) -> Self {
-        let taps = shape.kernel * shape.kernel;
-        let tile = match (taps, shape.in_channels) {
-            (1, _) => (16, 8),
-            (_, 3) => (8, 3),
-            _ => (8, 2),
-        };
-        let tile = (
-            tile.0.min(shape.out_channels),
-            tile.1.min(shape.in_channels),
-        );
-        let tiles = shape.out_channels.div_ceil(tile.0) * shape.in_channels.div_ceil(tile.1);
-        let padded = (tile.0 * tile.1 * taps).next_multiple_of(lanes as usize);
-        let steps = Self::columns(shape).div_ceil(lanes as usize);
-        let cached = (4 * (shape.input_len() + shape.output_len())).div_ceil(Self::CACHE);
-        let parallel = 64usize.div_ceil(tiles);
-        let most = (Self::MOST / (4 * tiles * padded)).max(1);
-        let steps_each = steps.div_ceil(cached.max(parallel).min(most));
-        Self {
-            shape,
-            tile,
-            padded,
-            steps: steps_each,
-            slices: steps.div_ceil(steps_each),
-        }
-    }
-
-    fn columns(shape: &Shape) -> usize {
-        shape.batch * shape.out_width() / 4
-    }
-
-    fn tiles(&self) -> (usize, usize) {
-        let Shape {
-            out_channels,
-            in_channels,
-            ..
-        } = *self.shape;
-        (
-            out_channels.div_ceil(self.tile.0),
-            in_channels.div_ceil(self.tile.1),
-        )
-    }
-
-    /// vec4s of partial sums in one slice.
-    fn vectors(&self) -> usize {
-        let tiles = self.tiles();
-        tiles.0 * tiles.1 * self.padded / 4
-    }
-
-    fn bytes(&self) -> u64 {
-        16 * (self.slices * self.vectors()) as u64
-    }
-
-    /// Times that each vec4 of x and of dy is loaded.
-    fn loads(&self) -> (usize, usize) {
-        self.tiles()
-    }
-
-    fn weight(
-        &self,
-        compiler: &Compiler,
-        lanes: u32,
-        x: &Operand,
-        dy: &Operand,
-    ) -> Result<Kernel, GpuError> {
-        let shape = self.shape;
-        let ((tile_k, tile_c), (tiles_k, tiles_c)) = (self.tile, self.tiles());
-        let constants = context! {
-            lanes, tile_k, tile_c, tiles_k, tiles_c,
-            x_texture => x.is_texture(),
-            dy_texture => dy.is_texture(),
-            sums => tile_k * tile_c * shape.kernel * shape.kernel,
-            padded => self.padded,
-            steps => self.steps,
-            columns => Self::columns(shape),
-            halo => !(4 * lanes as usize).is_multiple_of(shape.out_width()),
-            in_channels => shape.in_channels,
-            out_channels => shape.out_channels,
-            in_row => shape.width / 4,
-            in_height => shape.height,
-            out_row => shape.out_width() / 4,
-            out_height => shape.out_height(),
-            kernel => shape.kernel,
-            stride => shape.stride,
-        };
-        Ok(Kernel {
-            pipeline: compiler.pipeline("conv2d_subgroup_weight.wgsl", "weight", constants)?,
-            grid: [tiles_c as u32, tiles_k as u32, self.slices as u32],
-            cost: shape.cost(),
-        })
-    }
-
-    fn sum(&self, compiler: &Compiler) -> Result<Kernel, GpuError> {
-        let (workgroup, groups) = super::streaming_grid(compiler.preset, self.vectors());
-        let constants = context! {
-            workgroup,
-            stride => workgroup * groups,
-            slices => self.slices,
-            vectors => self.vectors(),
-            padded => self.padded,
-            tile_k => self.tile.0,
-            tile_c => self.tile.1,
-            tiles_c => self.tiles().1,
-            taps => self.shape.kernel * self.shape.kernel,
-            in_channels => self.shape.in_channels,
-            out_channels => self.shape.out_channels,
-        };
-        Ok(Kernel {
-            pipeline: compiler.pipeline("conv2d_subgroup_sum.wgsl", "sum", constants)?,
-            grid: [groups, 1, 1],
-            cost: Cost {
-                flops: 4.0 * (self.slices * self.vectors()) as f64,
-                bytes: self.bytes() as f64 + 4.0 * self.shape.weight_len() as f64,
-            },
-        })
-    }
-}
-
 /// How the packed weights are taken from the layer's.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
@@ -462,10 +300,10 @@ fn pack(
 }
 
 /// An operand of a convolution: an argument, or its copy in a texture.
-struct Operand {
-    arg: Arg,
+pub(super) struct Operand {
+    pub(super) arg: Arg,
     /// What fills the texture.
-    copy: Option<(Kernel, Vec<Arg>)>,
+    pub(super) copy: Option<(Kernel, Vec<Arg>)>,
 }
 
 impl Operand {
@@ -476,7 +314,7 @@ impl Operand {
     const EACH: usize = 32;
 
     /// Argument number `index` of `length` elements, each of which is loaded `loads` times.
-    fn new(
+    pub(super) fn new(
         compiler: &Compiler,
         role: &'static str,
         index: usize,
@@ -508,7 +346,7 @@ impl Operand {
         })
     }
 
-    fn is_texture(&self) -> bool {
+    pub(super) fn is_texture(&self) -> bool {
         self.copy.is_some()
     }
 }

@@ -13,6 +13,7 @@ pub mod batch_norm;
 pub mod compiler;
 pub mod conv2d;
 pub mod conv2d_subgroup;
+pub mod conv2d_subgroup_weight;
 pub mod conv2d_tiled;
 pub mod dapa;
 pub mod gate;
