@@ -117,6 +117,13 @@ impl Gather {
     fn forward(shape: &Shape) -> Self {
         let out_height = shape.out_height();
         let taps = shape.kernel * shape.kernel;
+        let whole_map = (shape.height, shape.width) == (4, 4) && taps > 1;
+        let (tile, strip) = if whole_map && shape.stride == 1 {
+            // A strip is a map: the driver drops the products with the padding.
+            (8, 4)
+        } else {
+            (16, strip(out_height))
+        };
         Self {
             batch: shape.batch,
             in_channels: shape.in_channels,
@@ -126,8 +133,8 @@ impl Gather {
             kernel: shape.kernel,
             stride: shape.stride,
             padding: shape.padding,
-            weights: Weights::new(shape.out_channels, shape.in_channels, taps, 16),
-            strip: strip(out_height),
+            weights: Weights::new(shape.out_channels, shape.in_channels, taps, tile),
+            strip,
         }
     }
 
@@ -279,12 +286,12 @@ fn pack(
     let Weights { tile, step, taps } = *weights;
     let registers = weights.registers(lanes);
     let vectors = out_channels.div_ceil(tile) * in_channels / step * registers * lanes as usize;
-    let (workgroup, groups) = super::streaming_grid(compiler.preset, vectors);
+    let (each, groups) = pieces(lanes, vectors);
     let constants = context! {
-        lanes, workgroup, tile, step, taps, registers, vectors, in_channels, out_channels,
+        lanes, each, tile, step, taps, registers, vectors, in_channels, out_channels,
+        workgroup => lanes,
         transposed => order != Order::Forward,
         flipped => order == Order::Flipped,
-        stride => workgroup * groups,
     };
     let bytes = 16 * vectors as u64;
     let kernel = Kernel {
@@ -299,6 +306,15 @@ fn pack(
     Ok((kernel, Arg::Texture(packed)))
 }
 
+/// Cuts a list of vec4s into pieces for workgroups of one subgroup: how many vec4s each
+/// invocation takes, and the number of pieces. Pieces, not a grid-stride loop: what a subgroup
+/// reads next lies beside what it has read.
+fn pieces(workgroup: u32, vectors: usize) -> (usize, u32) {
+    let rows = vectors.div_ceil(workgroup as usize);
+    let each = rows.div_ceil(MAX_GRID).max(32);
+    (each, rows.div_ceil(each) as u32)
+}
+
 /// An operand of a convolution: an argument, or its copy in a texture.
 pub(super) struct Operand {
     pub(super) arg: Arg,
@@ -310,8 +326,6 @@ impl Operand {
     /// Times an element must be loaded for a copy to pay: writing a texel costs as much as
     /// loading four from a buffer, and what a load saves is two thirds of itself.
     const LOADS: usize = 8;
-    /// Least vec4s that an invocation copies.
-    const EACH: usize = 32;
 
     /// Argument number `index` of `length` elements, each of which is loaded `loads` times.
     pub(super) fn new(
@@ -327,9 +341,7 @@ impl Operand {
             return Ok(Self { arg, copy: None });
         }
         let workgroup = compiler.preset.workgroup();
-        let rows = vectors.div_ceil(workgroup as usize);
-        let each = Self::EACH.max(rows.div_ceil(MAX_GRID));
-        let groups = rows.div_ceil(each) as u32;
+        let (each, groups) = pieces(workgroup, vectors);
         let constants = context! { workgroup, vectors, each };
         let kernel = Kernel {
             pipeline: compiler.pipeline("conv2d_subgroup_texture.wgsl", "copy", constants)?,
