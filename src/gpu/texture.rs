@@ -42,7 +42,9 @@ pub(super) fn create(
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
         format: wgpu::TextureFormat::Rgba32Float,
-        usage: wgpu::TextureUsages::STORAGE_BINDING,
+        // COPY_DST has wgpu zero it by a copy. It would use a render pass, after which lavapipe's
+        // timestamps tell when a frame was drawn.
+        usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
         view_formats: &[],
     });
     texture.create_view(&Default::default())
