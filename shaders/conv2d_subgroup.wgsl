@@ -4,8 +4,9 @@
 //                           x[n, c, oy·stride + r − pad, ox·stride + s − pad] · w[k,c,r,s]
 // Used for   forward; data gradient of stride 1 (dy in the place of x, the weights
 //            transposed and flipped by conv2d_subgroup_pack.wgsl).
-// Bindings   0  x  f32[N,C,H,W] as vec4: four neighbours of a row
-//            1  w  packed weights as conv2d_subgroup_pack.wgsl leaves them
+// Bindings   0  x  f32[N,C,H,W] as vec4: four neighbours of a row; a texture where many
+//                  channel blocks load it (conv2d_subgroup_texture.wgsl)
+//            1  w  packed weights, in the texture that conv2d_subgroup_pack.wgsl leaves
 //            2  y  f32[N,K,H',W'] as vec4, written in full, or added to (`accumulate`)
 // Split      a workgroup is one subgroup. A lane owns a strip of {{ strip }} rows of 4 adjacent pixels
 //            and {{ tile }} output channels of it: {{ strip * tile }} vec4 accumulators, each a named variable.
@@ -17,14 +18,14 @@
 //            literal lane number: one instruction, while loading the same word in every
 //            lane is a loop over the lanes on software Vulkan.
 // Cost       2·N·K·C·R²·H'·W' flops; x is read K/{{ tile }} times, w once per {{ 4 * lanes * strip }} pixels.
-// Dropped    strips side by side, loops over private arrays, shared memory, storage
-//            textures: docs/rejected-optimizations.md.
+// Dropped    strips side by side, loops over private arrays, shared memory, two input
+//            channels an iteration: docs/rejected-optimizations.md.
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> w: array<vec4f>;
+{% from "common/subgroup.wgsl" import operand, weight, neighbours, load_row %}
+{{ operand(0, "x", x_texture) -}}
+{{ operand(1, "w", true) -}}
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 
-{% from "common/subgroup.wgsl" import weight, neighbours, load_row %}
 const LANES = {{ lanes }}u;
 // In vec4s: width of a row, size of a channel.
 const IN_ROW = {{ in_row }}u;
@@ -61,7 +62,7 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
     var packed = k / {{ tile }}u * {{ in_channels // step * registers * lanes }}u + lane;
     for (var c = 0u; c < {{ in_channels }}u; c += {{ step }}u) {
 {% for i in range(registers) %}
-        let w{{ i }} = w[packed + {{ i * lanes }}u];
+        let w{{ i }} = load_w(packed + {{ i * lanes }}u);
 {% endfor %}
         packed += {{ registers * lanes }}u;
 {% for j in range(step) %}

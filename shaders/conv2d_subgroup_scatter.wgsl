@@ -5,7 +5,7 @@
 //            With pad 1 and R 3 the parity of iy and ix decides which taps meet: an even
 //            row gets tap r = 1 of dy's row iy/2, an odd one r = 2 of that row and r = 0 of
 //            the next; columns alike. With R 1 only even rows and columns get anything.
-// Bindings   0  dy  f32[N,K,H/2,W/2] as vec4
+// Bindings   0  dy  f32[N,K,H/2,W/2] as vec4, from a buffer or a texture
 //            1  w   weights, transposed, as conv2d_subgroup_pack.wgsl leaves them
 //            2  dx  f32[N,C,H,W] as vec4, written in full, or added to (`accumulate`)
 // Split      as conv2d_subgroup.wgsl: a lane holds a strip of {{ strip }} rows of 4 pixels of dy. It
@@ -14,11 +14,11 @@
 // Cost       2·N·K·C·R²·H'·W' flops: no multiplication by the zeros of an upsampled dy.
 // Dropped    docs/rejected-optimizations.md.
 
-@group(0) @binding(0) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(1) var<storage, read> w: array<vec4f>;
+{% from "common/subgroup.wgsl" import operand, weight, neighbours, right_of %}
+{{ operand(0, "dy", dy_texture) -}}
+{{ operand(1, "w", true) -}}
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
 
-{% from "common/subgroup.wgsl" import weight, neighbours, right_of %}
 const LANES = {{ lanes }}u;
 // In vec4s: width of a row, size of a channel, of dy and dx.
 const OUT_ROW = {{ out_row }}u;
@@ -57,7 +57,7 @@ fn scatter(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
     var packed = c / {{ tile }}u * {{ out_channels // step * registers * lanes }}u + lane;
     for (var k = 0u; k < {{ out_channels }}u; k += {{ step }}u) {
 {% for i in range(registers) %}
-        let w{{ i }} = w[packed + {{ i * lanes }}u];
+        let w{{ i }} = load_w(packed + {{ i * lanes }}u);
 {% endfor %}
         packed += {{ registers * lanes }}u;
 {% for j in range(step) %}
@@ -65,12 +65,12 @@ fn scatter(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
         // Channel k + {{ j }}: dy{row}_{columns to the right}
         {
 {% for p in range(strip) %}
-        let dy{{ p }}_0 = dy[at + {{ p }}u * OUT_ROW];
+        let dy{{ p }}_0 = load_dy(at + {{ p }}u * OUT_ROW);
 {% endfor %}
 {% if kernel > 1 %}
-        let dy{{ strip }}_0 = select(vec4f(), dy[select(at, at + {{ strip }}u * OUT_ROW, below)], below);
+        let dy{{ strip }}_0 = select(vec4f(), load_dy(select(at, at + {{ strip }}u * OUT_ROW, below)), below);
 {% for p in range(strip + 1) %}
-{{ right_of("right" ~ p, "dy" ~ p ~ "_0.x", "dy[at + " ~ p ~ "u * OUT_ROW + 1u].x", "below" if p == strip else "true", halo) -}}
+{{ right_of("right" ~ p, "dy" ~ p ~ "_0.x", "load_dy(at + " ~ p ~ "u * OUT_ROW + 1u).x", "below" if p == strip else "true", halo) -}}
         let dy{{ p }}_1 = vec4f(dy{{ p }}_0.yzw, right{{ p }});
 {% endfor %}
 {% endif %}

@@ -1,137 +1,184 @@
-// Kernel card: weight gradient of a convolution in the registers of one subgroup
+// Kernel card: weight gradient of a convolution, channels in the lanes of one subgroup
 //
 // Computes   dw[k,c,r,s] = sum over n,oy,ox of
 //                          dy[n,k,oy,ox] · x[n, c, oy·stride + r − pad, ox·stride + s − pad]
-//            as one partial sum per slice of the columns; conv2d_subgroup_sum.wgsl adds them.
-// Bindings   0  x        f32[N,C,H,W] as vec4
-//            1  dy       f32[N,K,H',W'] as vec4
-//            2  partial  f32[slices, K/{{ tile_k }}, C/{{ tile_c }}, {{ padded }}]: k, c, r, s within the tile
-// Split      a workgroup is one subgroup: {{ tile_k }}×{{ tile_c }} channels, one slice. A lane walks down a
-//            column of 4 pixels of dy, {{ sums }} sums in named variables, then takes the
-//            next column: columns are numbered through (n, x), lanes take adjacent ones.
-// Flow       each row is loaded once: the rows of x that the next row of dy meets again stay
-//            in registers. At the end a butterfly of shuffles adds {{ lanes }} sums over the {{ lanes }} lanes at
-//            once and leaves one total in each lane.
-// Cost       2·N·K·C·R²·H'·W' flops; x is read K/{{ tile_k }} times, dy C/{{ tile_c }} times,
-//            slice by slice so that they stay in the cache. The loads take half of the time.
-// Dropped    other tiles, several rows an iteration, smaller slices:
+//            as one partial sum per slice; conv2d_subgroup_sum.wgsl adds slices, if several.
+// Bindings   0  x        f32[N,C,H,W] as vec4, from a buffer or a texture
+//            1  dy       f32[N,K,H',W'] as vec4, likewise
+//            2  partial  f32[slices,K,C,R,R]: dw itself where there is one slice
+// Split      a workgroup is one subgroup: {{ tile_k }}×{{ blocks * lanes }} channels, one slice of the images. A lane
+//            owns {{ blocks }} input channel(s): {{ tile_k * blocks * kernel * kernel }} sums in named variables. It walks down a
+//            segment of {{ 4 * quads }} columns of dy, {{ rows }} row(s) at a time, then takes the next segment.
+// Flow       the gradients of all {{ tile_k }} output channels are loaded by the lanes, a channel each,
+//            and broadcast by shuffles with a literal lane. Every pixel of x stays in a
+//            register for all the taps and channels that meet it. What a tap would read
+//            beyond a border that lies at the segment's end is left out of the text.
+// Cost       2·N·K·C·R²·H'·W' flops; x is read K/{{ tile_k }} times, dy C/{{ blocks * lanes }} times.
+// Dropped    pixels in the lanes (what conv2d_subgroup_stem.wgsl does for few channels):
 //            docs/rejected-optimizations.md.
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
+{% from "common/subgroup.wgsl" import operand %}
+{{ operand(0, "x", x_texture) -}}
+{{ operand(1, "dy", dy_texture) -}}
 @group(0) @binding(2) var<storage, read_write> partial: array<f32>;
 
-{% from "common/subgroup.wgsl" import neighbours, load_row %}
-const LANES = {{ lanes }}u;
 // In vec4s: width of a row, size of a channel.
 const IN_ROW = {{ in_row }}u;
 const IN_MAP = {{ in_row * in_height }}u;
 const OUT_ROW = {{ out_row }}u;
 const OUT_MAP = {{ out_row * out_height }}u;
-const COLUMNS = {{ columns }}u;
+// Segments in a row.
+const PER_ROW = {{ out_row // quads }}u;
 
-// Adds a or b over pairs of lanes that differ in `bit`: the lower one gets a, the upper b.
-fn fold(a: f32, b: f32, lane: u32, bit: u32) -> f32 {
-    let upper = (lane & bit) != 0u;
-    return select(a, b, upper) + subgroupShuffle(select(b, a, upper), lane ^ bit);
-}
-
-{# Sum number `i`; zero in the padding. #}
-{% macro sum(i) %}{{ "sum" ~ i if i < sums else "0.0" }}{% endmacro %}
-{# Total of sum first + l in lane l. #}
-{% macro total(first, count) -%}
-{% if count == 1 %}{{ sum(first) }}{% else -%}
-fold({{ total(first, count // 2) }}, {{ total(first + count // 2, count // 2) }}, lane, {{ count // 2 }}u)
+{# Pixel `column` of row i, from −1 to one past the segment's end. #}
+{% macro pixel(b, i, column) -%}
+{% if column < 0 %}x{{ b }}_{{ i }}_l{% elif column >= columns %}x{{ b }}_{{ i }}_r{% else -%}
+x{{ b }}_{{ i }}_{{ column // 4 }}.{{ "xyzw"[column % 4] }}
 {%- endif %}
 {%- endmacro %}
+{# Loads row i of x at the vec4 `at`, zero where not `valid`. #}
+{% macro load(b, i, at, valid, keyword) %}
+        let at{{ b }}_{{ i }} = {{ at if valid == "true" else "select(x_at" ~ b ~ ", " ~ at ~ ", " ~ valid ~ ")" }};
+{% for q in range(columns // 4) %}
+        {{ keyword }} x{{ b }}_{{ i }}_{{ q }} = {{ "" if valid == "true" else "select(vec4f(), " -}}
+            load_x(at{{ b }}_{{ i }} + {{ q }}u){{ "" if valid == "true" else ", " ~ valid ~ ")" }};
+{% endfor %}
+{% if left %}
+        {{ keyword }} x{{ b }}_{{ i }}_l = select(0.0, load_x(select(at{{ b }}_{{ i }}, at{{ b }}_{{ i }} - 1u, at_left)).w, at_left && {{ valid }});
+{% endif %}
+{% if right %}
+        {{ keyword }} x{{ b }}_{{ i }}_r = select(0.0, load_x(select(at{{ b }}_{{ i }}, at{{ b }}_{{ i }} + {{ columns // 4 }}u, at_right)).x, at_right && {{ valid }});
+{% endif %}
+{% endmacro %}
 @compute @workgroup_size({{ lanes }})
 fn weight(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-    let c = tile.x * {{ tile_c }}u;
     let k = tile.y * {{ tile_k }}u;
-    // sum{(k·{{ tile_c }} + c)·{{ kernel * kernel }} + tap}
-{% for i in range(sums) %}
-    var sum{{ i }} = 0.0;
+    let c = tile.x * {{ tile_c }}u;
+    // Channels of this lane; past the end they repeat the last one and store nothing.
+{% for j in range(tile_k // lanes) %}
+    let k{{ j }} = min(k + {{ j * lanes }}u + lane, {{ out_channels - 1 }}u);
+{% endfor %}
+{% for b in range(blocks) %}
+    let c{{ b }} = min(c + {{ b * lanes }}u + lane, {{ in_channels - 1 }}u);
 {% endfor %}
 
-    for (var step = 0u; step < {{ steps }}u; step++) {
-        let index = (tile.z * {{ steps }}u + step) * LANES + lane;
-        // Lanes past the end repeat the last column with a gradient of zero.
-        let valid = index < COLUMNS;
-        let column = min(index, COLUMNS - 1u);
-        let n = column / OUT_ROW;
-        let left = column % OUT_ROW;
-{% if kernel > 1 %}
-{{ neighbours() -}}
-{% endif %}
-{% for j in range(tile_c) %}
-        let c{{ j }} = {{ "min(c + " ~ j ~ "u, " ~ (in_channels - 1) ~ "u)" if in_channels % tile_c else "c + " ~ j ~ "u" }};
-        var x_at{{ j }} = (n * {{ in_channels }}u + c{{ j }}) * IN_MAP + left * {{ stride }}u;
-{% endfor %}
+    // sum{k}_{channel block}_{tap}
 {% for i in range(tile_k) %}
-        let k{{ i }} = {{ "min(k + " ~ i ~ "u, " ~ (out_channels - 1) ~ "u)" if out_channels % tile_k else "k + " ~ i ~ "u" }};
-        var dy_at{{ i }} = (n * {{ out_channels }}u + k{{ i }}) * OUT_MAP + left;
-{% endfor %}
-
-        // x{channel}r{tap row}_{tap column}: the rows above the first one are zero.
-{% if kernel > 1 %}
-{% for j in range(tile_c) %}
-{% for tap in range(kernel) %}
-        var x{{ j }}r0_{{ tap }} = vec4f();
-{% endfor %}
-{% if stride == 1 %}
-{{ load_row("x" ~ j ~ "first", "x_at" ~ j, "true", kernel, stride, halo) -}}
-{% for tap in range(kernel) %}
-        var x{{ j }}r1_{{ tap }} = x{{ j }}first_{{ tap }};
-{% endfor %}
-{% endif %}
-{% endfor %}
-{% endif %}
-        for (var row = 0u; row < {{ out_height }}u; row++) {
-{% for i in range(tile_k) %}
-        let dy{{ i }} = select(vec4f(), dy[dy_at{{ i }}], valid);
-        dy_at{{ i }} += OUT_ROW;
-{% endfor %}
-{% if kernel > 1 and stride == 1 %}
-        let below = row + 1u < {{ in_height }}u;
-{% endif %}
-{% for j in range(tile_c) %}
-{% if kernel == 1 %}
-{{ load_row("x" ~ j ~ "r0", "x_at" ~ j, "true", kernel, stride, halo) -}}
-{% elif stride == 1 %}
-        let at{{ j }} = select(x_at{{ j }}, x_at{{ j }} + IN_ROW, below);
-{{ load_row("x" ~ j ~ "r2", "at" ~ j, "below", kernel, stride, halo) -}}
-{% else %}
-{{ load_row("x" ~ j ~ "r1", "x_at" ~ j, "true", kernel, stride, halo) -}}
-        let at{{ j }} = x_at{{ j }} + IN_ROW;
-{{ load_row("x" ~ j ~ "r2", "at" ~ j, "true", kernel, stride, halo) -}}
-{% endif %}
-        x_at{{ j }} += {{ stride }}u * IN_ROW;
-{% endfor %}
-{% for i in range(tile_k) %}
-{% for j in range(tile_c) %}
+{% for b in range(blocks) %}
 {% for tap in range(kernel * kernel) %}
-        sum{{ (i * tile_c + j) * kernel * kernel + tap }} += dot(dy{{ i }}, x{{ j }}r{{ tap // kernel }}_{{ tap % kernel }});
+    var sum{{ i }}_{{ b }}_{{ tap }} = 0.0;
 {% endfor %}
 {% endfor %}
 {% endfor %}
-{% if kernel > 1 %}
-        // What lies below this row lies above the next.
-{% for j in range(tile_c) %}
-{% for tap in range(kernel) %}
-{% if stride == 1 %}
-        x{{ j }}r0_{{ tap }} = x{{ j }}r1_{{ tap }};
-        x{{ j }}r1_{{ tap }} = x{{ j }}r2_{{ tap }};
+
+    let first = tile.z * {{ each }}u;
+    for (var segment = first; segment < min(first + {{ each }}u, {{ segments }}u); segment++) {
+        let n = segment / PER_ROW;
+        let start = segment % PER_ROW * {{ quads }}u;
+{% if left %}
+        let at_left = start > 0u;
+{% endif %}
+{% if right %}
+        let at_right = start + {{ quads }}u < OUT_ROW;
+{% endif %}
+{% for b in range(blocks) %}
+        {{ "let" if whole_map else "var" }} x_at{{ b }} = (n * {{ in_channels }}u + c{{ b }}) * IN_MAP + start * {{ stride }}u;
+{% endfor %}
+{% for j in range(tile_k // lanes) %}
+        {{ "let" if whole_map else "var" }} dy_at{{ j }} = (n * {{ out_channels }}u + k{{ j }}) * OUT_MAP + start;
+{% endfor %}
+
+        // x{channel block}_{row}_{vec4 of the row, or l and r for the pixels beside}
+{% for b in range(blocks) %}
+{% for i in range(carried) %}
+{% if i == 0 %}
+{% for q in range(columns // 4) %}
+        var x{{ b }}_0_{{ q }} = vec4f();
+{% endfor %}
+{% if left %}
+        var x{{ b }}_0_l = 0.0;
+{% endif %}
+{% if right %}
+        var x{{ b }}_0_r = 0.0;
+{% endif %}
 {% else %}
-        x{{ j }}r0_{{ tap }} = x{{ j }}r2_{{ tap }};
+{{ load(b, i, "x_at" ~ b, "true", "var") -}}
 {% endif %}
 {% endfor %}
 {% endfor %}
+{% if not whole_map %}
+        for (var row = 0u; row < {{ out_height }}u; row += {{ rows }}u) {
 {% endif %}
+{% if carried == 2 %}
+        let below = row + {{ rows }}u < {{ out_height }}u;
+{% endif %}
+{% for b in range(blocks) %}
+{% for i in range(first_row, last_row + 1) %}
+{{ load(b, i, "x_at" ~ b ~ " + " ~ ((i - 1) if kernel > 1 else i * stride) ~ "u * IN_ROW", "below" if carried == 2 and i == last_row else "true", "let") -}}
+{% endfor %}
+{% endfor %}
+{% for p in range(rows) %}
+{% for q in range(quads) %}
+{% for j in range(tile_k // lanes) %}
+        let dy{{ p }}_{{ q }}_{{ j }} = load_dy(dy_at{{ j }} + {{ p }}u * OUT_ROW + {{ q }}u);
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% for i in range(tile_k) %}
+{% for p in range(rows) %}
+{% for column in range(4 * quads) %}
+        let dy{{ p }}_{{ column }}_of_{{ i }} = subgroupShuffle(dy{{ p }}_{{ column // 4 }}_{{ i // lanes }}.{{ "xyzw"[column % 4] }}, {{ i % lanes }}u);
+{% for b in range(blocks) %}
+{% for r in range(kernel) %}
+{% set row = p * stride + r if kernel > 1 else p %}
+{% for s in range(kernel) %}
+{% set from = column * stride + s - kernel // 2 %}
+{% if (from >= 0 or left) and (from < columns or right) and (not whole_map or row >= first_row and row <= last_row) %}
+        sum{{ i }}_{{ b }}_{{ r * kernel + s }} += dy{{ p }}_{{ column }}_of_{{ i }} * {{ pixel(b, row, from) }};
+{% endif %}
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% if not whole_map %}
+{% for b in range(blocks) %}
+{% for i in range(carried) %}
+{% for q in range(columns // 4) %}
+        x{{ b }}_{{ i }}_{{ q }} = x{{ b }}_{{ i + rows * stride }}_{{ q }};
+{% endfor %}
+{% if left %}
+        x{{ b }}_{{ i }}_l = x{{ b }}_{{ i + rows * stride }}_l;
+{% endif %}
+{% if right %}
+        x{{ b }}_{{ i }}_r = x{{ b }}_{{ i + rows * stride }}_r;
+{% endif %}
+{% endfor %}
+        x_at{{ b }} += {{ rows * stride }}u * IN_ROW;
+{% endfor %}
+{% for j in range(tile_k // lanes) %}
+        dy_at{{ j }} += {{ rows }}u * OUT_ROW;
+{% endfor %}
         }
+{% endif %}
     }
 
-    let out = ((tile.z * {{ tiles_k }}u + tile.y) * {{ tiles_c }}u + tile.x) * {{ padded }}u + lane;
-{% for block in range(padded // lanes) %}
-    partial[out + {{ block * lanes }}u] = {{ total(block * lanes, lanes) }};
+    let out = ((tile.z * {{ out_channels }}u + k) * {{ in_channels }}u + c + lane) * {{ kernel * kernel }}u;
+{% for i in range(tile_k) %}
+{% if out_channels % tile_k != 0 %}
+    if (k + {{ i }}u >= {{ out_channels }}u) { return; }
+{% endif %}
+{% for b in range(blocks) %}
+{% if in_channels % tile_c != 0 %}
+    if (c + {{ b * lanes }}u + lane < {{ in_channels }}u) {
+{% endif %}
+{% for tap in range(kernel * kernel) %}
+    partial[out + {{ (i * in_channels + b * lanes) * kernel * kernel + tap }}u] = sum{{ i }}_{{ b }}_{{ tap }};
+{% endfor %}
+{% if in_channels % tile_c != 0 %}
+    }
+{% endif %}
+{% endfor %}
 {% endfor %}
 }

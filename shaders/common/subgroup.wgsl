@@ -1,5 +1,17 @@
 {# Macros of the subgroup convolutions. A lane holds 4 adjacent pixels in a vec4. #}
 
+{# Operand `name` of vec4f, from a buffer or from a texture (see Texture in src/gpu), and
+   load_{name}(i), which reads its element i. #}
+{% macro operand(binding, name, texture) %}
+{% if texture %}
+@group(0) @binding({{ binding }}) var {{ name }}: texture_storage_2d<rgba32float, read>;
+fn load_{{ name }}(i: u32) -> vec4f { return textureLoad({{ name }}, vec2u(i % 4096u, i / 4096u)); }
+{% else %}
+@group(0) @binding({{ binding }}) var<storage, read> {{ name }}: array<vec4f>;
+fn load_{{ name }}(i: u32) -> vec4f { return {{ name }}[i]; }
+{% endif %}
+{% endmacro %}
+
 {# Float number `i` of the weights that the lanes hold in w0, w1, …: vec4 i/4 lies in lane
    (i/4) % lanes of register w{i/4/lanes}. A literal lane makes it one instruction. #}
 {% macro weight(i, lanes) -%}
@@ -26,21 +38,21 @@ subgroupShuffle(w{{ i // 4 // lanes }}.{{ ["x", "y", "z", "w"][i % 4] }}, {{ i /
    operand of each tap of that row, four output pixels wide. #}
 {% macro load_row(name, at, valid, kernel, stride, halo) %}
 {% if kernel == 1 and stride == 1 %}
-        let {{ name }}_0 = x[{{ at }}];
+        let {{ name }}_0 = load_x({{ at }});
 {% elif kernel == 1 %}
-        let {{ name }}_0 = vec4f(x[{{ at }}].xz, x[{{ at }} + 1u].xz);
+        let {{ name }}_0 = vec4f(load_x({{ at }}).xz, load_x({{ at }} + 1u).xz);
 {% elif stride == 1 %}
-        let {{ name }}_1 = select(vec4f(), x[{{ at }}], {{ valid }});
-{{ left_of(name ~ "_l", name ~ "_1.w", "x[" ~ at ~ " - 1u].w", valid, halo) -}}
-{{ right_of(name ~ "_r", name ~ "_1.x", "x[" ~ at ~ " + 1u].x", valid, halo) -}}
+        let {{ name }}_1 = select(vec4f(), load_x({{ at }}), {{ valid }});
+{{ left_of(name ~ "_l", name ~ "_1.w", "load_x(" ~ at ~ " - 1u).w", valid, halo) -}}
+{{ right_of(name ~ "_r", name ~ "_1.x", "load_x(" ~ at ~ " + 1u).x", valid, halo) -}}
         let {{ name }}_0 = vec4f({{ name }}_l, {{ name }}_1.xyz);
         let {{ name }}_2 = vec4f({{ name }}_1.yzw, {{ name }}_r);
 {% else %}
-        let {{ name }}_a = select(vec4f(), x[{{ at }}], {{ valid }});
-        let {{ name }}_b = select(vec4f(), x[{{ at }} + 1u], {{ valid }});
+        let {{ name }}_a = select(vec4f(), load_x({{ at }}), {{ valid }});
+        let {{ name }}_b = select(vec4f(), load_x({{ at }} + 1u), {{ valid }});
         let {{ name }}_1 = vec4f({{ name }}_a.xz, {{ name }}_b.xz);
         let {{ name }}_2 = vec4f({{ name }}_a.yw, {{ name }}_b.yw);
-{{ left_of(name ~ "_l", name ~ "_b.w", "x[" ~ at ~ " - 1u].w", valid, halo) -}}
+{{ left_of(name ~ "_l", name ~ "_b.w", "load_x(" ~ at ~ " - 1u).w", valid, halo) -}}
         let {{ name }}_0 = vec4f({{ name }}_l, {{ name }}_2.xyz);
 {% endif %}
 {% endmacro %}

@@ -5,9 +5,9 @@
 //! but compiles a shader only when it is first dispatched, one after the other: [`fill`] has it
 //! compile on all cores.
 
-use super::pipeline::Dispatch;
+use super::pipeline::{Binding, Dispatch};
 use super::tape::CompileWatch;
-use super::{AdapterClass, Gpu};
+use super::{AdapterClass, Gpu, texture};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -125,19 +125,22 @@ pub(super) fn fill(gpu: &Gpu, dispatches: &[&Dispatch], watch: &CompileWatch) {
 struct Worker {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    /// Something to bind: a shader's bindings must be different buffers.
-    memory: Vec<wgpu::Buffer>,
+    /// Something to bind: a shader's bindings must be different buffers and textures.
+    buffers: Vec<wgpu::Buffer>,
+    textures: Vec<wgpu::TextureView>,
 }
 
 impl Worker {
     /// As many bindings as any kernel has.
     const BINDINGS: usize = 16;
+    /// As many textures.
+    const TEXTURES: usize = 4;
 
     fn open(gpu: &Gpu) -> Option<Self> {
         let (device, queue) = gpu.second_device()?;
         // Errors are the real device's to report.
         device.on_uncaptured_error(std::sync::Arc::new(|_| ()));
-        let memory = (0..Self::BINDINGS)
+        let buffers = (0..Self::BINDINGS)
             .map(|_| {
                 device.create_buffer(&wgpu::BufferDescriptor {
                     label: None,
@@ -147,22 +150,27 @@ impl Worker {
                 })
             })
             .collect();
+        let textures = (0..Self::TEXTURES)
+            .map(|_| texture::create(&device, "memory to bind", 1, 1))
+            .collect();
         Some(Self {
             device,
             queue,
-            memory,
+            buffers,
+            textures,
         })
     }
 
     fn compile(&self, gpu: &Gpu, dispatch: &Dispatch) {
         let compiled = dispatch.pipeline.compile_on(gpu, &self.device, None);
-        let buffers = self.memory.iter().take(dispatch.bindings());
-        let entries: Vec<wgpu::BindGroupEntry> = buffers
+        let (mut buffers, mut textures) = (self.buffers.iter(), self.textures.iter());
+        let resources = dispatch.bindings().iter().map_while(|bound| match bound {
+            Binding::Buffer(_) => Some(buffers.next()?.as_entire_binding()),
+            Binding::Texture(_) => Some(wgpu::BindingResource::TextureView(textures.next()?)),
+        });
+        let entries: Vec<wgpu::BindGroupEntry> = resources
             .zip(0..)
-            .map(|(buffer, binding)| wgpu::BindGroupEntry {
-                binding,
-                resource: buffer.as_entire_binding(),
-            })
+            .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
             .collect();
         let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,

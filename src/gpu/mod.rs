@@ -5,6 +5,7 @@
 //! * [`adapter`]: which adapters there are, which one is meant, what class it is of;
 //! * [`device`]: [`Gpu`], an opened device with typed errors instead of panics;
 //! * [`buffer`]: device memory and the [`View`]s that kernels bind;
+//! * [`texture`]: the same, read through the texture units;
 //! * [`pipeline`]: shaders, compiled when they are needed, and their [`Dispatch`]es;
 //! * [`cache`]: what drivers made of shaders, kept from run to run;
 //! * [`readback`]: copies to the host that nobody waits for;
@@ -18,14 +19,16 @@ pub mod fence;
 pub mod pipeline;
 pub mod readback;
 pub mod tape;
+pub mod texture;
 
 pub use adapter::{AdapterChoice, AdapterClass, AdapterReport};
 pub use buffer::{Buffer, View};
 pub use device::Gpu;
 pub use fence::Fence;
-pub use pipeline::{Dispatch, Pipeline};
+pub use pipeline::{Binding, Dispatch, Pipeline};
 pub use readback::Readback;
 pub use tape::{CompileWatch, Tape, Timing};
+pub use texture::Texture;
 
 /// What can go wrong between the program and the device.
 #[derive(Debug, thiserror::Error)]

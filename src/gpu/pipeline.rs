@@ -1,6 +1,6 @@
-//! Compute shaders, and shaders with their buffers.
+//! Compute shaders, and shaders with their memory.
 
-use super::{Gpu, GpuError, View};
+use super::{Gpu, GpuError, Texture, View};
 use std::sync::{Arc, OnceLock};
 
 /// A compute shader that is compiled when it is first needed. Clones share it.
@@ -24,12 +24,34 @@ pub(super) struct Compiled {
     pub(super) layout: wgpu::BindGroupLayout,
 }
 
-/// A pipeline with its buffers and its grid: all that a step has to replay. Clones share what
+/// What a kernel binds.
+#[derive(Debug, Clone)]
+pub enum Binding {
+    /// A range of a buffer.
+    Buffer(View),
+    /// A texture.
+    Texture(Texture),
+}
+
+impl Binding {
+    fn resource(&self) -> wgpu::BindingResource<'_> {
+        match self {
+            Binding::Buffer(view) => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &view.buffer,
+                offset: view.offset,
+                size: std::num::NonZeroU64::new(view.bytes),
+            }),
+            Binding::Texture(texture) => wgpu::BindingResource::TextureView(&texture.view),
+        }
+    }
+}
+
+/// A pipeline with its memory and its grid: all that a step has to replay. Clones share what
 /// the driver made of it.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
     pub(super) pipeline: Pipeline,
-    views: Arc<[View]>,
+    bindings: Arc<[Binding]>,
     bind_group: Arc<OnceLock<wgpu::BindGroup>>,
     grid: [u32; 3],
     /// Whom it works for, in the words of who bound it: a layer, a part of a step.
@@ -128,14 +150,14 @@ impl Pipeline {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Puts `views` at bindings 0, 1, … and fixes the grid (in workgroups).
+    /// Puts `bindings` at 0, 1, … and fixes the grid (in workgroups).
     ///
     /// # Errors
     /// [`GpuError::Compile`] when the grid is larger than WebGPU allows: a defect.
     pub fn bind(
         &self,
         gpu: &Gpu,
-        views: &[View],
+        bindings: &[Binding],
         grid: [u32; 3],
         owner: &str,
     ) -> Result<Dispatch, GpuError> {
@@ -148,7 +170,7 @@ impl Pipeline {
         }
         Ok(Dispatch {
             pipeline: self.clone(),
-            views: views.into(),
+            bindings: bindings.into(),
             bind_group: Arc::default(),
             grid,
             owner: owner.into(),
@@ -162,15 +184,15 @@ impl Dispatch {
         &self.pipeline
     }
 
-    /// Number of bindings.
-    pub(super) fn bindings(&self) -> usize {
-        self.views.len()
+    /// What is bound.
+    pub(super) fn bindings(&self) -> &[Binding] {
+        &self.bindings
     }
 
-    /// Compiles the pipeline and binds the buffers, unless that was done before.
+    /// Compiles the pipeline and binds the memory, unless that was done before.
     ///
     /// # Errors
-    /// [`GpuError::Compile`], also when the views do not fit the shader's bindings: a defect.
+    /// [`GpuError::Compile`], also when the bindings do not fit the shader's bindings: a defect.
     pub(super) fn prepare(&self, gpu: &Gpu) -> Result<(), GpuError> {
         if self.bind_group.get().is_some() {
             return Ok(());
@@ -178,16 +200,12 @@ impl Dispatch {
         let compiled = self.pipeline.compiled(gpu)?;
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let entries: Vec<wgpu::BindGroupEntry> = self
-            .views
+            .bindings
             .iter()
             .zip(0..)
-            .map(|(view, binding)| wgpu::BindGroupEntry {
+            .map(|(bound, binding)| wgpu::BindGroupEntry {
                 binding,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &view.buffer,
-                    offset: view.offset,
-                    size: std::num::NonZeroU64::new(view.bytes),
-                }),
+                resource: bound.resource(),
             })
             .collect();
         let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {

@@ -4,8 +4,9 @@
 //! `{% if %}`, `{% include "common/…" %}`. `autorep shaders` prints expansions.
 
 use super::Preset;
-use crate::gpu::{CompileWatch, Gpu, GpuError, Pipeline, Tape};
+use crate::gpu::{CompileWatch, Gpu, GpuError, Pipeline, Tape, Texture};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 macro_rules! shader {
@@ -27,7 +28,9 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("conv2d_subgroup.wgsl"),
     shader!("conv2d_subgroup_pack.wgsl"),
     shader!("conv2d_subgroup_scatter.wgsl"),
+    shader!("conv2d_subgroup_stem.wgsl"),
     shader!("conv2d_subgroup_sum.wgsl"),
+    shader!("conv2d_subgroup_texture.wgsl"),
     shader!("conv2d_subgroup_weight.wgsl"),
     shader!("conv2d_tiled.wgsl"),
     shader!("dapa.wgsl"),
@@ -55,6 +58,8 @@ pub struct Compiler<'g> {
     watch: Arc<CompileWatch>,
     /// By entry point and text.
     pipelines: Arc<Mutex<HashMap<(String, String), Pipeline>>>,
+    /// By role and size.
+    textures: Arc<Mutex<HashMap<(&'static str, u64), Texture>>>,
 }
 
 /// The template environment that holds all of [`SOURCES`], each as `edit` returns it given
@@ -100,6 +105,7 @@ impl<'g> Compiler<'g> {
             templates: Arc::new(templates(edit)),
             watch: Arc::new(|_, _| ()),
             pipelines: Arc::default(),
+            textures: Arc::default(),
         }
     }
 
@@ -112,6 +118,7 @@ impl<'g> Compiler<'g> {
             templates: Arc::clone(&self.templates),
             watch: Arc::clone(&self.watch),
             pipelines: Arc::clone(&self.pipelines),
+            textures: Arc::clone(&self.textures),
         }
     }
 
@@ -148,6 +155,23 @@ impl<'g> Compiler<'g> {
         let pipeline = Pipeline::new(&format!("{stem}.{entry}"), &key.1, entry);
         self.pipelines().insert(key, pipeline.clone());
         Ok(pipeline)
+    }
+
+    /// A texture of at least `texels` texels for scratch memory of the kind `role`. Recipes of
+    /// about the same size share it: a recipe runs as a whole, one after the other.
+    ///
+    /// # Errors
+    /// As [`Gpu::allocate_texture`].
+    pub fn texture(&self, role: &'static str, texels: u64) -> Result<Texture, GpuError> {
+        let texels = texels.next_power_of_two().max(Texture::WIDTH);
+        let mut textures = self.textures.lock().unwrap_or_else(|e| e.into_inner());
+        match textures.entry((role, texels)) {
+            Entry::Occupied(entry) => Ok(entry.get().clone()),
+            Entry::Vacant(entry) => {
+                let texture = self.gpu.allocate_texture(role, texels)?;
+                Ok(entry.insert(texture).clone())
+            }
+        }
     }
 
     /// The same compiler, telling `watch` how far [`Compiler::prepare`] has come.

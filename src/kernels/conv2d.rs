@@ -7,7 +7,9 @@
 //! [`conv2d_tiled`]: super::conv2d_tiled
 //! [`conv2d_subgroup`]: super::conv2d_subgroup
 
-use super::{Compiler, Cost, Preset, Recipe, conv2d_subgroup, conv2d_tiled};
+use super::{
+    Compiler, Cost, Preset, Recipe, conv2d_subgroup, conv2d_subgroup_weight, conv2d_tiled,
+};
 use crate::gpu::GpuError;
 
 /// Shape of a convolution. Activations are NCHW, weights OIHW; no bias (batch norm follows).
@@ -147,8 +149,8 @@ pub fn data_gradient(
 /// [`GpuError::Compile`].
 pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     match compiler.preset {
-        Preset::Cpu { lanes } if conv2d_subgroup::has_weight_gradient(shape, lanes) => {
-            conv2d_subgroup::weight_gradient(compiler, shape, lanes)
+        Preset::Cpu { lanes } if conv2d_subgroup_weight::has_weight_gradient(shape) => {
+            conv2d_subgroup_weight::weight_gradient(compiler, shape, lanes)
         }
         _ => conv2d_tiled::weight_gradient(compiler, shape),
     }

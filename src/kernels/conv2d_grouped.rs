@@ -182,7 +182,10 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
     let partials = Arg::Scratch(0);
     Ok(Recipe {
         stages: vec![
-            (products, vec![Arg::External(0), Arg::External(1), partials]),
+            (
+                products,
+                vec![Arg::External(0), Arg::External(1), partials.clone()],
+            ),
             (sum, vec![partials, Arg::External(2)]),
         ],
         scratch: vec![4 * (slices * shape.weight_len()) as u64],

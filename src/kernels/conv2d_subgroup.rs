@@ -1,4 +1,5 @@
-//! Convolution in the registers of one subgroup: `shaders/conv2d_subgroup*.wgsl`.
+//! Convolution in the registers of one subgroup: `shaders/conv2d_subgroup.wgsl` and, for the
+//! data gradient of stride 2, `shaders/conv2d_subgroup_scatter.wgsl`.
 //!
 //! Made for software Vulkan, where a subgroup is a SIMD register of the CPU. Rows must be
 //! whole vec4s on both sides; kernels are 3×3 with padding 1 or 1×1 without, stride 1 or 2.
@@ -6,7 +7,7 @@
 
 use super::conv2d::Shape;
 use super::{Arg, Compiler, Cost, Kernel, Recipe};
-use crate::gpu::GpuError;
+use crate::gpu::{GpuError, Texture};
 use minijinja::context;
 
 pub(super) fn has_forward(shape: &Shape, lanes: u32) -> bool {
@@ -21,25 +22,24 @@ pub(super) fn has_data_gradient(shape: &Shape, lanes: u32) -> bool {
     has_rows(shape) && groups <= MAX_GRID
 }
 
-pub(super) fn has_weight_gradient(shape: &Shape, _: u32) -> bool {
-    has_rows(shape)
-}
-
 /// Whether kernel, stride and padding are known here and rows are whole vec4s.
-fn has_rows(shape: &Shape) -> bool {
+pub(super) fn has_rows(shape: &Shape) -> bool {
     matches!((shape.kernel, shape.padding), (3, 1) | (1, 0))
         && shape.stride <= 2
         && shape.height.is_multiple_of(shape.stride)
         && shape.width.is_multiple_of(4 * shape.stride)
+        // Packed weights lie in a texture, four in a texel, some of them padding.
+        && shape.weight_len() as u64 <= Texture::MAX_TEXELS
 }
 
 pub(super) fn forward(compiler: &Compiler, shape: &Shape, lanes: u32) -> Result<Recipe, GpuError> {
     let gather = Gather::forward(shape);
     let channels = (shape.out_channels, shape.in_channels);
-    let pack = pack(compiler, lanes, &gather.weights, channels, Order::Forward)?;
-    let cost = shape.forward_cost(pack.1);
-    let kernel = gather.kernel(compiler, lanes, cost, false)?;
-    Ok(with_packed_weights(pack, kernel))
+    let packed = pack(compiler, lanes, &gather.weights, channels, Order::Forward)?;
+    let x = Operand::new(compiler, "x", 0, shape.input_len(), gather.loads())?;
+    let cost = shape.forward_cost(packed.bytes);
+    let kernel = gather.kernel(compiler, lanes, cost, &x, false)?;
+    Ok(product(packed, x, kernel))
 }
 
 pub(super) fn data_gradient(
@@ -49,41 +49,30 @@ pub(super) fn data_gradient(
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
     let channels = (shape.in_channels, shape.out_channels);
-    Ok(if shape.stride == 1 {
+    if shape.stride == 1 {
         let gather = Gather::data_gradient(shape);
-        let pack = pack(compiler, lanes, &gather.weights, channels, Order::Flipped)?;
-        let cost = shape.data_cost(accumulate, pack.1);
-        let kernel = gather.kernel(compiler, lanes, cost, accumulate)?;
-        with_packed_weights(pack, kernel)
-    } else {
-        let scatter = Scatter::new(shape);
-        let order = Order::Transposed;
-        let pack = pack(compiler, lanes, &scatter.weights, channels, order)?;
-        let cost = shape.data_cost(accumulate, pack.1);
-        let kernel = scatter.kernel(compiler, lanes, cost, accumulate)?;
-        with_packed_weights(pack, kernel)
-    })
-}
-
-pub(super) fn weight_gradient(
-    compiler: &Compiler,
-    shape: &Shape,
-    lanes: u32,
-) -> Result<Recipe, GpuError> {
-    let slices = Slices::new(shape, lanes);
-    let partial = Arg::Scratch(0);
-    let (x, dy, dw) = (Arg::External(0), Arg::External(1), Arg::External(2));
-    Ok(Recipe {
-        stages: vec![
-            (slices.weight(compiler, lanes)?, vec![x, dy, partial]),
-            (slices.sum(compiler)?, vec![partial, dw]),
-        ],
-        scratch: vec![slices.bytes()],
-    })
+        let packed = pack(compiler, lanes, &gather.weights, channels, Order::Flipped)?;
+        let dy = Operand::new(compiler, "dy", 0, shape.output_len(), gather.loads())?;
+        let cost = shape.data_cost(accumulate, packed.bytes);
+        let kernel = gather.kernel(compiler, lanes, cost, &dy, accumulate)?;
+        return Ok(product(packed, dy, kernel));
+    }
+    let scatter = Scatter::new(shape);
+    let packed = pack(
+        compiler,
+        lanes,
+        &scatter.weights,
+        channels,
+        Order::Transposed,
+    )?;
+    let dy = Operand::new(compiler, "dy", 0, shape.output_len(), scatter.loads())?;
+    let cost = shape.data_cost(accumulate, packed.bytes);
+    let kernel = scatter.kernel(compiler, lanes, cost, &dy, accumulate)?;
+    Ok(product(packed, dy, kernel))
 }
 
 /// Most workgroups along one axis of a grid.
-const MAX_GRID: usize = 65_535;
+pub(super) const MAX_GRID: usize = 65_535;
 
 /// A convolution by `conv2d_subgroup.wgsl`, whatever pass it stands for.
 struct Gather {
@@ -131,6 +120,13 @@ impl Gather {
     fn forward(shape: &Shape) -> Self {
         let out_height = shape.out_height();
         let taps = shape.kernel * shape.kernel;
+        let whole_map = (shape.height, shape.width) == (4, 4) && taps > 1;
+        let (tile, strip) = if whole_map && shape.stride == 1 {
+            // A strip is a map: the driver drops the products with the padding.
+            (8, 4)
+        } else {
+            (16, strip(out_height))
+        };
         Self {
             batch: shape.batch,
             in_channels: shape.in_channels,
@@ -140,8 +136,8 @@ impl Gather {
             kernel: shape.kernel,
             stride: shape.stride,
             padding: shape.padding,
-            weights: Weights::new(shape.out_channels, shape.in_channels, taps, 16),
-            strip: strip(out_height),
+            weights: Weights::new(shape.out_channels, shape.in_channels, taps, tile),
+            strip,
         }
     }
 
@@ -151,6 +147,12 @@ impl Gather {
             out_channels: shape.in_channels,
             ..*shape
         })
+    }
+
+    /// Times that each vec4 of x is loaded.
+    fn loads(&self) -> usize {
+        let rows = (self.strip - 1) * self.stride + self.kernel;
+        self.out_channels.div_ceil(self.weights.tile) * rows / (self.strip * self.stride)
     }
 
     fn strips(&self) -> usize {
@@ -166,11 +168,13 @@ impl Gather {
         compiler: &Compiler,
         lanes: u32,
         cost: Cost,
+        x: &Operand,
         accumulate: bool,
     ) -> Result<Kernel, GpuError> {
         let Weights { tile, step, .. } = self.weights;
         let constants = context! {
             lanes, tile, step, accumulate,
+            x_texture => x.is_texture(),
             registers => self.weights.registers(lanes),
             strip => self.strip,
             strips => self.strips(),
@@ -218,6 +222,12 @@ impl<'s> Scatter<'s> {
         }
     }
 
+    /// Times that each vec4 of dy is loaded.
+    fn loads(&self) -> usize {
+        let rows = self.strip + self.shape.kernel / 2;
+        self.shape.in_channels.div_ceil(self.weights.tile) * rows / self.strip
+    }
+
     fn strips(&self) -> usize {
         self.shape.batch * self.shape.out_height() / self.strip * self.shape.out_width() / 4
     }
@@ -231,12 +241,14 @@ impl<'s> Scatter<'s> {
         compiler: &Compiler,
         lanes: u32,
         cost: Cost,
+        dy: &Operand,
         accumulate: bool,
     ) -> Result<Kernel, GpuError> {
         let Weights { tile, step, .. } = self.weights;
         let shape = self.shape;
         let constants = context! {
             lanes, tile, step, accumulate,
+            dy_texture => dy.is_texture(),
             registers => self.weights.registers(lanes),
             strip => self.strip,
             strips => self.strips(),
@@ -256,130 +268,6 @@ impl<'s> Scatter<'s> {
     }
 }
 
-/// The weight gradient, by `conv2d_subgroup_weight.wgsl` and `conv2d_subgroup_sum.wgsl`.
-struct Slices<'s> {
-    shape: &'s Shape,
-    /// Output and input channels of a tile.
-    tile: (usize, usize),
-    /// Sums of a tile, rounded up to whole subgroups.
-    padded: usize,
-    /// Times the lanes of a slice take a column each.
-    steps: usize,
-    slices: usize,
-}
-
-impl<'s> Slices<'s> {
-    /// Bytes of x and dy in a slice. They may leave the second-level cache: a load costs more
-    /// than the memory behind it, and every slice adds a set of partial sums.
-    const CACHE: usize = 4 << 20;
-    /// Most bytes of partial sums, unless a single slice has more.
-    const MOST: usize = 16 << 20;
-
-    fn new(shape: &'s Shape, lanes: u32) -> Self {
-        let taps = shape.kernel * shape.kernel;
-        let tile = match (taps, shape.in_channels) {
-            (1, _) => (16, 8),
-            (_, 3) => (8, 3),
-            _ => (8, 2),
-        };
-        let tile = (
-            tile.0.min(shape.out_channels),
-            tile.1.min(shape.in_channels),
-        );
-        let tiles = shape.out_channels.div_ceil(tile.0) * shape.in_channels.div_ceil(tile.1);
-        let padded = (tile.0 * tile.1 * taps).next_multiple_of(lanes as usize);
-        let steps = Self::columns(shape).div_ceil(lanes as usize);
-        let cached = (4 * (shape.input_len() + shape.output_len())).div_ceil(Self::CACHE);
-        let parallel = 64usize.div_ceil(tiles);
-        let most = (Self::MOST / (4 * tiles * padded)).max(1);
-        let steps_each = steps.div_ceil(cached.max(parallel).min(most));
-        Self {
-            shape,
-            tile,
-            padded,
-            steps: steps_each,
-            slices: steps.div_ceil(steps_each),
-        }
-    }
-
-    fn columns(shape: &Shape) -> usize {
-        shape.batch * shape.out_width() / 4
-    }
-
-    fn tiles(&self) -> (usize, usize) {
-        let Shape {
-            out_channels,
-            in_channels,
-            ..
-        } = *self.shape;
-        (
-            out_channels.div_ceil(self.tile.0),
-            in_channels.div_ceil(self.tile.1),
-        )
-    }
-
-    /// vec4s of partial sums in one slice.
-    fn vectors(&self) -> usize {
-        let tiles = self.tiles();
-        tiles.0 * tiles.1 * self.padded / 4
-    }
-
-    fn bytes(&self) -> u64 {
-        16 * (self.slices * self.vectors()) as u64
-    }
-
-    fn weight(&self, compiler: &Compiler, lanes: u32) -> Result<Kernel, GpuError> {
-        let shape = self.shape;
-        let ((tile_k, tile_c), (tiles_k, tiles_c)) = (self.tile, self.tiles());
-        let constants = context! {
-            lanes, tile_k, tile_c, tiles_k, tiles_c,
-            sums => tile_k * tile_c * shape.kernel * shape.kernel,
-            padded => self.padded,
-            steps => self.steps,
-            columns => Self::columns(shape),
-            halo => !(4 * lanes as usize).is_multiple_of(shape.out_width()),
-            in_channels => shape.in_channels,
-            out_channels => shape.out_channels,
-            in_row => shape.width / 4,
-            in_height => shape.height,
-            out_row => shape.out_width() / 4,
-            out_height => shape.out_height(),
-            kernel => shape.kernel,
-            stride => shape.stride,
-        };
-        Ok(Kernel {
-            pipeline: compiler.pipeline("conv2d_subgroup_weight.wgsl", "weight", constants)?,
-            grid: [tiles_c as u32, tiles_k as u32, self.slices as u32],
-            cost: shape.weight_cost(self.bytes()),
-        })
-    }
-
-    fn sum(&self, compiler: &Compiler) -> Result<Kernel, GpuError> {
-        let (workgroup, groups) = super::streaming_grid(compiler.preset, self.vectors());
-        let constants = context! {
-            workgroup,
-            stride => workgroup * groups,
-            slices => self.slices,
-            vectors => self.vectors(),
-            padded => self.padded,
-            tile_k => self.tile.0,
-            tile_c => self.tile.1,
-            tiles_c => self.tiles().1,
-            taps => self.shape.kernel * self.shape.kernel,
-            in_channels => self.shape.in_channels,
-            out_channels => self.shape.out_channels,
-        };
-        Ok(Kernel {
-            pipeline: compiler.pipeline("conv2d_subgroup_sum.wgsl", "sum", constants)?,
-            grid: [groups, 1, 1],
-            cost: Cost {
-                flops: 4.0 * (self.slices * self.vectors()) as f64,
-                bytes: self.bytes() as f64 + 4.0 * self.shape.weight_len() as f64,
-            },
-        })
-    }
-}
-
 /// How the packed weights are taken from the layer's.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
@@ -391,23 +279,32 @@ enum Order {
     Flipped,
 }
 
-/// The kernel that lays weights out for a subgroup, and the bytes it fills.
+/// Weights laid out for a subgroup.
+struct Packed {
+    /// What lays them out.
+    kernel: Kernel,
+    /// The texture that it fills.
+    arg: Arg,
+    /// Bytes of it, padding included.
+    bytes: u64,
+}
+
 fn pack(
     compiler: &Compiler,
     lanes: u32,
     weights: &Weights,
     (out_channels, in_channels): (usize, usize),
     order: Order,
-) -> Result<(Kernel, u64), GpuError> {
+) -> Result<Packed, GpuError> {
     let Weights { tile, step, taps } = *weights;
     let registers = weights.registers(lanes);
     let vectors = out_channels.div_ceil(tile) * in_channels / step * registers * lanes as usize;
-    let (workgroup, groups) = super::streaming_grid(compiler.preset, vectors);
+    let (each, groups) = pieces(lanes, vectors);
     let constants = context! {
-        lanes, workgroup, tile, step, taps, registers, vectors, in_channels, out_channels,
+        lanes, each, tile, step, taps, registers, vectors, in_channels, out_channels,
+        workgroup => lanes,
         transposed => order != Order::Forward,
         flipped => order == Order::Flipped,
-        stride => workgroup * groups,
     };
     let bytes = 16 * vectors as u64;
     let kernel = Kernel {
@@ -418,19 +315,78 @@ fn pack(
             bytes: 4.0 * (out_channels * in_channels * taps) as f64 + bytes as f64,
         },
     };
-    Ok((kernel, bytes))
+    let texture = compiler.texture("packed weights", vectors as u64)?;
+    Ok(Packed {
+        kernel,
+        arg: Arg::Texture(texture),
+        bytes,
+    })
 }
 
-/// Packs argument 1 into scratch, then runs `kernel` on argument 0, the packed weights and
-/// argument 2.
-fn with_packed_weights((pack, bytes): (Kernel, u64), kernel: Kernel) -> Recipe {
-    let (input, weights, output) = (Arg::External(0), Arg::External(1), Arg::External(2));
-    let packed = Arg::Scratch(0);
+/// Cuts a list of vec4s into pieces for workgroups of one subgroup: how many vec4s each
+/// invocation takes, and the number of pieces. Pieces, not a grid-stride loop: what a subgroup
+/// reads next lies beside what it has read.
+fn pieces(workgroup: u32, vectors: usize) -> (usize, u32) {
+    let rows = vectors.div_ceil(workgroup as usize);
+    let each = rows.div_ceil(MAX_GRID).max(32);
+    (each, rows.div_ceil(each) as u32)
+}
+
+/// An operand of a convolution: an argument, or its copy in a texture.
+pub(super) struct Operand {
+    pub(super) arg: Arg,
+    /// What fills the texture.
+    pub(super) copy: Option<(Kernel, Vec<Arg>)>,
+}
+
+impl Operand {
+    /// Times an element must be loaded for a copy to pay: writing a texel costs as much as
+    /// loading four from a buffer, and what a load saves is two thirds of itself.
+    const LOADS: usize = 8;
+
+    /// Argument number `index` of `length` elements, each of which is loaded `loads` times.
+    pub(super) fn new(
+        compiler: &Compiler,
+        role: &'static str,
+        index: usize,
+        length: usize,
+        loads: usize,
+    ) -> Result<Self, GpuError> {
+        let vectors = length / 4;
+        let arg = Arg::External(index);
+        if loads < Self::LOADS || vectors as u64 > Texture::MAX_TEXELS {
+            return Ok(Self { arg, copy: None });
+        }
+        let workgroup = compiler.preset.workgroup();
+        let (each, groups) = pieces(workgroup, vectors);
+        let constants = context! { workgroup, vectors, each };
+        let kernel = Kernel {
+            pipeline: compiler.pipeline("conv2d_subgroup_texture.wgsl", "copy", constants)?,
+            grid: [groups, 1, 1],
+            cost: Cost {
+                flops: 0.0,
+                bytes: 32.0 * vectors as f64,
+            },
+        };
+        let texture = Arg::Texture(compiler.texture(role, vectors as u64)?);
+        Ok(Self {
+            arg: texture.clone(),
+            copy: Some((kernel, vec![arg, texture])),
+        })
+    }
+
+    pub(super) fn is_texture(&self) -> bool {
+        self.copy.is_some()
+    }
+}
+
+/// Packs argument 1, then runs `kernel` on the operand `x`, the packed weights and argument 2.
+fn product(packed: Packed, x: Operand, kernel: Kernel) -> Recipe {
+    let mut stages = vec![(packed.kernel, vec![Arg::External(1), packed.arg.clone()])];
+    stages.extend(x.copy);
+    stages.push((kernel, vec![x.arg, packed.arg, Arg::External(2)]));
     Recipe {
-        stages: vec![
-            (pack, vec![weights, packed]),
-            (kernel, vec![input, packed, output]),
-        ],
-        scratch: vec![bytes],
+        stages,
+        scratch: Vec::new(),
     }
 }

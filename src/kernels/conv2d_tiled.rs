@@ -322,7 +322,7 @@ fn gather(
     let packed = Arg::Scratch(0);
     Ok(Recipe {
         stages: vec![
-            (pack, vec![Arg::External(1), packed]),
+            (pack, vec![Arg::External(1), packed.clone()]),
             (product, vec![Arg::External(0), packed, Arg::External(2)]),
         ],
         scratch: vec![packed_bytes],
@@ -405,7 +405,10 @@ pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Reci
     let partial = Arg::Scratch(0);
     Ok(Recipe {
         stages: vec![
-            (products, vec![Arg::External(0), Arg::External(1), partial]),
+            (
+                products,
+                vec![Arg::External(0), Arg::External(1), partial.clone()],
+            ),
             (sum, vec![partial, Arg::External(2)]),
         ],
         scratch: vec![partial_bytes],

@@ -14,6 +14,7 @@ pub mod compiler;
 pub mod conv2d;
 pub mod conv2d_grouped;
 pub mod conv2d_subgroup;
+pub mod conv2d_subgroup_weight;
 pub mod conv2d_tiled;
 pub mod dapa;
 pub mod dropout;

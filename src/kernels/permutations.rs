@@ -80,7 +80,7 @@ const PLANES: [(usize, usize, usize); 6] = [
 
 /// N, C, K, H, W, R, stride, padding: odd sizes and ragged tiles, then what networks are made
 /// of, at a small and at a usual batch.
-const CONVOLUTIONS: [[usize; 8]; 24] = [
+const CONVOLUTIONS: [[usize; 8]; 25] = [
     [1, 1, 1, 1, 1, 1, 1, 0],
     [2, 3, 5, 7, 9, 3, 1, 1],
     [3, 5, 7, 9, 7, 3, 2, 1],
@@ -103,6 +103,7 @@ const CONVOLUTIONS: [[usize; 8]; 24] = [
     [128, 64, 128, 32, 32, 3, 2, 1],
     [128, 64, 128, 32, 32, 1, 2, 0],
     [128, 128, 128, 16, 16, 3, 1, 1],
+    [128, 256, 256, 8, 8, 3, 1, 1],
     [32, 256, 512, 8, 8, 3, 2, 1],
     [32, 512, 512, 4, 4, 3, 1, 1],
 ];

@@ -1,6 +1,6 @@
 //! A compiled kernel, and the sequence of kernels that computes one thing.
 
-use crate::gpu::{Dispatch, Gpu, GpuError, Pipeline, View};
+use crate::gpu::{Binding, Dispatch, Gpu, GpuError, Pipeline, Texture, View};
 
 /// What one dispatch must do at the least, given how the work is cut into dispatches: the
 /// roofline's two axes. Every kernel has its own; what it hands to the next counts for both.
@@ -51,12 +51,15 @@ pub struct Kernel {
 
 /// What a kernel binds: an argument of its recipe, or memory the recipe shares among its own
 /// kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Arg {
     /// The recipe's n-th argument.
     External(usize),
     /// The recipe's n-th scratch buffer.
     Scratch(usize),
+    /// A texture that all recipes of a compiler share ([`super::Compiler::texture`]). Its
+    /// contents are undefined before and after.
+    Texture(Texture),
 }
 
 /// The dispatches, in order, that compute one thing.
@@ -96,14 +99,15 @@ impl Recipe {
         self.stages
             .iter()
             .map(|(kernel, bindings)| {
-                let views: Vec<View> = bindings
+                let bound: Vec<Binding> = bindings
                     .iter()
-                    .map(|arg| match *arg {
-                        Arg::External(index) => arguments[index].clone(),
-                        Arg::Scratch(index) => scratch[index].clone(),
+                    .map(|arg| match arg {
+                        Arg::External(index) => Binding::Buffer(arguments[*index].clone()),
+                        Arg::Scratch(index) => Binding::Buffer(scratch[*index].clone()),
+                        Arg::Texture(texture) => Binding::Texture(texture.clone()),
                     })
                     .collect();
-                kernel.pipeline.bind(gpu, &views, kernel.grid, label)
+                kernel.pipeline.bind(gpu, &bound, kernel.grid, label)
             })
             .collect()
     }

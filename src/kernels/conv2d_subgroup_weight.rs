@@ -1,0 +1,207 @@
+//! Weight gradient of a convolution in the registers of one subgroup:
+//! `shaders/conv2d_subgroup_weight.wgsl` and, for fewer input channels than lanes,
+//! `shaders/conv2d_subgroup_stem.wgsl`. Takes what [`super::conv2d_subgroup`] takes.
+
+use super::conv2d::Shape;
+use super::conv2d_subgroup::{Operand, has_rows};
+use super::{Arg, Compiler, Cost, Kernel, Recipe, vector_width};
+use crate::gpu::GpuError;
+use minijinja::{Value, context};
+
+pub(super) fn has_weight_gradient(shape: &Shape) -> bool {
+    has_rows(shape)
+}
+
+pub(super) fn weight_gradient(
+    compiler: &Compiler,
+    shape: &Shape,
+    lanes: u32,
+) -> Result<Recipe, GpuError> {
+    let lanes = lanes as usize;
+    let tiling = if shape.in_channels < lanes {
+        Tiling::stem(shape, lanes)
+    } else {
+        Tiling::channels(shape, lanes)
+    };
+    let (tiles_k, tiles_c) = tiling.tiles(shape);
+    let (each, slices) = slices(
+        shape,
+        tiling.items.div_ceil(tiling.at_once),
+        tiles_k * tiles_c,
+    );
+    let x = Operand::new(compiler, "x", 0, shape.input_len(), tiles_k)?;
+    let dy = Operand::new(compiler, "dy", 1, shape.output_len(), tiles_c)?;
+    let constants = context! {
+        lanes,
+        each,
+        tile_k => tiling.tile.0,
+        tile_c => tiling.tile.1,
+        x_texture => x.is_texture(),
+        dy_texture => dy.is_texture(),
+        in_channels => shape.in_channels,
+        out_channels => shape.out_channels,
+        in_row => shape.width / 4,
+        in_height => shape.height,
+        out_row => shape.out_width() / 4,
+        out_height => shape.out_height(),
+        kernel => shape.kernel,
+        stride => shape.stride,
+        ..tiling.constants
+    };
+    let file = format!("conv2d_subgroup_{}.wgsl", tiling.entry);
+    let kernel = Kernel {
+        pipeline: compiler.pipeline(&file, tiling.entry, constants)?,
+        grid: [tiles_c as u32, tiles_k as u32, slices as u32],
+        cost: shape.weight_cost(4 * (slices * shape.weight_len()) as u64),
+    };
+
+    let dw = Arg::External(2);
+    let mut stages = Vec::new();
+    stages.extend(x.copy);
+    stages.extend(dy.copy);
+    if slices == 1 {
+        stages.push((kernel, vec![x.arg, dy.arg, dw]));
+        return Ok(Recipe {
+            stages,
+            scratch: Vec::new(),
+        });
+    }
+    let partial = Arg::Scratch(0);
+    stages.push((kernel, vec![x.arg, dy.arg, partial.clone()]));
+    stages.push((sum(compiler, shape, slices)?, vec![partial, dw]));
+    Ok(Recipe {
+        stages,
+        scratch: vec![4 * (slices * shape.weight_len()) as u64],
+    })
+}
+
+/// How a kernel divides the sums, and walks over the pixels of dy.
+struct Tiling {
+    /// Stem of the file after `conv2d_subgroup_`, and entry point.
+    entry: &'static str,
+    /// Output and input channels of a tile.
+    tile: (usize, usize),
+    /// Pieces that dy is cut into, and how many of them a workgroup takes at once.
+    items: usize,
+    at_once: usize,
+    /// What else the template asks for.
+    constants: Value,
+}
+
+impl Tiling {
+    /// Channels in the lanes; an item is a segment of columns of one image.
+    fn channels(shape: &Shape, lanes: usize) -> Self {
+        let (out_row, out_height) = (shape.out_width() / 4, shape.out_height());
+        // vec4s of dy an iteration: what is longer falls out of the instruction cache. Maps
+        // that fit as a whole spare the products with the padding.
+        let whole_map = shape.kernel > 1 && out_row * out_height <= 4;
+        let (tile_k, blocks, most) = match (shape.kernel, shape.stride) {
+            (1, _) => (16, shape.in_channels.div_ceil(lanes).min(4), 4),
+            _ if whole_map => (lanes.max(8), 1, 4),
+            (_, 1) => (lanes.max(8), 1, 2),
+            _ => (16, 1, 1),
+        };
+        let quads = largest_divisor(out_row, most);
+        let rows = largest_divisor(out_height, most / quads);
+        let beside = shape.kernel > 1 && quads < out_row;
+        let carried = match (shape.kernel, shape.stride) {
+            (1, _) => 0,
+            _ if whole_map => 0,
+            (_, 1) => 2,
+            _ => 1,
+        };
+        // Rows that an iteration loads; row 0 of a 3×3 kernel lies above the first.
+        let (first_row, last_row) = match (shape.kernel, shape.stride) {
+            (1, _) => (0, rows - 1),
+            (_, 1) if whole_map => (1, rows),
+            (_, 1) => (2, rows + 1),
+            _ => (1, 2 * rows),
+        };
+        let segments = shape.batch * out_row / quads;
+        Self {
+            entry: "weight",
+            tile: (tile_k, blocks * lanes),
+            items: segments,
+            at_once: 1,
+            constants: context! {
+                blocks, quads, rows, segments, carried, first_row, last_row, whole_map,
+                columns => 4 * quads * shape.stride,
+                left => beside,
+                right => beside && shape.stride == 1,
+            },
+        }
+    }
+
+    /// Pixels in the lanes; an item is a column of 4 pixels of one image.
+    fn stem(shape: &Shape, lanes: usize) -> Self {
+        let tile_k = shape.out_channels.min(8);
+        let tile_c = match shape.in_channels {
+            3 => 3,
+            channels => channels.min(2),
+        };
+        let columns = shape.batch * shape.out_width() / 4;
+        Self {
+            entry: "stem",
+            tile: (tile_k, tile_c),
+            items: columns,
+            at_once: lanes,
+            constants: context! {
+                columns,
+                sums => tile_k * tile_c * shape.kernel * shape.kernel,
+                halo => !(4 * lanes).is_multiple_of(shape.out_width()),
+            },
+        }
+    }
+
+    /// Tiles of output and of input channels.
+    fn tiles(&self, shape: &Shape) -> (usize, usize) {
+        (
+            shape.out_channels.div_ceil(self.tile.0),
+            shape.in_channels.div_ceil(self.tile.1),
+        )
+    }
+}
+
+/// The largest divisor of `number` that is not above `most`.
+fn largest_divisor(number: usize, most: usize) -> usize {
+    (1..=most.max(1))
+        .rev()
+        .find(|&divisor| number.is_multiple_of(divisor))
+        .unwrap_or(1)
+}
+
+/// Bytes of x and dy in a slice. They may leave the second-level cache: a load costs more than
+/// the memory behind it, and every slice adds a set of partial sums.
+const CACHE: usize = 4 << 20;
+/// Most bytes of partial sums, unless a single slice has more.
+const MOST: usize = 16 << 20;
+
+/// Steps in each slice of `steps`, and the number of slices.
+fn slices(shape: &Shape, steps: usize, tiles: usize) -> (usize, usize) {
+    let cached = (4 * (shape.input_len() + shape.output_len())).div_ceil(CACHE);
+    // Enough workgroups for the cores of a large CPU.
+    let parallel = 64usize.div_ceil(tiles);
+    let most = (MOST / (4 * shape.weight_len())).max(1);
+    let each = steps.div_ceil(cached.max(parallel).min(most));
+    (each, steps.div_ceil(each))
+}
+
+/// The kernel that adds the slices.
+fn sum(compiler: &Compiler, shape: &Shape, slices: usize) -> Result<Kernel, GpuError> {
+    let width = vector_width(shape.weight_len());
+    let vectors = shape.weight_len() / width;
+    let (workgroup, groups) = super::streaming_grid(compiler.preset, vectors);
+    let constants = context! {
+        workgroup, slices, vectors,
+        vector => if width == 4 { "vec4f" } else { "f32" },
+        stride => workgroup * groups,
+    };
+    Ok(Kernel {
+        pipeline: compiler.pipeline("conv2d_subgroup_sum.wgsl", "sum", constants)?,
+        grid: [groups, 1, 1],
+        cost: Cost {
+            flops: (slices * shape.weight_len()) as f64,
+            bytes: 4.0 * ((slices + 1) * shape.weight_len()) as f64,
+        },
+    })
+}
