@@ -131,7 +131,7 @@ fn report(args: &Args, imported: &Imported) -> Result<()> {
         unused,
         ..
     } = imported;
-    println!(
+    eprintln!(
         "{}: {used} tensors taken, {} missing, {} unused",
         args.file.display(),
         missing.len(),
