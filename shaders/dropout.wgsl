@@ -4,7 +4,8 @@
 //            a draw. Its gradient is the same kernel on dy: nothing is kept, the draw is made
 //            again.
 // Random     bits of seed, step, draw and layer (common/random.wgsl); the element is kept where
-//            they reach rate·2³². The twin draws the same.
+//            they reach rate·2³². Draws are counted from the epoch's first sample, so that the
+//            parts of a batch draw what the whole would. The twin draws the same.
 // Bindings   0 step scalars
 {% if in_place %}
 //            1 x, becomes y
@@ -33,7 +34,8 @@ alias Lane = f32;
 @compute @workgroup_size({{ workgroup }})
 fn dropout(@builtin(global_invocation_id) id: vec3u) {
     for (var i = id.x; i < {{ vectors }}u; i += {{ grid_invocations }}u) {
-        let bits = random(step.seed, step.step, i / {{ share // width }}u, {{ purpose }}u);
+        let draw = step.first * {{ draws }}u + i / {{ share // width }}u;
+        let bits = random(step.seed, step.step, draw, {{ purpose }}u);
         let kept = select(0.0, {{ scale }}, bits >= {{ threshold }}u);
         {{ "x" if in_place else "y" }}[i] = x[i] * kept;
     }

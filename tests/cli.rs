@@ -373,6 +373,134 @@ fn a_trained_teacher_can_be_searched_evaluated_and_exported() {
     succeed(&mut on("eval", &out, &[]));
 }
 
+/// `autorep import FILE --model resnet8 --out OUT` for the tiny images.
+fn import(file: &Path, out: &Path, more: &[&str]) -> Command {
+    let mut command = program();
+    command.arg("import").arg(file).arg("--out").arg(out);
+    for option in [["--model", "resnet8"], ["--width", "0.25"]] {
+        if !more.contains(&option[0]) {
+            command.args(option);
+        }
+    }
+    command.args(more);
+    command
+}
+
+#[test]
+fn imported_weights_are_a_teacher_like_any_other() {
+    let root = TempDir::new().unwrap();
+    let path = |name: &str| root.path().join(name);
+    let weights = path("weights.safetensors");
+    let options = ["--format", "safetensors", "-o", weights.to_str().unwrap()];
+    succeed(&mut on(
+        "export",
+        &checkpoint(finished(), "teacher"),
+        &options,
+    ));
+
+    let data = TINY[0].1.unwrap();
+    let imported = path("imported");
+    let told = succeed(&mut import(&weights, &imported, &["--data", data]));
+    // Six sites' masks and polynomials are no weights.
+    assert!(text(&told.stderr).contains("0 missing, 12 unused"));
+    let record = json(imported.join("import.json"));
+    assert_eq!(record["unused"].as_array().unwrap().len(), 12);
+    let summary = json(finished().join("summary.json"));
+    let evaluated = succeed(&mut on("eval", &imported, &["--json"]));
+    let evaluated: Value = serde_json::from_slice(&evaluated.stdout).unwrap();
+    assert_eq!(evaluated["top1"], summary["teacher"]["test_top1"]);
+    assert_eq!(evaluated["relu_count"], TOTAL);
+
+    let again = path("again.safetensors");
+    let options = ["--format", "safetensors", "-o", again.to_str().unwrap()];
+    succeed(&mut on("export", &imported, &options));
+    assert!(fs::read(&again).unwrap() == fs::read(&weights).unwrap());
+
+    let out = path("search");
+    let given = [
+        "--teacher",
+        imported.to_str().unwrap(),
+        "--search-epochs",
+        "1",
+    ];
+    succeed(&mut search(&out, &given));
+    assert_eq!(
+        json(out.join("summary.json"))["teacher"],
+        summary["teacher"]
+    );
+}
+
+#[test]
+fn logits_are_those_that_were_evaluated() {
+    let root = TempDir::new().unwrap();
+    let file = root.path().join("logits.safetensors");
+    // Batches that do not divide the 64 images.
+    let options = ["--batch", "7", "--json", "--logits", file.to_str().unwrap()];
+    let output = succeed(&mut on("eval", finished(), &options));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let logits: Vec<f32> = bytemuck::pod_collect_to_vec(tensors.tensor("logits").unwrap().data());
+    let labels: Vec<u32> = bytemuck::pod_collect_to_vec(tensors.tensor("labels").unwrap().data());
+    assert_eq!((logits.len(), labels.len()), (640, 64));
+    let first = |row: &[f32]| (0..10).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+    let rows = logits.chunks(10).zip(&labels);
+    let hits = rows.filter(|(row, label)| first(row) == **label as usize);
+    assert_eq!(result["top1"], hits.count() as f64 / 64.0);
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_and_leave_no_folder() {
+    let root = TempDir::new().unwrap();
+    let weights = root.path().join("weights.safetensors");
+    let options = ["--format", "safetensors", "-o", weights.to_str().unwrap()];
+    succeed(&mut on(
+        "export",
+        &checkpoint(finished(), "teacher"),
+        &options,
+    ));
+    let broken = root.path().join("broken.safetensors");
+    fs::write(&broken, "no tensors here").unwrap();
+    let missing = root.path().join("missing");
+    let out = root.path().join("out");
+    for (file, options, words) in [
+        (&missing, &[][..], &["no", "missing"][..]),
+        (&broken, &[], &["broken"]),
+        (
+            &weights,
+            &["--model", "resnet21"],
+            &["resnet21", "resnet20"],
+        ),
+        (
+            &weights,
+            &["--model", "resnet18"],
+            &["shape", "conv1.weight"],
+        ),
+        (&weights, &["--model", "resnet20"], &["lacks", "--partial"]),
+        (
+            &weights,
+            &["--model", "efficientnet_b0"],
+            &["classifier.1.weight"],
+        ),
+        (&weights, &["--width", "0.5"], &["shape", "another width"]),
+        (&weights, &["--width", "0"], &["width"]),
+        (&weights, &["--mean", "1,2"], &["--mean", "three numbers"]),
+        (&weights, &["--std", "1,0,1"], &["--std", "above zero"]),
+        (&weights, &["--image-size", "0"], &["--image-size 0"]),
+        (&weights, &["--data", "/nowhere"], &["/nowhere"]),
+    ] {
+        refused(&mut import(file, &out, options), words);
+        assert!(!out.exists(), "{options:?}");
+    }
+    let told = succeed(&mut import(
+        &weights,
+        &out,
+        &["--model", "resnet20", "--partial"],
+    ));
+    assert!(text(&told.stderr).contains("layer1.2.conv1.weight"));
+    refused(&mut import(&weights, &out, &[]), &["not empty", "--out"]);
+}
+
 #[test]
 fn evaluation_agrees_with_the_summary() {
     let out = finished();

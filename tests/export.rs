@@ -8,7 +8,7 @@ mod common;
 
 use autorep::export::onnx_proto::*;
 use autorep::export::{ExportError, Format, to_onnx, to_safetensors};
-use autorep::graph::{Chw, Layout, Model, Network, Op, Tensors};
+use autorep::graph::{Chw, Layout, Model, Network, NodeId, Nonlinearity, Op, Tensors};
 use autorep::models::ModelSpec;
 use common::host_network::{Activations, HostNetwork, Mode};
 use common::noise;
@@ -156,6 +156,61 @@ fn oddity() -> Model {
     noisy(network)
 }
 
+/// What EfficientNet and the ImageNet stems add: a max-pool, convolutions in groups,
+/// squeeze-excite, dropout.
+fn mobile() -> Model {
+    let mut network = Network::new(
+        "mobile",
+        Chw {
+            channels: 3,
+            height: 13,
+            width: 10,
+        },
+    );
+    let conv = |out_channels, kernel, stride, groups| Op::Conv2d {
+        out_channels,
+        kernel,
+        stride,
+        padding: kernel / 2,
+        groups,
+    };
+    let mut push = |name: &str, op, inputs: &[_]| network.push(name, op, inputs).unwrap();
+    let x = push("stem", conv(6, 3, 1, 1), &[NodeId(0)]);
+    let pool = Op::MaxPool {
+        kernel: 3,
+        stride: 2,
+        padding: 1,
+    };
+    let x = push("pool", pool, &[x]);
+    let a = push("depthwise", conv(6, 5, 1, 6), &[x]);
+    let a = push("bn", Op::BatchNorm, &[a]);
+    let a = push("act", Op::Activation, &[a]);
+    let s = push("se.pool", Op::GlobalAvgPool, &[a]);
+    let s = push("se.fc1", Op::PooledConv { out_channels: 2 }, &[s]);
+    let s = push("se.act", Op::Activation, &[s]);
+    let s = push("se.fc2", Op::PooledConv { out_channels: 6 }, &[s]);
+    let s = push("se.sigmoid", Op::Sigmoid, &[s]);
+    let a = push("se.scale", Op::Scale, &[a, s]);
+    let a = push("grouped", conv(6, 3, 1, 3), &[a]);
+    let rate = 0.5;
+    let per_sample = true;
+    let a = push("drop", Op::Dropout { rate, per_sample }, &[a]);
+    let x = push("add", Op::Add, &[a, x]);
+    let x = push("gap", Op::GlobalAvgPool, &[x]);
+    let per_sample = false;
+    let x = push("classifier.0", Op::Dropout { rate, per_sample }, &[x]);
+    push("classifier.1", Op::Linear { out_features: 4 }, &[x]);
+    noisy(network)
+}
+
+/// The same as a teacher that knows no ReLU.
+fn silu_teacher() -> Model {
+    let mut model = mobile();
+    model.network.nonlinearity = Nonlinearity::Silu;
+    model.tensors.mask = Tensors::neutral(&model.layout).mask;
+    model
+}
+
 fn decode(model: &Model) -> GraphProto {
     let file = ModelProto::decode(to_onnx(model).unwrap().as_slice()).unwrap();
     file.graph.unwrap()
@@ -206,7 +261,7 @@ fn the_messages_have_onnx_field_numbers() {
 
 #[test]
 fn a_graph_is_closed_ordered_and_without_leftovers() {
-    for model in [resnet8(), resnet18(), oddity()] {
+    for model in [resnet8(), resnet18(), oddity(), mobile(), silu_teacher()] {
         let graph = decode(&model);
         let constants = initializers(&graph);
         assert_eq!(constants.len(), graph.initializer.len(), "a name twice");
@@ -332,6 +387,18 @@ fn a_teacher_is_plain_relus() {
         let found = graph.node.iter().filter(|n| n.op_type == node).count();
         assert_eq!(found, count, "{node}");
     }
+}
+
+#[test]
+fn a_teacher_with_silu_has_no_relu() {
+    let graph = decode(&silu_teacher());
+    let count = |op: &str| graph.node.iter().filter(|n| n.op_type == op).count();
+    // Two sites, and the sigmoid and the product of squeeze-excite.
+    assert_eq!((count("Relu"), count("Where")), (0, 0));
+    assert_eq!((count("Sigmoid"), count("Mul")), (3, 3));
+    let depthwise = producer(&graph, "depthwise");
+    let group = depthwise.attribute.iter().find(|a| a.name == "group");
+    assert_eq!(group.and_then(|a| a.i), Some(6));
 }
 
 #[test]
@@ -536,7 +603,10 @@ fn host_logits(model: &Model, images: &[f32]) -> Vec<f64> {
         &model.layout,
         &model.tensors,
         Mode::Evaluation,
-        Activations::Gate,
+        match model.network.nonlinearity {
+            Nonlinearity::Relu => Activations::Gate,
+            Nonlinearity::Silu => Activations::Relu,
+        },
     );
     host.forward(&normalized(model, images)).logits().to_vec()
 }
@@ -571,7 +641,13 @@ fn onnxruntime_agrees_but_only_where_autorep_python_is_set() {
     };
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    for (model, batch) in [(resnet8(), 5), (resnet18(), 3), (oddity(), 2)] {
+    for (model, batch) in [
+        (resnet8(), 5),
+        (resnet18(), 3),
+        (oddity(), 2),
+        (mobile(), 3),
+        (silu_teacher(), 3),
+    ] {
         let image = model.network.node(model.network.input()).shape.len();
         let images = noise(7, batch * image);
         let images: Vec<f32> = images.iter().map(|v| 0.5 + 0.5 * v).collect();
@@ -597,6 +673,7 @@ fn onnxruntime_agrees_but_only_where_autorep_python_is_set() {
         assert!(off <= 1e-4, "{name}: off by {off}");
         // The comparison can fail: with inverted masks, and with another image's logits.
         let mut inverted = model.clone();
+        inverted.network.nonlinearity = Nonlinearity::Relu;
         let mask = &mut inverted.tensors.mask;
         mask.iter_mut().for_each(|m| *m = 1.0 - *m);
         assert!(error(&host_logits(&inverted, &images)) > 1e-3);

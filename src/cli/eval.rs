@@ -3,12 +3,14 @@
 use super::End;
 use super::common::{AdapterArgs, load_result, percent};
 use crate::kernels::{Compiler, Preset};
+use crate::train::checkpoint::{Checkpoint, Tensor};
 use crate::train::config::Layers;
 use crate::train::model_file;
 use crate::train::run_folder::RunFolder;
 use crate::train::settings::Settings;
-use crate::train::trainer::{evaluate, open_data, split};
+use crate::train::trainer::{evaluation, open_data, split};
 use anyhow::{Result, bail};
+use std::collections::BTreeMap;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +31,9 @@ pub struct Args {
     /// How kernels are tiled: auto, cpu, portable, large.
     #[arg(long, value_name = "NAME", default_value = "auto")]
     kernels: String,
+    /// Also write the logits, [images, classes] in the images' order, as safetensors.
+    #[arg(long, value_name = "FILE")]
+    logits: Option<PathBuf>,
     /// Print JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -85,13 +90,29 @@ pub(super) fn run(args: Args) -> Result<End> {
     let gpu = args.adapter.open(&args.kernels)?;
     let preset = Preset::parse(&args.kernels, &gpu).map_err(anyhow::Error::msg)?;
     let compiler = Compiler::new(&gpu, preset);
-    let result = evaluate(
-        &compiler,
-        &model,
-        sites,
-        &images,
-        args.batch.min(images.len()),
-    )?;
+    let batch = args.batch.min(images.len());
+    let (program, source) = evaluation(&compiler, &model, sites, &images, batch)?;
+    let indices: Vec<u32> = (0..images.len() as u32).collect();
+    let result = program.evaluate_all(&gpu, &source, &indices)?;
+    if let Some(path) = &args.logits {
+        let logits = program.logits(&gpu, &source, &indices)?;
+        let shape = [images.len(), spec.classes];
+        if logits.len() != images.len() * spec.classes {
+            bail!(
+                "--logits: some images of {} cannot be read, and the rows would not be theirs; \
+                 remove those files",
+                dataset.name
+            );
+        }
+        let tensors = vec![
+            ("logits".to_owned(), Tensor::f32(shape, logits)),
+            (
+                "labels".to_owned(),
+                Tensor::u32([images.len()], images.labels().to_vec()),
+            ),
+        ];
+        Checkpoint::new(tensors, BTreeMap::new()).save(path)?;
+    }
     let kept: usize = model.tensors.kept(&model.layout).iter().sum();
     if args.json {
         let json = serde_json::json!({

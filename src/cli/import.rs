@@ -2,7 +2,6 @@
 
 use super::End;
 use super::common::{IMPORT, note};
-use crate::data;
 use crate::graph::{Layout, Model};
 use crate::models::ModelSpec;
 use crate::search::run::TEACHER;
@@ -11,6 +10,8 @@ use crate::train::config::Layers;
 use crate::train::import::{Imported, import};
 use crate::train::model_file::{Sites, pack};
 use crate::train::run_folder::{RunFolder, write_atomic};
+use crate::train::settings::Settings;
+use crate::train::trainer::open_data;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{Write, stdout};
 use std::path::PathBuf;
@@ -49,6 +50,9 @@ pub struct Args {
     /// Their standard deviation.
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1)]
     std: Vec<f32>,
+    /// Any setting of the images, as `--set augment.crop=resized` for ImageNet.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
     /// Let tensors that the file lacks have their values from before training.
     #[arg(long)]
     partial: bool,
@@ -65,7 +69,8 @@ struct Source {
 
 pub(super) fn run(args: Args) -> Result<End> {
     let file = Checkpoint::import(&args.file)?;
-    let source = source(&args)?;
+    let settings = settings(&args)?;
+    let source = source(&args, &settings)?;
     let spec = ModelSpec {
         name: args.model.clone(),
         width: args.width,
@@ -98,7 +103,8 @@ pub(super) fn run(args: Args) -> Result<End> {
         classes,
     };
     let folder = RunFolder::create(&args.out, false)?;
-    folder.write_config(&config(&args, &spec)?)?;
+    let config = toml::to_string(&settings).context("the settings have no TOML form")?;
+    folder.write_config(&config)?;
     let (tensors, metadata) = pack(&model, &spec, Sites::Relu);
     let checkpoint = Checkpoint::new(tensors, metadata);
     let path = folder.checkpoints().save_as(TEACHER, &checkpoint)?;
@@ -133,13 +139,12 @@ fn report(args: &Args, imported: &Imported) -> Result<()> {
         unused,
         ..
     } = imported;
-    writeln!(
-        stdout(),
+    note(format_args!(
         "{}: {used} tensors taken, {} missing, {} unused",
         args.file.display(),
         missing.len(),
         unused.len()
-    )?;
+    ));
     if !unused.is_empty() {
         note(format_args!(
             "unused, {} does not have them: {}",
@@ -169,7 +174,7 @@ fn report(args: &Args, imported: &Imported) -> Result<()> {
     )
 }
 
-fn source(args: &Args) -> Result<Source> {
+fn source(args: &Args, settings: &Settings) -> Result<Source> {
     let size = args.image_size.map(|n| (n as usize, n as usize));
     if let Some((side, _)) = size {
         ensure!(
@@ -194,14 +199,10 @@ fn source(args: &Args) -> Result<Source> {
             classes: None,
         }
     };
-    if let Some(path) = &args.data {
-        let options = data::OpenOptions {
-            size: args.image_size,
-            ..Default::default()
-        };
-        let data = data::open(path, &options)?;
+    if args.data.is_some() {
+        let data = open_data(settings, true)?;
         source = Source {
-            size: (data.train.height, data.train.width),
+            size: data.train.size(),
             mean: data.mean,
             std: data.std,
             classes: Some(data.classes),
@@ -223,16 +224,19 @@ fn source(args: &Args) -> Result<Source> {
 }
 
 /// The run's settings: what eval needs in order to find the images.
-fn config(args: &Args, spec: &ModelSpec) -> Result<String> {
+fn settings(args: &Args) -> Result<Settings> {
     let mut layers = Layers::default();
+    for text in &args.sets {
+        layers.set(text)?;
+    }
     let mut put = |key: &str, value: Value| layers.put("the command line", key, value);
-    put("model", Value::String(spec.name.clone()))?;
-    put("width", Value::Float(spec.width))?;
+    put("model", Value::String(args.model.clone()))?;
+    put("width", Value::Float(args.width))?;
     if let Some(data) = &args.data {
         put("data", Value::String(data.clone()))?;
     }
     if let Some(size) = args.image_size {
         put("image-size", Value::Integer(size.into()))?;
     }
-    toml::to_string(&layers.finish()?).context("the settings have no TOML form")
+    Ok(layers.finish()?)
 }

@@ -7,9 +7,11 @@ use minijinja::context;
 /// What is dropped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spec {
-    /// Elements.
+    /// Samples.
+    pub batch: usize,
+    /// Elements of all samples.
     pub length: usize,
-    /// Elements that stay or go together: 1, or those of a sample. Divides `length`.
+    /// Elements that stay or go together: 1, or those of a sample.
     pub share: usize,
     /// Share of the draws that drop, 0…1 without 1.
     pub rate: f32,
@@ -22,6 +24,11 @@ impl Spec {
     pub fn threshold(&self) -> u32 {
         // Saturates; a rate below 1 leaves something to be kept.
         (f64::from(self.rate) * 4_294_967_296.0) as u32
+    }
+
+    /// Draws of a sample.
+    pub fn draws(&self) -> usize {
+        self.length / self.batch / self.share
     }
 
     /// Purpose word of the layer's random stream; augmentation's are small numbers.
@@ -42,6 +49,7 @@ pub fn dropout(compiler: &Compiler, spec: &Spec, in_place: bool) -> Result<Recip
     let constants = context! {
         width, vectors, workgroup, in_place,
         share => spec.share,
+        draws => spec.draws(),
         scale => 1.0 / (1.0 - f64::from(spec.rate)),
         threshold => spec.threshold(),
         purpose => spec.purpose(),

@@ -290,6 +290,7 @@ impl Table {
         for (length, share) in [(128 * 1408, 1), (128 * 88 * 196, 88 * 196), (21, 7)] {
             for in_place in [false, true] {
                 let spec = dropout::Spec {
+                    batch: 1,
                     length,
                     share,
                     rate: 0.2,

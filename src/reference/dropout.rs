@@ -13,6 +13,8 @@ pub struct Dropout {
     pub seed: u32,
     /// Step of the phase.
     pub step: u32,
+    /// Draws of the samples before the first.
+    pub before: u32,
     /// Purpose word of the layer's random stream.
     pub purpose: u32,
 }
@@ -23,7 +25,8 @@ impl Dropout {
     pub fn apply(&self, x: &[f64]) -> Vec<f64> {
         let threshold = self.rate * 4_294_967_296.0;
         let keep = |draw: usize| {
-            let bits = random(self.seed, self.step, draw as u32, self.purpose);
+            let draw = self.before + draw as u32;
+            let bits = random(self.seed, self.step, draw, self.purpose);
             f64::from(bits) >= threshold.floor()
         };
         let mut y = Vec::with_capacity(x.len());

@@ -8,7 +8,7 @@ use crate::graph::{Arenas, Tensors};
 use crate::train::checkpoint::{Checkpoint, CheckpointStore};
 use crate::train::model_file::Sites;
 use crate::train::phase::{self, PhaseEnd, PhaseResult, PhaseSpec, Resume, Supervised};
-use crate::train::program::Evaluation;
+use crate::train::program::{Evaluation, Normalization};
 use crate::train::run_folder::{Mark, Phase};
 use crate::train::settings::{Polynomial, Settings};
 use crate::train::trainer::{TrainError, Trainer};
@@ -186,7 +186,8 @@ pub fn search(
         later => (None, later),
     };
     let teacher = if later.is_some() {
-        load_teacher(trainer, &trainer.folder.checkpoints().path(TEACHER))?
+        let path = trainer.folder.checkpoints().path(TEACHER);
+        load_teacher(trainer, &path)?
     } else {
         match teacher(trainer, at_teacher)? {
             Some(teacher) => teacher,
@@ -356,9 +357,14 @@ pub fn teacher_file(path: &Path) -> std::path::PathBuf {
     }
 }
 
-fn load_teacher(trainer: &Trainer, path: &Path) -> Result<TeacherEnd, RunError> {
-    let checkpoint = Checkpoint::load(path)?;
-    let mut tensors = trainer.tensors_of(checkpoint)?;
+fn load_teacher(trainer: &mut Trainer, path: &Path) -> Result<TeacherEnd, RunError> {
+    let model = trainer.model_of(Checkpoint::load(path)?)?;
+    // Its weights, and so the student's, are those for pixels scaled as it knows them.
+    trainer.pixels = Normalization {
+        mean: model.mean,
+        std: model.std,
+    };
+    let mut tensors = model.tensors;
     // A given network may have lost ReLUs already; as a teacher it has all of them.
     for site in &trainer.layout.sites {
         tensors.mask[site.range()].fill(1.0);

@@ -867,6 +867,35 @@ impl EvalProgram {
         }))
     }
 
+    /// Logits of the images of `indices`, [images, classes]; waits for each batch. Images that
+    /// cannot be read are left out.
+    ///
+    /// # Errors
+    /// As [`EvalProgram::evaluate`].
+    pub fn logits(
+        &self,
+        gpu: &Gpu,
+        source: &Source,
+        indices: &[u32],
+    ) -> Result<Vec<f32>, TrainError> {
+        let order = self.wiring.order.view();
+        let mut feed = Feed::begin(gpu, source, indices, &order, 0, self.batch, None);
+        let mut logits = Vec::new();
+        for (index, part) in indices.chunks(self.batch).enumerate() {
+            let mut scalars = StepScalars {
+                first: (index * self.batch) as u32,
+                count: part.len() as u32,
+                ..Default::default()
+            };
+            feed.next(gpu, &mut scalars)?;
+            self.step(gpu, &scalars)?;
+            let rows: Vec<f32> = gpu.read(&self.wiring.ports.logits)?;
+            let classes = rows.len() / self.batch;
+            logits.extend_from_slice(&rows[..scalars.count as usize * classes]);
+        }
+        Ok(logits)
+    }
+
     /// [`EvalProgram::evaluate`] without interruption.
     ///
     /// # Errors

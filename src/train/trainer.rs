@@ -294,8 +294,16 @@ impl<'g> Trainer<'g> {
     /// The tensors of a checkpoint of this very network.
     ///
     /// # Errors
-    /// [`TrainError::ModelFile`], or [`TrainError::Unusable`] when it is another network.
+    /// As [`Trainer::model_of`].
     pub fn tensors_of(&self, checkpoint: Checkpoint) -> Result<Tensors, TrainError> {
+        Ok(self.model_of(checkpoint)?.tensors)
+    }
+
+    /// The model of a checkpoint of this very network.
+    ///
+    /// # Errors
+    /// [`TrainError::ModelFile`], or [`TrainError::Unusable`] when it is another network.
+    pub fn model_of(&self, checkpoint: Checkpoint) -> Result<Model, TrainError> {
         let file = checkpoint.origin().display().to_string();
         let (model, spec, _, _) = super::model_file::unpack(checkpoint)?;
         let mismatch = |what: &str, has: String, wants: String| {
@@ -315,7 +323,7 @@ impl<'g> Trainer<'g> {
             let count = spec.classes.to_string();
             return mismatch("number of classes", count, self.spec.classes.to_string());
         }
-        Ok(model.tensors)
+        Ok(model)
     }
 
     /// Evaluates `tensors` on the images held out of the training set.
@@ -400,6 +408,22 @@ pub fn evaluate(
     images: &Split,
     batch: usize,
 ) -> Result<Evaluation, TrainError> {
+    let indices: Vec<u32> = (0..images.len() as u32).collect();
+    let (program, source) = evaluation(compiler, model, sites, images, batch)?;
+    program.evaluate_all(compiler.gpu, &source, &indices)
+}
+
+/// The evaluation of a model on `images`, ready to run on their source.
+///
+/// # Errors
+/// [`GpuError`].
+pub fn evaluation(
+    compiler: &Compiler,
+    model: &Model,
+    sites: Sites,
+    images: &Split,
+    batch: usize,
+) -> Result<(EvalProgram, Source), GpuError> {
     let gpu = compiler.gpu;
     let arenas = Arenas::upload(gpu, &model.tensors)?;
     let source = Source::new(gpu, images, batch.min(images.len()))?;
@@ -415,8 +439,7 @@ pub fn evaluate(
     let on_device = source.on_device();
     let program =
         EvalProgram::compile(compiler, loaded, evaluated(sites), on_device, pixels, batch)?;
-    let indices: Vec<u32> = (0..images.len() as u32).collect();
-    program.evaluate_all(gpu, &source, &indices)
+    Ok((program, source))
 }
 
 /// Opens the data set that the settings name.

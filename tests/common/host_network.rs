@@ -230,6 +230,7 @@ impl<'a> HostNetwork<'a> {
                 // The first step of a run with seed 0.
                 Mode::Training => {
                     let spec = autorep::kernels::dropout::Spec {
+                        batch: values.batch,
                         length: operand(0).len(),
                         share: if per_sample { node.shape.len() } else { 1 },
                         rate,
@@ -240,6 +241,7 @@ impl<'a> HostNetwork<'a> {
                         rate: rate.into(),
                         seed: 0,
                         step: 0,
+                        before: 0,
                         purpose: spec.purpose(),
                     };
                     dropout.apply(operand(0))

@@ -9,6 +9,7 @@ fn it_draws_as_its_twin_does() {
         for (length, share) in [(1, 1), (7, 1), (4096, 1), (60, 12), (35, 7), (80_000, 400)] {
             for rate in [0.0, 0.2, 0.9] {
                 let spec = Spec {
+                    batch: 1,
                     length,
                     share,
                     rate,
@@ -18,6 +19,7 @@ fn it_draws_as_its_twin_does() {
                 let scalars = StepScalars {
                     seed: 5,
                     step: 3,
+                    first: 9,
                     ..Default::default()
                 };
                 let twin = Dropout {
@@ -25,6 +27,7 @@ fn it_draws_as_its_twin_does() {
                     rate: rate.into(),
                     seed: 5,
                     step: 3,
+                    before: 9 * (length / share) as u32,
                     purpose: spec.purpose(),
                 };
                 let want = twin.apply(&wide(&x));
@@ -46,6 +49,7 @@ fn it_draws_as_its_twin_does() {
 fn draws_drop_their_share_and_no_two_steps_or_layers_drop_the_same() {
     let of = |step, layer| {
         let spec = Spec {
+            batch: 1,
             length: 20_000,
             share: 1,
             rate: 0.3,
@@ -56,6 +60,7 @@ fn draws_drop_their_share_and_no_two_steps_or_layers_drop_the_same() {
             rate: spec.rate.into(),
             seed: 1,
             step,
+            before: 0,
             purpose: spec.purpose(),
         };
         twin.apply(&vec![1.0; spec.length])

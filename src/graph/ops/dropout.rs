@@ -23,6 +23,7 @@ fn spec(emitter: &Emitter, node: NodeId) -> Option<Spec> {
         return None;
     };
     emitter.mode.training.then(|| Spec {
+        batch: emitter.mode.batch,
         length: emitter.batch_len(node),
         share: if per_sample {
             emitter.shape(node).len()
