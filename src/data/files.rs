@@ -29,6 +29,8 @@ pub struct Files {
     paths: Vec<PathBuf>,
     /// Of the data set, for messages.
     root: PathBuf,
+    /// Files of the whole list, where this is a subset of it.
+    total: usize,
     broken: Arc<Mutex<BTreeMap<PathBuf, String>>>,
 }
 
@@ -41,6 +43,7 @@ pub(super) fn list(scan: Scan, options: &OpenOptions) -> Result<Dataset<Files>, 
     };
     let usual = tree::usual_statistics(&scan);
     let files = |part: scan::Part| Files {
+        total: part.files.len(),
         height: height as usize,
         width: width as usize,
         labels: part.files.iter().map(|file| file.label).collect(),
@@ -90,7 +93,9 @@ impl Files {
         Self {
             labels: indices.iter().map(|i| self.labels[at(i)]).collect(),
             paths: indices.iter().map(|i| self.paths[at(i)].clone()).collect(),
-            ..self.clone()
+            root: self.root.clone(),
+            broken: Arc::clone(&self.broken),
+            ..*self
         }
     }
 
@@ -127,24 +132,22 @@ impl Files {
     pub(super) fn report(&self, index: u32, reason: String) -> Result<(), DataError> {
         let path: &Path = &self.paths[index as usize];
         let mut broken = self.tally();
-        if broken.contains_key(path) {
-            return Ok(());
-        }
         let text = format!("{}: {reason}; the file is skipped", path.display());
-        broken.insert(path.to_owned(), reason);
-        match broken.len() {
-            count if count < LOGGED => log::warn!("{text}"),
-            LOGGED => log::warn!("{text}; further ones are counted, and named with -v"),
-            _ => log::debug!("{text}"),
+        if broken.insert(path.to_owned(), reason).is_none() {
+            match broken.len() {
+                count if count < LOGGED => log::warn!("{text}"),
+                LOGGED => log::warn!("{text}; further ones are counted, and named with -v"),
+                _ => log::debug!("{text}"),
+            }
         }
-        if broken.len() <= tree::most_broken(self.len()) {
+        if broken.len() <= tree::most_broken(self.total) {
             return Ok(());
         }
         let named = broken.iter().map(|(path, reason)| (&**path, &**reason));
         Err(DataError::TooManyBroken {
             root: self.root.clone(),
             broken: broken.len(),
-            files: self.len(),
+            files: self.total,
             examples: tree::examples(&self.root, named),
         })
     }
