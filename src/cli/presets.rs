@@ -86,8 +86,8 @@ pub(super) fn run(args: Args) -> Result<End> {
         writeln!(
             out,
             "\nTimes are estimates: every network's operations at the {:.3} TFLOP/s that a training \
-             step of\n{what} reaches on this adapter now. Networks of depthwise convolutions \
-             (EfficientNet) take longer,\nas they wait for memory; a teacher that is given takes no \
+             step\nof {what} reaches on this adapter now. Networks of depthwise\nconvolutions \
+             (EfficientNet) take longer, as they wait for memory; a teacher that is\ngiven takes no \
              time.",
             flops / 1e12
         )?;
