@@ -14,6 +14,7 @@
 
 use anyhow::{Context, Result, bail};
 use autorep::gpu::{AdapterChoice, Gpu};
+use autorep::kernels::tuning::Tuner;
 use autorep::kernels::{Compiler, Preset};
 use autorep::profile::suite::{NETWORKS, Row, suite};
 use autorep::profile::text::{self, Look};
@@ -82,7 +83,7 @@ fn main() -> Result<()> {
         backend: None,
     })?;
     let preset = Preset::parse(&options.preset, &gpu).map_err(anyhow::Error::msg)?;
-    let compiler = Compiler::new(&gpu, preset);
+    let compiler = Compiler::new(&gpu, preset).tuned(Tuner::where_it_pays(&gpu));
     let (roofline, _) = Roofline::of(&compiler, options.no_cache)?;
     println!(
         "{} ({}), preset {preset}, roofline {}; batch {}",

@@ -14,6 +14,7 @@ use autorep::graph::plan::Activations;
 use autorep::graph::{Arenas, Layout, Tensors};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;
+use autorep::kernels::tuning::Tuner;
 use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
 use autorep::profile::measure::processor_time;
@@ -71,7 +72,7 @@ fn main() -> Result<(), Failure> {
         "{} ({}), preset {preset}",
         gpu.report.name, gpu.report.driver
     );
-    let compiler = Compiler::new(&gpu, preset);
+    let compiler = Compiler::new(&gpu, preset).tuned(Tuner::where_it_pays(&gpu));
     let spec = ModelSpec {
         name: options.model.clone(),
         width: 1.0,

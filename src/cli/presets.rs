@@ -5,6 +5,7 @@ use super::common::{AdapterArgs, note};
 use crate::data::builtin;
 use crate::gpu::{AdapterClass, Gpu};
 use crate::graph::{Layout, Network};
+use crate::kernels::tuning::Tuner;
 use crate::kernels::{Compiler, Preset as Kernels};
 use crate::models::ModelSpec;
 use crate::profile::Effort;
@@ -194,7 +195,8 @@ fn measured(adapter: &AdapterArgs) -> Result<Option<Rate>> {
         size: 32,
         seed: 0,
     })?;
-    let compiler = Compiler::new(&gpu, Kernels::for_adapter(&gpu));
+    let compiler =
+        Compiler::new(&gpu, Kernels::for_adapter(&gpu)).tuned(Tuner::where_it_pays(&gpu));
     let step = Step::compile(
         &compiler,
         &StepSpec {

@@ -5,6 +5,7 @@ use super::common::{AdapterArgs, note};
 use crate::data::{self, OpenOptions};
 use crate::gpu::Gpu;
 use crate::kernels::gate::{self, Activation, Residual};
+use crate::kernels::tuning::Tuner;
 use crate::kernels::{Compiler, Preset, conv2d, plane};
 use crate::models::ModelSpec;
 use crate::profile::report::{Measured, Subject, timeline};
@@ -72,6 +73,9 @@ pub struct Args {
     /// Measure the adapter's peak and bandwidth anew, whatever the cache says.
     #[arg(long)]
     no_cache: bool,
+    /// Use the kernel variants that the rules choose, without timing others.
+    #[arg(long)]
+    no_tune: bool,
     /// Instead of a step: one kernel (conv2d, gate, batch_norm) under every preset that the
     /// adapter can run.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "trace", "json", "compare"])]
@@ -131,6 +135,13 @@ impl Args {
         Ok((gpu, preset))
     }
 
+    /// What chooses among variants of kernels: as in a run.
+    fn tuner(&self, gpu: &Gpu) -> Option<Tuner> {
+        (!self.plan && !self.no_tune)
+            .then(|| Tuner::where_it_pays(gpu))
+            .flatten()
+    }
+
     /// The adapter's roofs, with a word on where they come from.
     fn roofline(&self, compiler: &Compiler) -> Result<Roofline> {
         let (roofline, now) = Roofline::of(compiler, self.no_cache)?;
@@ -183,7 +194,7 @@ fn profile_step(args: &Args, model: &str) -> Result<()> {
         classes: dataset.classes.len(),
     };
     let network = spec.build()?;
-    let compiler = Compiler::new(&gpu, preset);
+    let compiler = Compiler::new(&gpu, preset).tuned(args.tuner(&gpu));
     let spec_of_step = StepSpec {
         network: &network,
         phase: args.phase,

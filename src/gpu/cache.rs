@@ -8,7 +8,8 @@
 use super::pipeline::{Binding, Dispatch};
 use super::tape::CompileWatch;
 use super::{AdapterClass, Gpu, texture};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,19 @@ pub fn folder() -> Option<PathBuf> {
         Some(folder) => Some(folder.into()),
         None => Some(dirs::cache_dir()?.join("autorep")),
     }
+}
+
+/// Writes a file of the cache folder, whole or not at all.
+///
+/// # Errors
+/// Those of the file system: the caller can do without the file.
+pub fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or(file);
+    std::fs::create_dir_all(folder)?;
+    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+    temporary.write_all(bytes)?;
+    temporary.persist(file)?;
+    Ok(())
 }
 
 /// The driver's compiled pipelines, in a file per kind of adapter.
@@ -51,15 +65,7 @@ impl PipelineCache {
         let Some(data) = self.inner.get_data() else {
             return;
         };
-        let write = || -> std::io::Result<()> {
-            let folder = self.file.parent().unwrap_or(self.file.as_path());
-            std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            std::io::Write::write_all(&mut file, &seal(&data))?;
-            file.persist(&self.file)?;
-            Ok(())
-        };
-        if let Err(error) = write() {
+        if let Err(error) = write(&self.file, &seal(&data)) {
             log::debug!("{}: {error}", self.file.display());
         }
     }

@@ -4,6 +4,7 @@
 //! `{% if %}`, `{% include "common/…" %}`. `autorep shaders` prints expansions.
 
 use super::Preset;
+use super::tuning::Tuner;
 use crate::gpu::{CompileWatch, Gpu, GpuError, Pipeline, Tape, Texture};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -56,6 +57,7 @@ pub struct Compiler<'g> {
     pub preset: Preset,
     templates: Arc<minijinja::Environment<'static>>,
     watch: Arc<CompileWatch>,
+    tuner: Option<Arc<Tuner>>,
     /// By entry point and text.
     pipelines: Arc<Mutex<HashMap<(String, String), Pipeline>>>,
     /// By role and size.
@@ -104,6 +106,7 @@ impl<'g> Compiler<'g> {
             preset,
             templates: Arc::new(templates(edit)),
             watch: Arc::new(|_, _| ()),
+            tuner: None,
             pipelines: Arc::default(),
             textures: Arc::default(),
         }
@@ -117,6 +120,7 @@ impl<'g> Compiler<'g> {
             preset,
             templates: Arc::clone(&self.templates),
             watch: Arc::clone(&self.watch),
+            tuner: self.tuner.clone(),
             pipelines: Arc::clone(&self.pipelines),
             textures: Arc::clone(&self.textures),
         }
@@ -180,6 +184,18 @@ impl<'g> Compiler<'g> {
             watch: Arc::new(watch),
             ..self
         }
+    }
+
+    /// The same compiler, whose families let `tuner` choose among their variants.
+    pub fn tuned(self, tuner: impl Into<Option<Tuner>>) -> Self {
+        Self {
+            tuner: tuner.into().map(Arc::new),
+            ..self
+        }
+    }
+
+    pub(super) fn tuner(&self) -> Option<&Tuner> {
+        self.tuner.as_deref()
     }
 
     /// Compiles all that `tapes` need; see [`Tape::prepare`].

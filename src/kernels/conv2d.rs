@@ -33,6 +33,26 @@ pub struct Shape {
     pub padding: usize,
 }
 
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Shape {
+            batch,
+            in_channels,
+            out_channels,
+            height,
+            width,
+            kernel,
+            stride,
+            padding,
+        } = self;
+        write!(
+            f,
+            "{batch}×{in_channels}×{height}×{width} to {out_channels} channels by \
+             {kernel}×{kernel}, stride {stride}, padding {padding}"
+        )
+    }
+}
+
 impl Shape {
     /// Output height.
     pub fn out_height(&self) -> usize {

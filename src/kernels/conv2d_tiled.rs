@@ -39,6 +39,19 @@ const fn tile(
     }
 }
 
+impl std::fmt::Display for Tile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Tile {
+            rows,
+            columns,
+            depth,
+            lane_rows,
+            lane_columns,
+        } = self;
+        write!(f, "{rows}×{columns}×{depth} by {lane_rows}×{lane_columns}")
+    }
+}
+
 impl Tile {
     /// Invocations per workgroup.
     fn threads(self) -> usize {
@@ -118,35 +131,36 @@ fn narrowest(tiles: &[Tile], rows: usize) -> Tile {
     least.copied().unwrap_or(CPU)
 }
 
-/// Tile of a product of `rows` channels by `pixels`.
-fn gather_tile(preset: Preset, rows: usize, pixels: usize) -> Tile {
+/// Tiles of a product of `rows` channels by `pixels`: the rule's choice, then its neighbours.
+/// All have the same depth, and with it the same order of sums.
+fn gather_tiles(preset: Preset, rows: usize, pixels: usize) -> Vec<Tile> {
     let classes: &[&[Tile]] = match preset {
-        Preset::Cpu { .. } => return CPU,
+        Preset::Cpu { .. } => return vec![CPU],
         Preset::Portable => &[&PORTABLE, &LEAST],
         Preset::Large => &[&LARGE, &LARGE_FEW, &LEAST],
     };
-    let mut chosen = CPU;
-    for tiles in classes {
-        chosen = narrowest(tiles, rows);
-        let (row_tiles, column_tiles) = chosen.cover(rows, pixels);
-        if row_tiles * column_tiles * chosen.threads() >= enough(preset) {
-            break;
-        }
-    }
-    chosen
+    let is_enough = |tile: &Tile| {
+        let (row_tiles, column_tiles) = tile.cover(rows, pixels);
+        row_tiles * column_tiles * tile.threads() >= enough(preset)
+    };
+    let mut tiles: Vec<Tile> = classes.iter().map(|c| narrowest(c, rows)).collect();
+    let chosen = tiles.iter().position(is_enough);
+    tiles[..=chosen.unwrap_or(classes.len() - 1)].rotate_right(1);
+    tiles
 }
 
-/// Tile of the weight gradient.
-fn weight_tile(preset: Preset, shape: &Shape) -> Tile {
+/// Tiles of the weight gradient: the rule's choice, then its neighbours.
+fn weight_tiles(preset: Preset, shape: &Shape) -> Vec<Tile> {
     match preset {
-        Preset::Cpu { .. } => CPU,
-        Preset::Portable => narrowest(&PORTABLE, shape.out_channels),
+        Preset::Cpu { .. } => vec![CPU],
+        Preset::Portable => vec![narrowest(&PORTABLE, shape.out_channels)],
         Preset::Large => {
             let tile = narrowest(&LARGE_WEIGHTS, shape.out_channels);
+            let small = narrowest(&PORTABLE, shape.out_channels);
             if tile.rows == 64 && shape.in_channels.is_multiple_of(128) {
-                LARGE_WIDE_WEIGHTS
+                vec![LARGE_WIDE_WEIGHTS, tile, small]
             } else {
-                tile
+                vec![tile, small]
             }
         }
     }
@@ -154,13 +168,9 @@ fn weight_tile(preset: Preset, shape: &Shape) -> Tile {
 
 /// Number of slices that the weight gradient's inner dimension is cut into, and pixels in
 /// each (a multiple of the depth). By shape and preset only: results do not depend on time.
-fn slices(
-    preset: Preset,
-    tile: Tile,
-    tiles: usize,
-    shape: &Shape,
-    pixels: usize,
-) -> (usize, usize) {
+fn slices(preset: Preset, tile: Tile, shape: &Shape) -> (usize, usize) {
+    let (row_tiles, column_tiles) = tile.cover(shape.out_channels, columns(shape));
+    let pixels = shape.batch * shape.out_height() * shape.out_width();
     let wanted = match preset {
         Preset::Cpu { .. } => 16,
         Preset::Portable | Preset::Large => 2 * enough(preset) / tile.threads(),
@@ -168,12 +178,17 @@ fn slices(
     // Partial sums stay below 32 MiB, and a slice is at least 16 steps long.
     let most = ((32 << 20) / (4 * shape.weight_len())).clamp(1, 512);
     let count = wanted
-        .div_ceil(tiles)
+        .div_ceil(row_tiles * column_tiles)
         .min(most)
         .min(pixels.div_ceil(16 * tile.depth))
         .max(1);
     let slice = pixels.div_ceil(count).next_multiple_of(tile.depth);
     (pixels.div_ceil(slice), slice)
+}
+
+/// Columns of the weight gradient as a matrix: weights of one output channel.
+fn columns(shape: &Shape) -> usize {
+    shape.kernel * shape.kernel * shape.in_channels
 }
 
 /// A count of workgroups as a grid whose sides stay within 65,535.
@@ -225,6 +240,33 @@ fn gather(
     forward: bool,
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
+    let (rows, pixels, lengths) = if forward {
+        let pixels = shape.batch * shape.out_height() * shape.out_width();
+        let lengths = [shape.input_len(), shape.weight_len(), shape.output_len()];
+        (shape.out_channels, pixels, lengths)
+    } else {
+        let pixels = shape.batch * shape.height * shape.width;
+        let lengths = [shape.output_len(), shape.weight_len(), shape.input_len()];
+        (shape.in_channels, pixels, lengths)
+    };
+    let pass = match (forward, accumulate) {
+        (true, _) => "forward",
+        (false, false) => "data gradient",
+        (false, true) => "data gradient, added",
+    };
+    let tiles = gather_tiles(compiler.preset, rows, pixels);
+    let build = |tile| gather_by(compiler, shape, forward, accumulate, tile);
+    let tile = compiler.choose(&format!("{pass} of {shape}"), &tiles, &lengths, build)?;
+    build(tile)
+}
+
+fn gather_by(
+    compiler: &Compiler,
+    shape: &Shape,
+    forward: bool,
+    accumulate: bool,
+    tile: Tile,
+) -> Result<Recipe, GpuError> {
     let (rows, channels, grid_height, grid_width, classes) = if forward {
         let (height, width) = (shape.out_height(), shape.out_width());
         (shape.out_channels, shape.in_channels, height, width, 1)
@@ -248,7 +290,6 @@ fn gather(
         )
     };
     let pixels = shape.batch * grid_height * grid_width;
-    let tile = gather_tile(compiler.preset, rows, pixels * classes);
     let threads = tile.threads();
     let (row_tiles, column_tiles) = tile.cover(rows, pixels);
     let [groups_x, groups_y, _] = fold(row_tiles * column_tiles);
@@ -342,13 +383,25 @@ pub(super) fn data_gradient(
 }
 
 pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    let tile = weight_tile(compiler.preset, shape);
+    let tiles = weight_tiles(compiler.preset, shape);
+    // The rule's tile cuts the sums into slices, whichever tile adds them up.
+    let cut = slices(compiler.preset, tiles[0], shape);
+    let build = |tile| weight_gradient_by(compiler, shape, cut, tile);
+    let lengths = [shape.input_len(), shape.output_len(), shape.weight_len()];
+    let question = format!("weight gradient of {shape}");
+    build(compiler.choose(&question, &tiles, &lengths, build)?)
+}
+
+fn weight_gradient_by(
+    compiler: &Compiler,
+    shape: &Shape,
+    (slices, slice): (usize, usize),
+    tile: Tile,
+) -> Result<Recipe, GpuError> {
     let threads = tile.threads();
-    let columns = shape.kernel * shape.kernel * shape.in_channels;
     let pixels = shape.batch * shape.out_height() * shape.out_width();
-    let (row_tiles, column_tiles) = tile.cover(shape.out_channels, columns);
+    let (row_tiles, column_tiles) = tile.cover(shape.out_channels, columns(shape));
     let tiles = row_tiles * column_tiles;
-    let (slices, slice) = slices(compiler.preset, tile, tiles, shape, pixels);
     let weights = shape.weight_len();
     let partial_bytes = 4 * (slices * weights) as u64;
     let right_loads = tile.depth / 4 * tile.columns / threads;
@@ -442,7 +495,7 @@ mod tests {
 
     #[test]
     fn tiles_follow_the_shape() {
-        let large = |rows, pixels| gather_tile(Preset::Large, rows, pixels);
+        let large = |rows, pixels| gather_tiles(Preset::Large, rows, pixels)[0];
         assert_eq!(large(64, 256 * 32 * 32), tile(64, 128, 16, 8, 8));
         assert_eq!(large(512, 256 * 4 * 4), tile(64, 128, 16, 8, 8));
         assert_eq!(large(32, 256 * 16 * 16), tile(32, 128, 16, 4, 8));

@@ -34,6 +34,7 @@ pub mod roofline;
 pub mod scale;
 pub mod sigmoid;
 pub mod step;
+pub mod tuning;
 
 pub use compiler::Compiler;
 pub use preset::Preset;

@@ -37,6 +37,9 @@ pub struct Settings {
     pub resident_gib: f64,
     /// How kernels are tiled: auto, cpu, portable, large.
     pub kernels: String,
+    /// Time the variants of a kernel where there are several, once per adapter and shape, and use
+    /// the fastest. The variants give the same results.
+    pub tune: bool,
     /// Largest global gradient norm; 0: no clipping.
     pub clip: f32,
     /// Minutes between checkpoints within an epoch; every epoch ends with one.
@@ -210,6 +213,7 @@ impl Default for Settings {
             placement: Placement::Auto,
             resident_gib: 4.0,
             kernels: "auto".into(),
+            tune: true,
             clip: 5.0,
             checkpoint_minutes: 5.0,
             augment: Augment::default(),

@@ -15,6 +15,7 @@ use crate::gpu::{Gpu, GpuError};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Model, Network, Tensors};
 use crate::kernels::Compiler;
+use crate::kernels::tuning::Tuner;
 use crate::models::{ModelError, ModelSpec};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -151,7 +152,9 @@ impl<'g> Trainer<'g> {
             None => MetricsLog::create(&folder)?,
         };
         Ok(Self {
-            compiler: Compiler::new(gpu, preset).watched(compile_bar(progress)),
+            compiler: Compiler::new(gpu, preset)
+                .watched(compile_bar(progress))
+                .tuned(settings.tune.then(|| Tuner::where_it_pays(gpu)).flatten()),
             spec,
             network,
             layout,

@@ -1,5 +1,7 @@
 use crate::harness::*;
 use autorep::kernels::conv2d::{self, Shape};
+use autorep::kernels::tuning::Tuner;
+use autorep::kernels::{Compiler, Preset};
 use autorep::reference::conv2d as twin;
 
 /// Odd sizes, one channel, ragged tiles, every kernel size and stride, and the shapes that
@@ -147,4 +149,66 @@ fn weight_gradient_matches_its_twin() {
         let what = format!("weight gradient {} ({})", case.name, compiler.preset);
         assert_close(&what, &got[2], &want, 1e-5);
     });
+}
+
+#[test]
+fn whichever_variant_a_tuner_chooses_the_bits_are_the_same() {
+    let shapes = [
+        // Channels, size, stride: ragged tiles, and what has the wide tile of weights.
+        (17, 33, (7, 9), 1),
+        (128, 64, (8, 8), 2),
+    ];
+    for gpu in gpus() {
+        for (in_channels, out_channels, (height, width), stride) in shapes {
+            let shape = Shape {
+                batch: 2,
+                in_channels,
+                out_channels,
+                height,
+                width,
+                kernel: 3,
+                stride,
+                padding: 1,
+            };
+            let (x, w, dy) = (
+                noise(1, shape.input_len()),
+                noise(2, shape.weight_len()),
+                noise(3, shape.output_len()),
+            );
+            let first = Compiler::new(gpu, Preset::Large);
+            let chosen = [0, 1, 2].map(|n| {
+                let compiler = first.with_preset(Preset::Large).tuned(Tuner::Nth(n));
+                let recipes = [
+                    (conv2d::forward(&compiler, &shape), [&x, &w], dy.len()),
+                    (
+                        conv2d::data_gradient(&compiler, &shape, false),
+                        [&dy, &w],
+                        x.len(),
+                    ),
+                    (
+                        conv2d::weight_gradient(&compiler, &shape),
+                        [&x, &dy],
+                        w.len(),
+                    ),
+                ];
+                recipes.map(|(recipe, [a, b], length)| {
+                    let recipe = recipe.unwrap();
+                    let text = recipe.stages.last().unwrap().0.pipeline.source().to_owned();
+                    let out = run(
+                        &compiler,
+                        &recipe,
+                        &[Data::In(a), Data::In(b), Data::Out(length)],
+                    );
+                    (out[2].iter().map(|v| v.to_bits()).collect::<Vec<_>>(), text)
+                })
+            });
+            for other in &chosen[1..] {
+                for (pass, (rule, variant)) in chosen[0].iter().zip(other).enumerate() {
+                    assert!(rule.0 == variant.0, "pass {pass} of {shape}");
+                }
+            }
+            // And the variants are not one and the same.
+            assert!(chosen[0][0].1 != chosen[1][0].1, "forward of {shape}");
+        }
+    }
 }
