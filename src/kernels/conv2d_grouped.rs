@@ -29,12 +29,16 @@ impl Shape {
         self.whole.weight_len() / self.groups
     }
 
-    /// Cost of any of the three passes, each operand moved once.
-    pub fn cost(&self) -> Cost {
-        let elements = self.input_len() + self.output_len() + self.weight_len();
+    /// Bytes of the weights.
+    fn weight_bytes(&self) -> u64 {
+        4 * self.weight_len() as u64
+    }
+
+    /// What a pass of the whole convolution costs, with the flops of its groups.
+    fn of_groups(&self, whole: Cost) -> Cost {
         Cost {
-            flops: self.whole.flops() / self.groups as f64,
-            bytes: 4.0 * elements as f64,
+            flops: whole.flops / self.groups as f64,
+            ..whole
         }
     }
 
@@ -88,7 +92,7 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let kernel = Kernel {
         pipeline: compiler.pipeline(FILE, "forward", constants)?,
         grid: [groups, 1, 1],
-        cost: shape.cost(),
+        cost: shape.of_groups(whole.forward_cost(shape.weight_bytes())),
     };
     Ok(Recipe::single(kernel, 3))
 }
@@ -122,7 +126,7 @@ pub fn data_gradient(
     let kernel = Kernel {
         pipeline: compiler.pipeline(FILE, "data_gradient", constants)?,
         grid: [groups, 1, 1],
-        cost: shape.cost(),
+        cost: shape.of_groups(whole.data_cost(accumulate, shape.weight_bytes())),
     };
     Ok(Recipe::single(kernel, 3))
 }
@@ -163,7 +167,7 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
             slices as u32,
             planes.div_ceil(groups_x) as u32,
         ],
-        cost: shape.cost(),
+        cost: shape.of_groups(whole.weight_cost(slices as u64 * shape.weight_bytes())),
     };
     if slices == 1 {
         return Ok(Recipe::single(products, 3));
@@ -177,7 +181,10 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
     let sum = Kernel {
         pipeline: compiler.pipeline(FILE, "sum_slices", constants)?,
         grid: [groups, 1, 1],
-        cost: Cost::default(),
+        cost: Cost {
+            flops: (slices * shape.weight_len()) as f64,
+            bytes: ((slices as u64 + 1) * shape.weight_bytes()) as f64,
+        },
     };
     let partials = Arg::Scratch(0);
     Ok(Recipe {
@@ -188,6 +195,6 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
             ),
             (sum, vec![partials, Arg::External(2)]),
         ],
-        scratch: vec![4 * (slices * shape.weight_len()) as u64],
+        scratch: vec![slices as u64 * shape.weight_bytes()],
     })
 }

@@ -175,11 +175,15 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
     };
     let slices = walk.slices * walk.lanes_n;
     let kernel = {
-        // The gate: p(z) and its slope, dm, and three sums for the coefficients.
-        let gate = 17 * usize::from(gated);
+        let activation = match spec.activation {
+            Activation::Identity | Activation::Relu => 0,
+            Activation::Silu => 8,
+            // p(z) and its slope, dm, and three sums for the coefficients.
+            Activation::Gate => 17,
+        };
         let normed = 3 * usize::from(spec.normalized);
         let beside = 3 * usize::from(spec.residual == Residual::Normalized);
-        let flops = spec.flops_to_z() + gate + usize::from(with_partials) + normed + beside;
+        let flops = spec.flops_to_z() + activation + usize::from(with_partials) + normed + beside;
         let mask_gradients = 4 * spec.shape.channels * spec.shape.pixels * slices;
         let bytes = 4 * spec.shape.len() * (spec.operands() + 2)
             + spec.constant_bytes()

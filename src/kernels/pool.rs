@@ -172,13 +172,13 @@ pub fn global_backward(
         pass => "global_backward", workgroup, width, planes, pixels, accumulate,
         grid_invocations => workgroup * groups,
     };
-    let moved = if accumulate { 8.0 } else { 4.0 };
+    let visits = if accumulate { 2 } else { 1 };
     let kernel = Kernel {
         pipeline: compiler.pipeline("pool.wgsl", "global_backward", constants)?,
         grid: [groups, 1, 1],
         cost: Cost {
             flops: planes as f64,
-            bytes: moved * (planes * (pixels + 1)) as f64,
+            bytes: 4.0 * (planes * (visits * pixels + 1)) as f64,
         },
     };
     Ok(Recipe::single(kernel, 2))

@@ -113,6 +113,11 @@ fn check_every_permutation(preset: Preset) {
                 pipeline.name(),
                 kernel.grid
             );
+            assert!(
+                kernel.cost.bytes > 0.0 && kernel.cost.flops >= 0.0,
+                "{what}: {} does not say what it costs",
+                pipeline.name()
+            );
             let key = (pipeline.entry().to_owned(), pipeline.source().to_owned());
             if !seen.insert(key) {
                 continue;
