@@ -3,10 +3,12 @@
 // Computes   y[n,k,oy,ox] = sum over c,r,s of
 //                           x[n, c, oy·stride + r − pad, ox·stride + s − pad] · w[k,c,r,s]
 // Used for   forward; data gradient of stride 1 (dy in the place of x, the weights
-//            transposed and flipped by conv2d_subgroup_pack.wgsl).
+//            transposed and flipped in conv2d_subgroup_pack.wgsl or by their
+//            address).
 // Bindings   0  x  f32[N,C,H,W] as vec4: four neighbours of a row; a texture where many
 //                  channel blocks load it (conv2d_subgroup_texture.wgsl)
-//            1  w  packed weights, in the texture that conv2d_subgroup_pack.wgsl leaves
+//            1  w  weights in a texture: packed by conv2d_subgroup_pack.wgsl, or f32[K,C,R,R] as
+//                  they are (`natural`, data gradient: a tile's lie side by side)
 //            2  y  f32[N,K,H',W'] as vec4, written in full, or added to (`accumulate`)
 // Split      a workgroup is one subgroup. A lane owns a strip of {{ strip }} rows of 4 adjacent pixels
 //            and {{ tile }} output channels of it: {{ strip * tile }} vec4 accumulators, each a named variable.
@@ -59,12 +61,16 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
 {% endfor %}
 
     var at = n * {{ in_channels }}u * IN_MAP + top * {{ stride }}u * IN_ROW + left * {{ stride }}u;
+{% if natural %}
+    var packed = k * {{ kernel * kernel }}u / 4u + lane;
+{% else %}
     var packed = k / {{ tile }}u * {{ in_channels // step * registers * lanes }}u + lane;
+{% endif %}
     for (var c = 0u; c < {{ in_channels }}u; c += {{ step }}u) {
 {% for i in range(registers) %}
         let w{{ i }} = load_w(packed + {{ i * lanes }}u);
 {% endfor %}
-        packed += {{ registers * lanes }}u;
+        packed += {{ out_channels * kernel * kernel // 4 if natural else registers * lanes }}u;
 {% for j in range(step) %}
 
         // Input channel c + {{ j }}.
@@ -86,7 +92,7 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
 {% for r in range(kernel) %}
 {% for i in range(tile) %}
 {% for s in range(kernel) %}
-        let w{{ i }}_{{ r }}{{ s }} = {{ weight(((j * kernel + r) * kernel + s) * tile + i, lanes) }};
+        let w{{ i }}_{{ r }}{{ s }} = {{ weight((i + 1) * kernel * kernel - 1 - r * kernel - s if natural else ((j * kernel + r) * kernel + s) * tile + i, lanes) }};
 {% for p in range(strip) %}
         sum{{ p }}_{{ i }} += w{{ i }}_{{ r }}{{ s }} * x{{ p * stride + r }}_{{ s }};
 {% endfor %}

@@ -9,6 +9,7 @@
 //            1  packed  texture of vec4[blocks, steps, {{ registers * lanes }}], in rows of 4096
 // Split      a workgroup packs {{ each }} vec4 for each of its invocations, in one piece: the
 //            weights that lie beside those it reads come next.
+// Used for   forward, and data gradients whose channels do not fill vec4s.
 // Cost       8 bytes a weight, once per step: a quarter of the convolution that it serves at
 //            512 channels and a batch of 32, under 5 % at 128 channels.
 

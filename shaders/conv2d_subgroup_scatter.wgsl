@@ -6,7 +6,8 @@
 //            row gets tap r = 1 of dy's row iy/2, an odd one r = 2 of that row and r = 0 of
 //            the next; columns alike. With R 1 only even rows and columns get anything.
 // Bindings   0  dy  f32[N,K,H/2,W/2] as vec4, from a buffer or a texture
-//            1  w   weights, transposed, as conv2d_subgroup_pack.wgsl leaves them
+//            1  w   weights in a texture: packed by conv2d_subgroup_pack.wgsl, or f32[K,C,R,R]
+//                   as they are (`natural`)
 //            2  dx  f32[N,C,H,W] as vec4, written in full, or added to (`accumulate`)
 // Split      as conv2d_subgroup.wgsl: a lane holds a strip of {{ strip }} rows of 4 pixels of dy. It
 //            writes twice as many rows of 8 pixels of dx, for {{ tile }} channels: one vec4
@@ -54,12 +55,16 @@ fn scatter(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
 {% endfor %}
 
     var at = n * {{ out_channels }}u * OUT_MAP + top * OUT_ROW + left;
+{% if natural %}
+    var packed = c * {{ kernel * kernel }}u / 4u + lane;
+{% else %}
     var packed = c / {{ tile }}u * {{ out_channels // step * registers * lanes }}u + lane;
+{% endif %}
     for (var k = 0u; k < {{ out_channels }}u; k += {{ step }}u) {
 {% for i in range(registers) %}
         let w{{ i }} = load_w(packed + {{ i * lanes }}u);
 {% endfor %}
-        packed += {{ registers * lanes }}u;
+        packed += {{ in_channels * kernel * kernel // 4 if natural else registers * lanes }}u;
 {% for j in range(step) %}
 
         // Channel k + {{ j }}: dy{row}_{columns to the right}
@@ -77,7 +82,7 @@ fn scatter(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
 {% for i in range(tile) %}
 {% for r in range(kernel) %}
 {% for s in range(kernel) %}
-        let w{{ i }}_{{ r }}{{ s }} = {{ weight(((j * kernel + r) * kernel + s) * tile + i, lanes) }};
+        let w{{ i }}_{{ r }}{{ s }} = {{ weight((i * kernel + r) * kernel + s if natural else ((j * kernel + r) * kernel + s) * tile + i, lanes) }};
 {% for p in range(strip) %}
 {% if kernel == 1 %}
         sum{{ p }}_00_{{ i }} += w{{ i }}_00 * dy{{ p }}_0;

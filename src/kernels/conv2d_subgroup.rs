@@ -35,11 +35,11 @@ pub(super) fn has_rows(shape: &Shape) -> bool {
 pub(super) fn forward(compiler: &Compiler, shape: &Shape, lanes: u32) -> Result<Recipe, GpuError> {
     let gather = Gather::forward(shape);
     let channels = (shape.out_channels, shape.in_channels);
-    let packed = pack(compiler, lanes, &gather.weights, channels, Order::Forward)?;
+    let w = packed(compiler, lanes, &gather.weights, channels, Order::Forward)?;
     let x = Operand::new(compiler, "x", 0, shape.input_len(), gather.loads())?;
-    let cost = shape.forward_cost(packed.bytes);
+    let cost = shape.forward_cost(w.bytes);
     let kernel = gather.kernel(compiler, lanes, cost, &x, false)?;
-    Ok(product(packed, x, kernel))
+    Ok(product(w, x, kernel))
 }
 
 pub(super) fn data_gradient(
@@ -51,14 +51,14 @@ pub(super) fn data_gradient(
     let channels = (shape.in_channels, shape.out_channels);
     if shape.stride == 1 {
         let gather = Gather::data_gradient(shape);
-        let packed = pack(compiler, lanes, &gather.weights, channels, Order::Flipped)?;
+        let w = packed(compiler, lanes, &gather.weights, channels, Order::Flipped)?;
         let dy = Operand::new(compiler, "dy", 0, shape.output_len(), gather.loads())?;
-        let cost = shape.data_cost(accumulate, packed.bytes);
+        let cost = shape.data_cost(accumulate, w.bytes);
         let kernel = gather.kernel(compiler, lanes, cost, &dy, accumulate)?;
-        return Ok(product(packed, dy, kernel));
+        return Ok(product(w, dy, kernel));
     }
     let scatter = Scatter::new(shape);
-    let packed = pack(
+    let w = packed(
         compiler,
         lanes,
         &scatter.weights,
@@ -66,9 +66,9 @@ pub(super) fn data_gradient(
         Order::Transposed,
     )?;
     let dy = Operand::new(compiler, "dy", 0, shape.output_len(), scatter.loads())?;
-    let cost = shape.data_cost(accumulate, packed.bytes);
+    let cost = shape.data_cost(accumulate, w.bytes);
     let kernel = scatter.kernel(compiler, lanes, cost, &dy, accumulate)?;
-    Ok(product(packed, dy, kernel))
+    Ok(product(w, dy, kernel))
 }
 
 /// Most workgroups along one axis of a grid.
@@ -94,6 +94,9 @@ struct Weights {
     tile: usize,
     step: usize,
     taps: usize,
+    /// Whether the layer's own order serves: in a data gradient the weights of a tile lie side
+    /// by side for every channel of dy.
+    natural: bool,
 }
 
 impl Weights {
@@ -107,6 +110,15 @@ impl Weights {
             tile,
             step: steps.iter().find(whole).copied().unwrap_or(1),
             taps,
+            natural: false,
+        }
+    }
+
+    /// The same of a data gradient for `out_channels` of dx.
+    fn of_gradient(self, out_channels: usize) -> Self {
+        Self {
+            natural: self.taps > 1 && out_channels.is_multiple_of(4),
+            ..self
         }
     }
 
@@ -142,11 +154,15 @@ impl Gather {
     }
 
     fn data_gradient(shape: &Shape) -> Self {
-        Self::forward(&Shape {
+        let gather = Self::forward(&Shape {
             in_channels: shape.out_channels,
             out_channels: shape.in_channels,
             ..*shape
-        })
+        });
+        Self {
+            weights: gather.weights.of_gradient(shape.in_channels),
+            ..gather
+        }
     }
 
     /// Times that each vec4 of x is loaded.
@@ -171,9 +187,14 @@ impl Gather {
         x: &Operand,
         accumulate: bool,
     ) -> Result<Kernel, GpuError> {
-        let Weights { tile, step, .. } = self.weights;
+        let Weights {
+            tile,
+            step,
+            natural,
+            ..
+        } = self.weights;
         let constants = context! {
-            lanes, tile, step, accumulate,
+            lanes, tile, step, natural, accumulate,
             x_texture => x.is_texture(),
             registers => self.weights.registers(lanes),
             strip => self.strip,
@@ -217,7 +238,8 @@ impl<'s> Scatter<'s> {
         let taps = shape.kernel * shape.kernel;
         Self {
             shape,
-            weights: Weights::new(shape.in_channels, shape.out_channels, taps, 8),
+            weights: Weights::new(shape.in_channels, shape.out_channels, taps, 8)
+                .of_gradient(shape.in_channels),
             strip: strip(shape.out_height()),
         }
     }
@@ -244,10 +266,15 @@ impl<'s> Scatter<'s> {
         dy: &Operand,
         accumulate: bool,
     ) -> Result<Kernel, GpuError> {
-        let Weights { tile, step, .. } = self.weights;
+        let Weights {
+            tile,
+            step,
+            natural,
+            ..
+        } = self.weights;
         let shape = self.shape;
         let constants = context! {
-            lanes, tile, step, accumulate,
+            lanes, tile, step, natural, accumulate,
             dy_texture => dy.is_texture(),
             registers => self.weights.registers(lanes),
             strip => self.strip,
@@ -279,24 +306,26 @@ enum Order {
     Flipped,
 }
 
-/// Weights laid out for a subgroup.
-struct Packed {
-    /// What lays them out.
-    kernel: Kernel,
-    /// The texture that it fills.
-    arg: Arg,
-    /// Bytes of it, padding included.
-    bytes: u64,
-}
-
-fn pack(
+/// The weights in a texture, in the order in which a subgroup reads them.
+fn packed(
     compiler: &Compiler,
     lanes: u32,
     weights: &Weights,
     (out_channels, in_channels): (usize, usize),
     order: Order,
-) -> Result<Packed, GpuError> {
-    let Weights { tile, step, taps } = *weights;
+) -> Result<Operand, GpuError> {
+    let Weights {
+        tile,
+        step,
+        taps,
+        natural,
+    } = *weights;
+    if natural {
+        let vectors = out_channels * in_channels * taps / 4;
+        // The last register of a tile may load texels past the end, which nobody uses.
+        let texels = vectors + tile * taps / 4 + lanes as usize;
+        return Operand::copied(compiler, "weights", 1, vectors, texels);
+    }
     let registers = weights.registers(lanes);
     let vectors = out_channels.div_ceil(tile) * in_channels / step * registers * lanes as usize;
     let (each, groups) = pieces(lanes, vectors);
@@ -315,10 +344,10 @@ fn pack(
             bytes: 4.0 * (out_channels * in_channels * taps) as f64 + bytes as f64,
         },
     };
-    let texture = compiler.texture("packed weights", vectors as u64)?;
-    Ok(Packed {
-        kernel,
-        arg: Arg::Texture(texture),
+    let texture = Arg::Texture(compiler.texture("weights", vectors as u64)?);
+    Ok(Operand {
+        arg: texture.clone(),
+        copy: Some((kernel, vec![Arg::External(1), texture])),
         bytes,
     })
 }
@@ -337,6 +366,8 @@ pub(super) struct Operand {
     pub(super) arg: Arg,
     /// What fills the texture.
     pub(super) copy: Option<(Kernel, Vec<Arg>)>,
+    /// Bytes of it, padding included.
+    bytes: u64,
 }
 
 impl Operand {
@@ -353,10 +384,24 @@ impl Operand {
         loads: usize,
     ) -> Result<Self, GpuError> {
         let vectors = length / 4;
-        let arg = Arg::External(index);
         if loads < Self::LOADS || vectors as u64 > Texture::MAX_TEXELS {
-            return Ok(Self { arg, copy: None });
+            return Ok(Self {
+                arg: Arg::External(index),
+                copy: None,
+                bytes: 4 * length as u64,
+            });
         }
+        Self::copied(compiler, role, index, vectors, vectors)
+    }
+
+    /// The first `vectors` vec4s of argument number `index` in a texture of `texels`.
+    fn copied(
+        compiler: &Compiler,
+        role: &'static str,
+        index: usize,
+        vectors: usize,
+        texels: usize,
+    ) -> Result<Self, GpuError> {
         let workgroup = compiler.preset.workgroup();
         let (each, groups) = pieces(workgroup, vectors);
         let constants = context! { workgroup, vectors, each };
@@ -368,10 +413,11 @@ impl Operand {
                 bytes: 32.0 * vectors as f64,
             },
         };
-        let texture = Arg::Texture(compiler.texture(role, vectors as u64)?);
+        let texture = Arg::Texture(compiler.texture(role, texels as u64)?);
         Ok(Self {
             arg: texture.clone(),
-            copy: Some((kernel, vec![arg, texture])),
+            copy: Some((kernel, vec![Arg::External(index), texture])),
+            bytes: 16 * vectors as u64,
         })
     }
 
@@ -380,11 +426,12 @@ impl Operand {
     }
 }
 
-/// Packs argument 1, then runs `kernel` on the operand `x`, the packed weights and argument 2.
-fn product(packed: Packed, x: Operand, kernel: Kernel) -> Recipe {
-    let mut stages = vec![(packed.kernel, vec![Arg::External(1), packed.arg.clone()])];
+/// Fills the operands' textures, then runs `kernel` on `x`, the weights `w` and argument 2.
+fn product(w: Operand, x: Operand, kernel: Kernel) -> Recipe {
+    let mut stages = Vec::new();
+    stages.extend(w.copy);
     stages.extend(x.copy);
-    stages.push((kernel, vec![x.arg, packed.arg, Arg::External(2)]));
+    stages.push((kernel, vec![x.arg, w.arg, Arg::External(2)]));
     Recipe {
         stages,
         scratch: Vec::new(),
