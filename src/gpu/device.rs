@@ -77,12 +77,14 @@ impl Gpu {
         Self::null_within(adapter::portable_limits())
     }
 
-    /// [`Gpu::null`] with buffers of any size, which take no memory until they are written: what
-    /// plans the memory of steps that fit no adapter at hand.
+    /// [`Gpu::null`] with buffers of up to 2 GiB, which take no memory until they are written:
+    /// what plans the memory of steps that fit no adapter at hand.
     pub fn null_with_large_buffers() -> Self {
+        // The most that wgpu's device without an adapter knows.
+        const MOST: u64 = i32::MAX as u64 / 4 * 4;
         Self::null_within(wgpu::Limits {
-            max_buffer_size: 1 << 44,
-            max_storage_buffer_binding_size: 1 << 44,
+            max_buffer_size: MOST,
+            max_storage_buffer_binding_size: MOST,
             ..adapter::portable_limits()
         })
     }
