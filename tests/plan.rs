@@ -529,8 +529,10 @@ fn steps_agree(compiler: &Compiler, network: &Network) {
         };
         let check = |what: &str, slope: f64, want: f64, direction: &[f64]| {
             let length: f64 = direction.iter().map(|d| d * d).sum();
+            // In f32 some values next to a kink fall on its other side: on few images of a deep
+            // network that is some thousandths of the gradient.
             let error = (slope - want).abs() / length;
-            assert!(error < 2e-3, "{what}: {slope} is not {want}");
+            assert!(error < 1e-2, "{what}: {slope} is not {want}");
         };
         let slots: Vec<_> = layout.params.slots.iter().map(|s| s.range()).collect();
         let masks: Vec<_> = layout.sites.iter().map(|site| site.range()).collect();

@@ -115,40 +115,35 @@ impl Schedule {
         lives
     }
 
-    /// Greedy assignment in the order of birth: the smallest free slot that is large enough,
-    /// else the largest free one, grown, else a new one.
+    /// Greedy assignment from the largest value to the smallest: the slot of a value is the
+    /// smallest one that is free all its life, else a new one (Pisarchyk & Lee 2020, "Efficient
+    /// memory management for deep neural net inference", greedy by size).
     fn assign(&self) -> Assignment {
         let lives = self.lives();
-        let mut slots: Vec<u64> = Vec::new();
-        let mut busy_until: Vec<usize> = Vec::new();
-        let mut slot_of = vec![usize::MAX; self.values.len()];
         let mut order: Vec<usize> = (0..self.values.len())
             .filter(|&v| lives[v].is_some())
             .collect();
-        // Among values born together the larger choose first.
-        order.sort_by_key(|&v| {
-            (
-                lives[v].map(|(first, _)| first),
-                std::cmp::Reverse(self.values[v]),
-            )
-        });
+        // Of values of one size the one that is born first chooses first.
+        order.sort_by_key(|&v| (std::cmp::Reverse(self.values[v]), lives[v]));
+        let mut slots: Vec<u64> = Vec::new();
+        let mut tenants: Vec<Vec<(usize, usize)>> = Vec::new();
+        let mut slot_of = vec![usize::MAX; self.values.len()];
         for value in order {
             let Some((first, last)) = lives[value] else {
                 continue;
             };
-            let bytes = self.values[value];
-            let free = (0..slots.len()).filter(|&s| busy_until[s] < first);
-            let best = free.min_by_key(|&s| match slots[s].checked_sub(bytes) {
-                Some(waste) => (0, waste),
-                None => (1, bytes - slots[s]),
-            });
+            let is_free = |&slot: &usize| {
+                let mut lives = tenants[slot].iter();
+                lives.all(|&(begin, end)| last < begin || end < first)
+            };
+            // No slot is smaller than the values that are still to come.
+            let best = (0..slots.len()).filter(is_free).min_by_key(|&s| slots[s]);
             let slot = best.unwrap_or_else(|| {
-                slots.push(0);
-                busy_until.push(0);
+                slots.push(self.values[value]);
+                tenants.push(Vec::new());
                 slots.len() - 1
             });
-            slots[slot] = slots[slot].max(bytes);
-            busy_until[slot] = last;
+            tenants[slot].push((first, last));
             slot_of[value] = slot;
         }
         Assignment { slot_of, slots }
