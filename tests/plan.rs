@@ -253,6 +253,7 @@ fn run_mode(compiler: &Compiler, network: &Network, tensors: &Tensors, mode: Mod
         logit_gradient: upload(&poison),
         step: step.view(),
         health: words(&[u32::MAX, 0]),
+        lent: Vec::new(),
     };
     let plan = Plan::compile(
         compiler,

@@ -7,7 +7,7 @@ use super::lower::{Stage, lower};
 use super::network::{Chw, Network, NodeId};
 use super::ops::{self, Kept};
 use super::schedule::{Operand, Schedule, ValueId};
-use crate::gpu::{Dispatch, GpuError, View};
+use crate::gpu::{Buffer, Dispatch, GpuError, View};
 use crate::kernels::dapa::Fit;
 use crate::kernels::{Compiler, Cost, Recipe};
 use crate::kernels::{add, plane};
@@ -56,6 +56,9 @@ pub struct Ports {
     pub step: View,
     /// First bad layer forward, last bad layer backward + 1.
     pub health: View,
+    /// Buffers that hold nothing while the plan runs: those of a plan that has run by then. It
+    /// takes those that fit and allocates the rest.
+    pub lent: Vec<Buffer>,
 }
 
 /// One dispatch of a plan with what it must do at the least.
@@ -81,7 +84,9 @@ pub struct Plan {
     pub forward: Vec<PlannedDispatch>,
     /// Dispatches from the logits' gradient to all parameter and mask gradients.
     pub backward: Vec<PlannedDispatch>,
-    /// Bytes of activations and scratch memory.
+    /// Buffers of activations and scratch memory.
+    pub buffers: Vec<Buffer>,
+    /// Bytes of those that were not lent.
     pub activation_bytes: u64,
     /// Bytes that no plan of these dispatches could do without.
     pub least_activation_bytes: u64,
@@ -127,13 +132,14 @@ impl Plan {
                 ops::backward(&mut emitter, arena, stage, kept)?;
             }
         }
-        let bound = emitter.schedule.bind(compiler.gpu)?;
+        let bound = emitter.schedule.bind(compiler.gpu, &ports.lent)?;
         let mut items = bound.items.into_iter();
         let forward = items.by_ref().take(forward_items).flatten().collect();
         Ok(Self {
             forward,
             backward: items.flatten().collect(),
-            activation_bytes: bound.slot_bytes,
+            buffers: bound.buffers,
+            activation_bytes: bound.own_bytes,
             least_activation_bytes: bound.least_bytes,
         })
     }

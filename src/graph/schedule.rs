@@ -6,7 +6,7 @@
 //! operands are alive, so no dispatch ever sees two of its operands in one buffer.
 
 use super::plan::PlannedDispatch;
-use crate::gpu::{Gpu, GpuError, View};
+use crate::gpu::{Buffer, Gpu, GpuError, View};
 use crate::kernels::Recipe;
 
 /// A tensor or scratch area without memory yet.
@@ -62,8 +62,10 @@ struct Assignment {
 pub struct Bound {
     /// Dispatches of each item.
     pub items: Vec<Vec<PlannedDispatch>>,
-    /// Bytes that the slots take together.
-    pub slot_bytes: u64,
+    /// The buffer of each slot.
+    pub buffers: Vec<Buffer>,
+    /// Bytes of those that were allocated.
+    pub own_bytes: u64,
     /// Bytes of all values alive at the worst moment: no plan can do with less.
     pub least_bytes: u64,
 }
@@ -161,17 +163,24 @@ impl Schedule {
         (0..self.items.len()).map(alive_at).max().unwrap_or(0)
     }
 
-    /// Allocates the slots and binds every item.
+    /// Finds a buffer for every slot, among those lent or a new one, and binds every item.
     ///
     /// # Errors
     /// [`GpuError::TooLarge`], [`GpuError::OutOfMemory`].
-    pub fn bind(&self, gpu: &Gpu) -> Result<Bound, GpuError> {
+    pub fn bind(&self, gpu: &Gpu, lent: &[Buffer]) -> Result<Bound, GpuError> {
         let assignment = self.assign();
-        let buffers = assignment
-            .slots
-            .iter()
-            .map(|&bytes| gpu.allocate("activations", bytes))
-            .collect::<Result<Vec<_>, _>>()?;
+        let (mut lent, mut own_bytes) = (lent.to_vec(), 0);
+        let mut buffers = Vec::with_capacity(assignment.slots.len());
+        for &bytes in &assignment.slots {
+            let fitting = (0..lent.len()).filter(|&i| lent[i].bytes() >= bytes);
+            buffers.push(match fitting.min_by_key(|&i| lent[i].bytes()) {
+                Some(index) => lent.swap_remove(index),
+                None => {
+                    own_bytes += bytes;
+                    gpu.allocate("activations", bytes)?
+                }
+            });
+        }
         let view = |value: ValueId| {
             buffers[assignment.slot_of[value.0]].range(0, self.values[value.0].next_multiple_of(4))
         };
@@ -194,7 +203,8 @@ impl Schedule {
             .collect::<Result<Vec<_>, GpuError>>()?;
         Ok(Bound {
             items,
-            slot_bytes: assignment.slots.iter().sum(),
+            buffers,
+            own_bytes,
             least_bytes: self.least_bytes(),
         })
     }

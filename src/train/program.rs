@@ -90,6 +90,7 @@ impl Wiring {
                 logit_gradient: gpu.allocate("logit gradient", logits)?.view(),
                 step: step.view(),
                 health: gpu.upload("health", &[u32::MAX, 0])?.view(),
+                lent: Vec::new(),
             },
             step,
             order: gpu.allocate("order", 4 * images as u64)?,
@@ -408,7 +409,7 @@ impl TrainProgram {
             spec.variation,
         )?;
         let ports = &wiring.ports;
-        let mut teacher_logits = None;
+        let (mut teacher_logits, mut lent) = (None, Vec::new());
         if let Some(teacher) = spec.teacher {
             let logits = gpu.allocate("teacher logits", ports.logits.bytes)?.view();
             let ports = Ports {
@@ -430,7 +431,13 @@ impl TrainProgram {
             forward.plan(Pass::Teacher, &plan.forward);
             memory.activations(&plan);
             teacher_logits = Some(logits);
+            // Once the teacher has spoken its activations are nobody's.
+            lent = plan.buffers;
         }
+        let ports = &Ports {
+            lent,
+            ..ports.clone()
+        };
         let mode = Mode {
             batch,
             training: true,
