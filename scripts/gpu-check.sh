@@ -29,10 +29,12 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-# The path of a test or bench program, as cargo built it last.
+# The path of a test or bench program: `built test NAME`, `built bench NAME`.
 built() {
-    cargo "$1" --release --no-run --message-format=json "${@:2}" 2>/dev/null |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
+    local release=()
+    [ "$1" != test ] || release=(--release)
+    cargo "$1" "${release[@]}" --no-run --message-format=json "--$1" "$2" 2>/dev/null |
+        grep "\"kind\":\[\"$1\"\]" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
 }
 
 if [ -z "$from" ]; then
@@ -40,14 +42,12 @@ if [ -z "$from" ]; then
     mkdir -p "$from"
     cargo build --release
     cp target/release/autorep "$from/autorep"
-    cp "$(built test --test kernels)" "$from/kernels"
-    cp "$(built test --test plan)" "$from/plan"
+    cargo test --release --no-run --test kernels --test plan
+    cp "$(built test kernels)" "$from/kernels"
+    cp "$(built test plan)" "$from/plan"
     cargo bench --no-run
-    for bench in kernels step; do
-        program=$(cargo bench --no-run --bench "$bench" --message-format=json 2>/dev/null |
-            sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
-        cp "$program" "$from/bench-$bench"
-    done
+    cp "$(built bench kernels)" "$from/bench-kernels"
+    cp "$(built bench step)" "$from/bench-step"
     burn=benches/peers/burn/target/release/burn-peer
     [ ! -x "$burn" ] || cp "$burn" "$from/burn-peer"
     if [ -n "$pack" ]; then
