@@ -69,7 +69,7 @@ def step(options, data, out, rate):
         "validation": 0.01,
     }
     command = [options.autorep, "train", "--data", data, "--model", options.model, "--out", out]
-    command += ["--batch", options.images, "--teacher-epochs", 1, "--preset", options.preset]
+    command += ["--batch", options.images, "--teacher-epochs", 1, "--kernels", options.kernels]
     command += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     if options.adapter:
         command += ["--adapter", options.adapter]
@@ -110,7 +110,7 @@ def main():
     parser.add_argument("--model", default="resnet8", choices=torch_peer.MODELS)
     parser.add_argument("--images", type=int, default=32, help="default %(default)s")
     parser.add_argument("--size", type=int, default=32, help="default %(default)s")
-    parser.add_argument("--preset", default="auto", help="default %(default)s")
+    parser.add_argument("--kernels", default="auto", help="default %(default)s")
     parser.add_argument("--adapter", help="default: the best")
     parser.add_argument("--autorep", default=ROOT / "target/release/autorep", type=pathlib.Path)
     parser.add_argument("--rate", type=float, default=100.0, help="default %(default)s")
