@@ -64,7 +64,7 @@ pub struct Ports {
 /// One dispatch of a plan with what it must do at the least.
 #[derive(Debug, Clone)]
 pub struct PlannedDispatch {
-    /// The bound kernel; its label names the layer.
+    /// The bound kernel; its owner is the layer.
     pub dispatch: Dispatch,
     /// What it must do at the least.
     pub cost: Cost,

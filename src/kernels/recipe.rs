@@ -1,4 +1,4 @@
-//! A compiled kernel, and the sequence of kernels that computes one thing.
+//! A kernel with its grid and cost, and the sequence of kernels that computes one thing.
 
 use crate::gpu::{Binding, Dispatch, Gpu, GpuError, Pipeline, Texture, View};
 
@@ -41,7 +41,7 @@ impl std::iter::Sum for Cost {
 /// A pipeline with its grid and cost: everything but the buffers.
 #[derive(Debug, Clone)]
 pub struct Kernel {
-    /// The compiled shader.
+    /// The shader.
     pub pipeline: Pipeline,
     /// Workgroups along x, y and z.
     pub grid: [u32; 3],
