@@ -19,7 +19,7 @@ use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
 use autorep::profile::measure::processor_time;
 use autorep::train::program::{
-    EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
+    AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
 };
 use autorep::train::settings::Optimizer;
 use std::time::{Duration, Instant};
@@ -139,6 +139,7 @@ fn main() -> Result<(), Failure> {
                     true => Activations::Gate {
                         fit: Some(fit),
                         degree: 2,
+                        slopes: false,
                     },
                 },
                 batch: options.batch,
@@ -156,7 +157,8 @@ fn main() -> Result<(), Failure> {
                 } else {
                     Optimizer::Sgd
                 },
-                search,
+                search: search.then_some(&AUTOREP),
+                lines: &[],
                 lookahead: false,
                 averaging: false,
             },

@@ -2,7 +2,7 @@
 //
 // Computes   z = norm(u) [+ r | + norm(r)]               norm(v) = norm.x·v + norm.y per channel
 //            y = z | relu(z) | silu(z) = z·σ(z) | m·relu(z) + (1−m)·p(z)
-//                p(z) = c₀ + c₁·z + c₂·z² per channel
+//                p(z) = c₀ + c₁·z + c₂·z² per channel; m is 0 or 1, or (`blend`) a slope 0…1
 //            in one pass over the data: batch norm's apply, the residual addition, the choice
 //            between ReLU and polynomial per element, and the sums Σz, Σz² for DaPa.
 //            Backward, in one pass, with z computed again from u and r:
@@ -21,8 +21,13 @@
 {% if entry in ["forward", "backward"] %}
 {% include "common/plane.wgsl" %}
 
-{% set gated = activation == "gate" %}
+{% set gated = activation in ["gate", "blend"] %}
+{% set blend = activation == "blend" %}
 {% set b = namespace(next=0) %}
+{# What the mask makes of the polynomial's value and the ReLU's. #}
+{% macro choose(off, on, j) -%}
+{% if blend %}mix({{ off }}, {{ on }}, m{{ j }}){% else %}select({{ off }}, {{ on }}, keep{{ j }}){% endif %}
+{%- endmacro %}
 {% macro binding() %}@group(0) @binding({{ b.next }}){% set b.next = b.next + 1 %}{% endmacro %}
 {% if entry == "backward" %}
 {{ binding() }} var<storage, read_write> dy: array<Lane>; // becomes dz
@@ -73,7 +78,10 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
     {% for j in range(unroll) %}
     let p{{ j }} = (chunk * {{ unroll }}u + {{ j }}u) * LANES_P + lane % LANES_P;
     {% if gated %}
-    let keep{{ j }} = mask[channel * PLANE + min(p{{ j }}, PLANE - 1u)] > Lane(0.5);
+    let m{{ j }} = mask[channel * PLANE + min(p{{ j }}, PLANE - 1u)];
+    {% if not blend %}
+    let keep{{ j }} = m{{ j }} > Lane(0.5);
+    {% endif %}
     {% if entry == "backward" %}
     var dm{{ j }} = Lane(0.0);
     {% endif %}
@@ -119,7 +127,8 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
             {% elif activation == "silu" %}
             y[i] = z * sigmoid(z);
             {% else %}
-            y[i] = select((c.z * z + Lane(c.y)) * z + Lane(c.x), max(z, Lane(0.0)), keep{{ j }});
+            let polynomial = (c.z * z + Lane(c.y)) * z + Lane(c.x);
+            y[i] = {{ choose("polynomial", "max(z, Lane(0.0))", j) }};
             {% endif %}
             {% if partials %}
             sum += z;
@@ -139,9 +148,9 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
             let polynomial = (c.z * z + Lane(c.y)) * z + Lane(c.x);
             let on = select(Lane(0.0), d, z > Lane(0.0));
             let through = d * (2.0 * c.z * z + Lane(c.y));
-            let dz = select(through, on, keep{{ j }});
+            let dz = {{ choose("through", "on", j) }};
             dm{{ j }} += d * (relu - polynomial);
-            let off = select(d, Lane(0.0), keep{{ j }});
+            let off = {{ choose("d", "Lane(0.0)", j) }};
             dc0 += off;
             dc1 += off * z;
             dc2 += off * z * z;

@@ -1,17 +1,27 @@
-// Kernel card: scores, hysteresis and counts
+// Kernel card: scores, masks and counts
 //
-// Computes   for every element of every site, after a backward pass has left dL/dm:
-//              g = softplus(aux)·(dL/dm + penalty·[kept > budget])    straight-through
-//              aux ← Adam(aux, g)
-//              m stays 1 while aux > −t;  m becomes 1 when aux > +t;  otherwise it stays or
-//              becomes 0
-//            and counts the ReLUs kept at each site. `penalty` is λ over the number of elements,
-//            the gradient of λ·relu(density − target); `kept` is the count of the step before.
-// Layout     arenas of {{ length }} elements (each site starts at a multiple of 256);
-//            sites u32[length/256] tells the site of a block; counts u32[sites]; kept u32[1]
-// Split      a workgroup of 64 takes a block of 256 elements, four each; counts go through
-//            workgroup memory to one atomic addition a block: integers, so the order is free.
-// Cost       36 bytes an element, whatever the network: one dispatch.
+// Computes   update: for every element of every site, after a backward pass has left dL/dm,
+//              push = penalty·(price of a ReLU at its site), while the cost is above the budget
+//              hysteresis  g = softplus(aux)·(dL/dm + push)        straight-through (AutoReP)
+//                          aux ← Adam(aux, g)
+//                          m stays 1 while aux > −t;  m becomes 1 when aux > +t;  otherwise it
+//                          stays or becomes 0
+//              slopes      g = dL/dm + push
+//                          aux ← Adam(aux, g), held within 0…1;  m ← aux, a slope (SNL);
+//                          kept while above t
+//            and counts the ReLUs kept at each site. `penalty` is λ over the cost of the network
+//            with all its ReLUs, so push is the gradient of λ·relu(share − target); cost and
+//            prices are those after the step before (metrics.wgsl).
+//            share: dL/dm of every element becomes the mean over its group, for masks that keep
+//            or drop a channel or a site as one. Elements that begin alike then stay alike.
+// Layout     arenas of f32[length] (each site starts at a multiple of 256); sites u32[length/256]
+//            tells the site of a block; counts u32[…] by site; ledger vec2f[1+sites]: (cost, 0),
+//            then (price of a ReLU, of a square) by site; groups vec2u[G]: first element, elements
+// Split      update: a workgroup of 64 takes a block of 256 elements, four each; counts go
+//            through workgroup memory to one atomic addition a block: integers, so the order is
+//            free. share: a workgroup of 64 a group, summed by lanes and a tree.
+// Cost       update 36, share 12 bytes an element, whatever the network: one dispatch each.
+{% if entry == "update" %}
 {% include "common/step.wgsl" %}
 
 @group(0) @binding(0) var<uniform> step: Step;
@@ -22,15 +32,17 @@
 @group(0) @binding(5) var<storage, read_write> second_moment: array<vec4f>;
 @group(0) @binding(6) var<storage, read> sites: array<u32>;
 @group(0) @binding(7) var<storage, read_write> counts: array<atomic<u32>>;
-@group(0) @binding(8) var<storage, read> kept: array<u32>;
+@group(0) @binding(8) var<storage, read> ledger: array<vec2f>;
 
 var<workgroup> block_count: atomic<u32>;
 
+{% if rule == "hysteresis" %}
 // log(1 + eˣ), without overflow for large x.
 fn softplus(x: vec4f) -> vec4f {
     return max(x, vec4f(0.0)) + log(1.0 + exp(-abs(x)));
 }
 
+{% endif %}
 @compute @workgroup_size(64)
 fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let block = group.y * {{ row }}u + group.x;
@@ -42,18 +54,30 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
     if (inside) {
         let i = block * 64u + lane;
         let aux = scores[i];
-        let push = select(0.0, step.penalty, kept[0] > step.budget);
+        let price = ledger[1u + sites[block]].x;
+        let push = select(0.0, step.penalty * price, ledger[0].x > step.budget);
+        {% if rule == "hysteresis" %}
         let g = softplus(aux) * (mask_gradient[i] + vec4f(push));
+        {% else %}
+        let g = mask_gradient[i] + vec4f(push);
+        {% endif %}
         let m1 = mix(g, first_moment[i], step.beta1);
         let m2 = mix(g * g, second_moment[i], step.beta2);
         first_moment[i] = m1;
         second_moment[i] = m2;
         let root = sqrt(m2 / step.correction2) + vec4f(step.epsilon);
         let moved = aux - step.score_rate * (m1 / step.correction1) / root;
+        {% if rule == "hysteresis" %}
         scores[i] = moved;
         let bound = select(vec4f(step.threshold), vec4f(-step.threshold), mask[i] > vec4f(0.5));
         let keep = select(vec4f(0.0), vec4f(1.0), moved > bound);
         mask[i] = keep;
+        {% else %}
+        let slope = clamp(moved, vec4f(0.0), vec4f(1.0));
+        scores[i] = slope;
+        mask[i] = slope;
+        let keep = select(vec4f(0.0), vec4f(1.0), slope > vec4f(step.threshold));
+        {% endif %}
         atomicAdd(&block_count, u32(dot(keep, vec4f(1.0))));
     }
     workgroupBarrier();
@@ -61,3 +85,35 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
         atomicAdd(&counts[sites[block]], atomicLoad(&block_count));
     }
 }
+{% else %}
+@group(0) @binding(0) var<storage, read> groups: array<vec2u>;
+@group(0) @binding(1) var<storage, read_write> mask_gradient: array<f32>;
+
+var<workgroup> tree: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn share(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let index = min(group.y * {{ row }}u + group.x, {{ groups - 1 }}u);
+    let first = groups[index].x;
+    let elements = groups[index].y;
+    var sum = 0.0;
+    for (var i = lane; i < elements; i += 64u) {
+        sum += mask_gradient[first + i];
+    }
+    tree[lane] = sum;
+    for (var half = 32u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (lane < half) {
+            tree[lane] += tree[lane + half];
+        }
+    }
+    workgroupBarrier();
+    let mean = tree[0] / f32(elements);
+    // Workgroups past the last group take it once more, and leave it alone.
+    if (group.y * {{ row }}u + group.x == index) {
+        for (var i = lane; i < elements; i += 64u) {
+            mask_gradient[first + i] = mean;
+        }
+    }
+}
+{% endif %}

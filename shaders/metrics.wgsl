@@ -3,11 +3,20 @@
 // Computes   sums of the per-sample losses and hits, the ReLUs kept at each site and in all,
 //            the gradient norm and the first layer that went bad, into one row of a small ring
 //            that the host reads every few steps; clears counts and health for the next step.
+//            What the ReLUs k and squares q of the sites cost, and their prices for the next
+//            step, go into the ledger:
+//              cost = Σ k·relu + q·square + (k > 0 ? relu_site : q > 0 ? square_site : 0)
+//              price of a ReLU at a site     relu − square + (relu_site − square_site) / max(k, 1),
+//                                            without what squares cost where there are none
+//              price of a square at a site   square + (k = 0 ? square_site / max(q, 1) : 0)
+//            What a site costs as such is shared by what is left at it: the less, the dearer.
 // Layout     samples vec4f[N] (cross-entropy, distillation, top-1 hit, top-5 hit);
 //            ring u32[{{ rows }}, {{ words }}]; row = step mod {{ rows }}; words:
 //            0–3 sums of samples (f32)   4 samples   5 gradient norm (f32)   6 ReLUs kept
 //            7 first bad layer forward (0xffffffff: none)   8 last bad layer backward + 1 (0: none)
-//            9 step   16… ReLUs kept per site
+//            9 step   10 cost (f32)   11 squares kept   16… ReLUs kept per site
+//            counts u32[2,sites]: ReLUs, squares;  ledger vec2f[1+sites]: (cost, 0), then the
+//            prices of each site
 // Split      one workgroup; a tree in workgroup memory, so the order of the sums is fixed.
 // Cost       16·N bytes.
 {% include "common/step.wgsl" %}
@@ -21,7 +30,7 @@
 {% endif %}
 {% if sites > 0 %}
 @group(0) @binding(5) var<storage, read_write> counts: array<u32>;
-@group(0) @binding(6) var<storage, read_write> kept: array<u32>;
+@group(0) @binding(6) var<storage, read_write> ledger: array<vec2f>;
 {% endif %}
 
 const WORKGROUP = {{ workgroup }}u;
@@ -61,15 +70,29 @@ fn record(@builtin(local_invocation_index) lane: u32) {
     ring[row + 7u] = 0xffffffffu;
     ring[row + 8u] = 0u;
     {% endif %}
-    var total = 0u;
+    var kept = 0u;
+    var squares = 0u;
+    var cost = 0.0;
     {% if sites > 0 %}
     for (var site = 0u; site < {{ sites }}u; site++) {
-        let count = counts[site];
-        ring[row + 16u + site] = count;
-        total += count;
+        let k = counts[site];
+        let q = counts[{{ sites }}u + site];
         counts[site] = 0u;
+        counts[{{ sites }}u + site] = 0u;
+        ring[row + 16u + site] = k;
+        kept += k;
+        squares += q;
+        let beside = select(vec2f(0.0), vec2f({{ square }}, {{ square_site }}), q > 0u);
+        cost += f32(k) * {{ relu }} + f32(q) * {{ square }}
+            + select(beside.y, {{ relu_site }}, k > 0u);
+        ledger[1u + site] = vec2f(
+            {{ relu }} - beside.x + ({{ relu_site }} - beside.y) / f32(max(k, 1u)),
+            {{ square }} + select({{ square_site }} / f32(max(q, 1u)), 0.0, k > 0u),
+        );
     }
-    kept[0] = total;
+    ledger[0] = vec2f(cost, 0.0);
     {% endif %}
-    ring[row + 6u] = total;
+    ring[row + 6u] = kept;
+    ring[row + 10u] = bitcast<u32>(cost);
+    ring[row + 11u] = squares;
 }

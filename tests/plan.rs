@@ -349,6 +349,7 @@ fn gate() -> Activations {
     Activations::Gate {
         fit: None,
         degree: 2,
+        slopes: false,
     }
 }
 
@@ -581,7 +582,11 @@ fn refitting_waits_for_the_backward_pass() {
             official: None,
             limit: 2.0,
         });
-        let fitted = Activations::Gate { fit, degree: 2 };
+        let fitted = Activations::Gate {
+            fit,
+            degree: 2,
+            slopes: false,
+        };
         let plain = run(compiler, &network, &tensors, true, gate());
         let with_fit = run(compiler, &network, &tensors, true, fitted);
         assert_eq!(plain.logits, with_fit.logits);

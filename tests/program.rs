@@ -10,7 +10,7 @@ use autorep::kernels::metrics::Record;
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
-use autorep::train::program::{Loaded, Normalization, TrainProgram, TrainSpec, Variation};
+use autorep::train::program::{AUTOREP, Loaded, Normalization, TrainProgram, TrainSpec, Variation};
 use autorep::train::settings::Optimizer;
 
 const SIZE: usize = 16;
@@ -68,6 +68,7 @@ fn search(
         activations: Activations::Gate {
             fit: Some(fit),
             degree: 2,
+            slopes: false,
         },
         batch: BATCH,
         micro_batches,
@@ -79,12 +80,13 @@ fn search(
         },
         variation: Variation::NONE,
         optimizer: Optimizer::Sgd,
-        search: true,
+        search: Some(&AUTOREP),
+        lines: &[],
         lookahead: false,
         averaging: false,
     };
     let mut program = TrainProgram::compile(compiler, &spec).unwrap();
-    program.start_at(gpu, 0, network.relu_total() as u32);
+    program.start_at(0);
     program.set_order(gpu, order);
     let batches = (order.len() / BATCH) as u32;
     let mut records = Vec::new();
@@ -97,7 +99,7 @@ fn search(
             count: BATCH as u32,
             kd_weight: 1.0,
             refit: if step == 0 { 3 } else { 1 },
-            budget: network.relu_total() as u32 / 2,
+            budget: network.relu_total() as f32 / 2.0,
             score_rate: 0.01,
             threshold: 0.003,
             penalty: 1e-3,

@@ -9,7 +9,7 @@ struct Step {
     count: u32,
     augment: u32,
     refit: u32,
-    budget: u32,
+    budget: f32,
     beta1: f32,
     beta2: f32,
     correction1: f32,

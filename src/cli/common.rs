@@ -273,8 +273,8 @@ pub fn finished(args: &RunArgs, out: &Path, method: &str) -> Result<Option<Summa
             out.display(),
             summary.method,
             match method {
-                "autorep" => format!(", and search from it with --teacher {}", out.display()),
-                _ => String::new(),
+                "teacher" => String::new(),
+                _ => format!(", and search from it with --teacher {}", out.display()),
             }
         );
     }

@@ -3,7 +3,7 @@
 use super::End;
 use super::common::{RunArgs, begin, finished, note, percent};
 use crate::gpu::Gpu;
-use crate::search::budget::Budget;
+use crate::search::objective::prices;
 use crate::search::run::{self, RunEnd, Summary};
 use crate::train::run_folder::Phase;
 use crate::train::settings::Settings;
@@ -17,9 +17,23 @@ use toml::Value;
 pub struct Args {
     #[command(flatten)]
     run: RunArgs,
-    /// ReLUs to keep: a count (4915, 12.9k), a share (10%) or 0.
+    /// What may be kept: of ReLUs a count (4915, 12.9k), a share (10%) or 0; at the prices of a
+    /// protocol bytes (400kB), rounds (15rounds) or time (20ms) for an image.
     #[arg(long, allow_hyphen_values = true)]
     budget: Option<String>,
+    /// How ReLUs are chosen: autorep, snl, autopoly, none.
+    #[arg(long, value_name = "NAME")]
+    method: Option<String>,
+    /// What is kept or dropped as one: element, channel, site.
+    #[arg(long, value_name = "UNIT")]
+    granularity: Option<String>,
+    /// What is scarce: relu (their number), or what ReLUs and squares cost in a protocol of
+    /// private inference: its name (`autorep cost` lists them) or a file.
+    #[arg(long, value_name = "PROTOCOL")]
+    cost: Option<String>,
+    /// The network between the parties, for budgets of time: lan, wan, or 100mbit,20ms.
+    #[arg(long, value_name = "LINK")]
+    link: Option<String>,
     /// A run or checkpoint with a trained teacher; without it one is trained first.
     #[arg(long, value_name = "PATH")]
     teacher: Option<PathBuf>,
@@ -46,6 +60,10 @@ pub(super) fn run(args: Args) -> Result<End> {
     let teacher = args.teacher.as_ref().map(|path| path.display().to_string());
     let settings = args.run.settings(&[
         ("search.budget", text(&args.budget)),
+        ("search.method", text(&args.method)),
+        ("search.granularity", text(&args.granularity)),
+        ("search.cost", text(&args.cost)),
+        ("search.link", text(&args.link)),
         ("teacher.from", text(&teacher)),
         ("search.epochs", number(args.search_epochs)),
         ("finish.epochs", number(args.finish_epochs)),
@@ -53,7 +71,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         ("search.degree", number(args.degree)),
     ])?;
     // Whether it fits the network is seen later; a slip of the pen, at once.
-    settings.search.budget.parse::<Budget>()?;
+    prices(&settings.search, settings.search.budget.parse()?)?;
     let gpu = args.run.adapter.open(&settings.kernels)?;
     let out = &args.run.out;
     let Some(summary) = search(&args.run, &gpu, settings.clone(), out)? else {
@@ -64,6 +82,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         note("control without any ReLU:");
         let mut settings = settings;
         settings.search.budget = "0".into();
+        settings.search.cost = "relu".into();
         settings.teacher.from = out.clone();
         let folder = out.join("control");
         // A control that was begun goes on when its run does.
@@ -86,7 +105,7 @@ pub(super) fn run(args: Args) -> Result<End> {
 
 /// One search; `None` when interrupted.
 fn search(args: &RunArgs, gpu: &Gpu, settings: Settings, out: &Path) -> Result<Option<Summary>> {
-    if let Some(summary) = finished(args, out, "autorep")? {
+    if let Some(summary) = finished(args, out, &settings.search.method.to_string())? {
         return Ok(Some(summary));
     }
     let (mut trainer, at) = begin(gpu, settings, args, out, Phase::Finish, run::check)?;
@@ -126,12 +145,30 @@ fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> io::
         )
     };
     row("teacher, all ReLU", summary.relu_total, &summary.teacher)?;
-    row("AutoReP", summary.relu_count, &summary.result)?;
+    let method = match summary.method.as_str() {
+        "autorep" => "AutoReP",
+        "snl" => "SNL",
+        "none" => "no search",
+        other => other,
+    };
+    row(method, summary.relu_count, &summary.result)?;
     if let Some(control) = control {
         row(
             "control, all polynomial",
             control.relu_count,
             &control.result,
+        )?;
+    }
+    if let (Some(spent), Some(cost)) = (&summary.spent, &summary.cost)
+        && cost != "relu"
+    {
+        let squares: usize = summary.sites.iter().map(|site| site.squares).sum();
+        writeln!(
+            stdout(),
+            "\n{cost}: {:.0} of {:.0} spent (budget {}), with {squares} squares beside the ReLUs",
+            spent.cost,
+            spent.budget,
+            spent.given
         )?;
     }
     writeln!(stdout(), "\nwritten to {}", out.display())

@@ -25,7 +25,24 @@ pub enum Activations {
         fit: Option<Fit>,
         /// Highest power whose coefficient is trained.
         degree: usize,
+        /// Whether masks are slopes 0…1, which blend ReLU and polynomial (SNL while it
+        /// searches), instead of 0 or 1.
+        slopes: bool,
     },
+}
+
+impl Activations {
+    /// The same where nothing is trained.
+    pub fn evaluated(self) -> Self {
+        match self {
+            Self::Relu => Self::Relu,
+            Self::Gate { slopes, .. } => Self::Gate {
+                fit: None,
+                degree: 0,
+                slopes,
+            },
+        }
+    }
 }
 
 /// What a plan is compiled for.

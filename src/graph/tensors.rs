@@ -1,6 +1,6 @@
 //! The contents of a network's arenas on the host.
 
-use super::layout::{Layout, NodeTensors, ParamKind, Slot};
+use super::layout::{Layout, NodeTensors, ParamKind, Site, Slot};
 use super::network::Network;
 use crate::reference::random::random;
 
@@ -89,6 +89,20 @@ impl Tensors {
         let kept = |mask: &[f32]| mask.iter().filter(|m| **m != 0.0).count();
         let sites = layout.sites.iter();
         sites.map(|site| kept(&self.mask[site.range()])).collect()
+    }
+
+    /// Elements of each site whose polynomial has a square. The rest are ReLUs or lines.
+    pub fn squares(&self, layout: &Layout) -> Vec<usize> {
+        let of_site = |site: &Site| {
+            let coefficients = self.param(&layout.params.slots[site.coefficients]);
+            let channels = self.mask[site.range()].chunks_exact(site.shape.plane());
+            channels
+                .zip(coefficients.chunks_exact(4))
+                .filter(|(_, c)| c[2] != 0.0)
+                .map(|(mask, _)| mask.iter().filter(|m| **m == 0.0).count())
+                .sum()
+        };
+        layout.sites.iter().map(of_site).collect()
     }
 
     /// Contents of a parameter slot.

@@ -18,6 +18,7 @@ macro_rules! shader {
 
 /// Every template by file name, as it lies under `shaders/`.
 pub const SOURCES: &[(&str, &str)] = &[
+    shader!("common/fit.wgsl"),
     shader!("common/plane.wgsl"),
     shader!("common/random.wgsl"),
     shader!("common/step.wgsl"),
@@ -47,6 +48,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("roofline.wgsl"),
     shader!("scale.wgsl"),
     shader!("sigmoid.wgsl"),
+    shader!("squares.wgsl"),
 ];
 
 /// Turns a template and constants into a pipeline.

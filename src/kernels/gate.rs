@@ -28,6 +28,15 @@ pub enum Activation {
     Silu,
     /// ReLU where the mask is 1, the channel's polynomial elsewhere.
     Gate,
+    /// The mean of ReLU and the channel's polynomial, weighted by a mask of slopes 0…1.
+    Blend,
+}
+
+impl Activation {
+    /// Whether there is a mask and a polynomial.
+    pub fn is_gated(self) -> bool {
+        matches!(self, Self::Gate | Self::Blend)
+    }
 }
 
 /// One permutation of the kernel.
@@ -66,7 +75,7 @@ impl Spec {
     }
 
     fn gated(&self) -> bool {
-        self.activation == Activation::Gate
+        self.activation.is_gated()
     }
 
     /// Flops an element that lead from the operands to z.
@@ -110,6 +119,7 @@ impl Spec {
                 Activation::Relu => "relu",
                 Activation::Silu => "silu",
                 Activation::Gate => "gate",
+                Activation::Blend => "blend",
             },
         };
         Ok(Kernel {
@@ -142,6 +152,7 @@ pub fn forward(
         Activation::Relu => 1,
         Activation::Silu => 4,
         Activation::Gate => 5,
+        Activation::Blend => 8,
     };
     let flops = spec.flops_to_z() + activation + 3 * usize::from(moments);
     let bytes = 4 * spec.shape.len() * (spec.operands() + 1) + spec.constant_bytes();
@@ -180,6 +191,7 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
             Activation::Silu => 8,
             // p(z) and its slope, dm, and three sums for the coefficients.
             Activation::Gate => 17,
+            Activation::Blend => 26,
         };
         let normed = 3 * usize::from(spec.normalized);
         let beside = 3 * usize::from(spec.residual == Residual::Normalized);

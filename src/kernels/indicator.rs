@@ -1,25 +1,65 @@
-//! Scores, hysteresis and counts: `shaders/indicator.wgsl`.
+//! Scores, masks and counts: `shaders/indicator.wgsl`.
 
 use super::{Compiler, Cost, Kernel, Recipe};
 use crate::gpu::GpuError;
 use minijinja::context;
 
+/// How a mask follows its score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// 0 or 1 with hysteresis; the gradient passes straight through (AutoReP).
+    Hysteresis,
+    /// The score itself, held within 0…1 (SNL).
+    Slopes,
+}
+
+const FILE: &str = "indicator.wgsl";
+
+/// Workgroups in two dimensions, and those of a row.
+pub(super) fn rows_of(groups: usize) -> ([u32; 3], u32) {
+    let row = (groups as u32).clamp(1, 32_768);
+    ([row, (groups as u32).div_ceil(row), 1], row)
+}
+
 /// One update of all scores and masks. `length` is a multiple of 256. Arguments: step scalars,
 /// scores, masks, mask gradient, Adam's two moments (each f32[length]), site table
-/// u32[length/256], counts u32[sites] (added to), kept u32[1].
+/// u32[length/256], counts u32[…] (added to), ledger vec2[1+sites].
 ///
 /// # Errors
 /// [`GpuError::Compile`].
-pub fn update(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
-    let blocks = (length / 256) as u32;
-    let row = blocks.clamp(1, 32_768);
+pub fn update(compiler: &Compiler, length: usize, rule: Rule) -> Result<Recipe, GpuError> {
+    let (grid, row) = rows_of(length / 256);
+    let rule = match rule {
+        Rule::Hysteresis => "hysteresis",
+        Rule::Slopes => "slopes",
+    };
+    let constants = context! { entry => "update", length, row, rule };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("indicator.wgsl", "update", context! { length, row })?,
-        grid: [row, blocks.div_ceil(row), 1],
+        pipeline: compiler.pipeline(FILE, "update", constants)?,
+        grid,
         cost: Cost {
             flops: 30.0 * length as f64,
             bytes: 36.0 * length as f64,
         },
     };
     Ok(Recipe::single(kernel, 9))
+}
+
+/// Gives every element of a group the mean of the group's mask gradients. `elements` counts those
+/// of all groups. Arguments: groups vec2u[groups] (first element, elements), mask gradient.
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn share(compiler: &Compiler, groups: usize, elements: usize) -> Result<Recipe, GpuError> {
+    let (grid, row) = rows_of(groups);
+    let constants = context! { entry => "share", groups, row };
+    let kernel = Kernel {
+        pipeline: compiler.pipeline(FILE, "share", constants)?,
+        grid,
+        cost: Cost {
+            flops: elements as f64,
+            bytes: 12.0 * elements as f64,
+        },
+    };
+    Ok(Recipe::single(kernel, 2))
 }

@@ -14,6 +14,71 @@ pub fn row_words(sites: usize) -> usize {
     HEAD + sites
 }
 
+/// What the ReLUs and squares of a network cost, in the unit of the budget.
+///
+/// All sites together cost `Σ k·relu + q·square + (k > 0 ? relu_site : q > 0 ? square_site : 0)`
+/// for k ReLUs and q squares at a site. The paper's objective, the number of ReLUs, is
+/// [`Prices::COUNT`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prices {
+    /// Of a ReLU.
+    pub relu: f64,
+    /// Of the square of a polynomial.
+    pub square: f64,
+    /// Of a site that has any ReLU.
+    pub relu_site: f64,
+    /// Of a site that has no ReLU, but squares.
+    pub square_site: f64,
+}
+
+impl Prices {
+    /// A ReLU costs 1, nothing else anything.
+    pub const COUNT: Self = Self {
+        relu: 1.0,
+        square: 0.0,
+        relu_site: 0.0,
+        square_site: 0.0,
+    };
+
+    /// What `(ReLUs, squares)` of all sites cost.
+    pub fn cost(&self, sites: impl IntoIterator<Item = (usize, usize)>) -> f64 {
+        let sites = sites.into_iter();
+        sites
+            .map(|(relus, squares)| self.site(relus, squares))
+            .sum()
+    }
+
+    /// What the ReLUs and squares of one site cost.
+    pub fn site(&self, relus: usize, squares: usize) -> f64 {
+        let site = match (relus, squares) {
+            (0, 0) => 0.0,
+            (0, _) => self.square_site,
+            _ => self.relu_site,
+        };
+        relus as f64 * self.relu + squares as f64 * self.square + site
+    }
+
+    /// The ledger that `shaders/metrics.wgsl` writes after a step that left `(ReLUs, squares)` at
+    /// the sites: (cost, 0), then the prices of a ReLU and of a square for each site.
+    pub fn ledger(&self, sites: &[(usize, usize)]) -> Vec<[f32; 2]> {
+        let prices = sites.iter().map(|&(relus, squares)| {
+            let (beside, site_beside) = match squares {
+                0 => (0.0, 0.0),
+                _ => (self.square, self.square_site),
+            };
+            let share = (self.relu_site - site_beside) / relus.max(1) as f64;
+            let relu = self.relu - beside + share;
+            let square = match relus {
+                0 => self.square + self.square_site / squares.max(1) as f64,
+                _ => self.square,
+            };
+            [relu as f32, square as f32]
+        });
+        let cost = self.cost(sites.iter().copied());
+        [[cost as f32, 0.0]].into_iter().chain(prices).collect()
+    }
+}
+
 /// One row of the ring, as the host reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -33,6 +98,10 @@ pub struct Record {
     pub gradient_norm: f32,
     /// ReLUs kept after the step.
     pub kept: u32,
+    /// Squares of polynomials kept after the step, where they are searched for.
+    pub squares: u32,
+    /// What both cost.
+    pub cost: f32,
     /// First layer whose activations were not finite.
     pub bad_forward: Option<u32>,
     /// Last layer whose gradients were not finite: the first on the way back.
@@ -52,6 +121,8 @@ impl Record {
             count: words[4],
             gradient_norm: f32::from_bits(words[5]),
             kept: words[6],
+            cost: f32::from_bits(words[10]),
+            squares: words[11],
             bad_forward: (words[7] != u32::MAX).then_some(words[7]),
             bad_backward: words[8].checked_sub(1),
             step: words[9],
@@ -60,9 +131,9 @@ impl Record {
     }
 }
 
-/// Writes the step's row. `sites` is 0 where no masks are updated. Arguments: step scalars,
-/// samples vec4[batch], ring, then with `training` the gradient norm f32[4] and health u32[2],
-/// then with `sites` counts u32[sites] and kept u32[1].
+/// Writes the step's row, and the ledger of `prices`. `sites` is 0 where no masks are updated.
+/// Arguments: step scalars, samples vec4[batch], ring, then with `training` the gradient norm
+/// f32[4] and health u32[2], then with `sites` counts u32[2,sites] and ledger vec2[1+sites].
 ///
 /// # Errors
 /// [`GpuError::Compile`].
@@ -71,10 +142,18 @@ pub fn record(
     batch: usize,
     training: bool,
     sites: usize,
+    prices: Prices,
 ) -> Result<Recipe, GpuError> {
     let workgroup = compiler.preset.workgroup();
     let words = row_words(sites);
-    let constants = context! { batch, training, sites, workgroup, words, rows => ROWS };
+    let constants = context! {
+        batch, training, sites, workgroup, words,
+        rows => ROWS,
+        relu => prices.relu,
+        square => prices.square,
+        relu_site => prices.relu_site,
+        square_site => prices.square_site,
+    };
     let kernel = Kernel {
         pipeline: compiler.pipeline("metrics.wgsl", "record", constants)?,
         grid: [1, 1, 1],

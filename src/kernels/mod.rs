@@ -33,6 +33,7 @@ pub mod recipe;
 pub mod roofline;
 pub mod scale;
 pub mod sigmoid;
+pub mod squares;
 pub mod step;
 pub mod tuning;
 

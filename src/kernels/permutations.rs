@@ -7,10 +7,11 @@
 //! takes it. `autorep shaders` lists the table and prints expansions.
 
 use super::gate::{Activation, Residual};
+use super::metrics::Prices;
 use super::{
     Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, conv2d_grouped, dapa, dropout,
     gate, indicator, linear, loss, max_pool, metrics, optimizer, plane, pool, roofline, scale,
-    sigmoid,
+    sigmoid, squares,
 };
 use crate::gpu::GpuError;
 
@@ -65,8 +66,28 @@ pub fn table() -> Vec<Permutation> {
     table.roofline();
     table.scale();
     table.sigmoid();
+    table.squares();
     table.0
 }
+
+/// Prices of which none is zero.
+const PRICES: Prices = Prices {
+    relu: 184.0,
+    square: 8.0,
+    relu_site: 9.0,
+    square_site: 1.0,
+};
+
+/// A channel of 64 positions.
+const GROUP: squares::Group = squares::Group {
+    first_element: 0,
+    elements: 64,
+    first_coefficient: 0,
+    channels: 1,
+    first_moment: 0,
+    site: 0,
+    padding: [0; 2],
+};
 
 /// Planes that fill vectors, workgroups and slices, and planes that do not.
 const PLANES: [(usize, usize, usize); 6] = [
@@ -326,7 +347,7 @@ impl Table {
                 self.push("gate backward", &name, move |c| {
                     Ok(gate::backward(c, &spec)?.0)
                 });
-                if activation != Activation::Gate {
+                if !activation.is_gated() {
                     continue;
                 }
                 for degree in [1, 2] {
@@ -341,9 +362,18 @@ impl Table {
     }
 
     fn indicator(&mut self) {
-        for length in [256, 16_777_216] {
-            self.push("indicator", length.to_string(), move |c| {
-                indicator::update(c, length)
+        let rules = [indicator::Rule::Hysteresis, indicator::Rule::Slopes];
+        for (length, rule) in [256, 16_777_216]
+            .into_iter()
+            .flat_map(|n| rules.map(|r| (n, r)))
+        {
+            self.push("indicator", format!("{length} {rule:?}"), move |c| {
+                indicator::update(c, length, rule)
+            });
+        }
+        for groups in [1, 100_000] {
+            self.push("indicator share", format!("{groups} groups"), move |c| {
+                indicator::share(c, groups, 16 * groups)
             });
         }
     }
@@ -405,10 +435,10 @@ impl Table {
 
     fn metrics(&mut self) {
         for training in [false, true] {
-            for sites in [0, 16] {
-                let name = format!("128 training {training} sites {sites}");
+            for (sites, prices) in [(0, Prices::COUNT), (16, Prices::COUNT), (16, PRICES)] {
+                let name = format!("128 training {training} sites {sites} {prices:?}");
                 self.push("metrics", name, move |c| {
-                    metrics::record(c, 128, training, sites)
+                    metrics::record(c, 128, training, sites, prices)
                 });
             }
         }
@@ -492,6 +522,23 @@ impl Table {
         }
     }
 
+    fn squares(&mut self) {
+        for official in [None, Some(0.1)] {
+            let fit = dapa::Fit {
+                degree: 2,
+                official,
+                limit: 2.0,
+            };
+            let name = format!("2 groups official {official:?}");
+            self.push("squares update", name, move |c| {
+                squares::update(c, &[GROUP; 2], 16, fit)
+            });
+        }
+        self.push("squares hold", "2 groups", |c| {
+            squares::hold(c, &[GROUP; 2])
+        });
+    }
+
     fn roofline(&mut self) {
         for chains in roofline::CHAINS {
             let name = format!("{chains} chains");
@@ -528,6 +575,7 @@ fn gate_options() -> impl Iterator<Item = (bool, Residual, Activation)> {
         Activation::Relu,
         Activation::Silu,
         Activation::Gate,
+        Activation::Blend,
     ];
     [false, true].into_iter().flat_map(move |normalized| {
         residuals.into_iter().flat_map(move |residual| {

@@ -30,8 +30,9 @@ pub struct StepScalars {
     /// Bit 0: refit the polynomials to the moments in this step; bit 1: the moments start anew
     /// with this batch.
     pub refit: u32,
-    /// ReLUs that may be kept, over all sites.
-    pub budget: u32,
+    /// What ReLUs and squares of all sites may cost: for the paper's objective, the number of
+    /// ReLUs.
+    pub budget: f32,
     /// Momentum of SGD, or β₁ of Adam.
     pub beta1: f32,
     /// β₂ of Adam.
@@ -48,7 +49,8 @@ pub struct StepScalars {
     pub score_rate: f32,
     /// Hysteresis threshold t.
     pub threshold: f32,
-    /// λ divided by the number of elements: the penalty's gradient on a mask element.
+    /// λ divided by the cost of the network with all its ReLUs: times a price, the penalty's
+    /// gradient on a mask element.
     pub penalty: f32,
     /// Weight of cross-entropy in the loss.
     pub ce_weight: f32,

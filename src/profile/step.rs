@@ -10,7 +10,7 @@ use crate::kernels::step::StepScalars;
 use crate::train::account::{Memory, Work};
 use crate::train::model_file::Sites;
 use crate::train::program::{
-    EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
+    AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
 };
 use crate::train::settings::Settings;
 use crate::train::trainer::evaluated;
@@ -181,6 +181,7 @@ fn train(
             true => Activations::Gate {
                 fit: Some(fit),
                 degree: fit.degree,
+                slopes: false,
             },
         },
         batch: spec.batch,
@@ -197,7 +198,8 @@ fn train(
             false => settings.teacher.descent.optimizer,
             true => settings.search.descent.optimizer,
         },
-        search,
+        search: search.then_some(&AUTOREP),
+        lines: &[],
         lookahead: false,
         averaging: false,
     };

@@ -503,11 +503,11 @@ fn updates(network: &Network) -> Vec<Case> {
                 arenas(5, elements).collect(),
                 vec![
                     Words(layout.site_table()),
-                    Words(vec![0; sites]),
-                    Words(vec![0]),
+                    Words(vec![0; 2 * sites]),
+                    Words(vec![0; 2 * (sites + 1)]),
                 ],
             ),
-            Box::new(move |c| indicator::update(c, elements)),
+            Box::new(move |c| indicator::update(c, elements, indicator::Rule::Hysteresis)),
         ),
     ]
 }

@@ -12,7 +12,8 @@ pub enum Activation<'a> {
     Relu,
     /// x·sigmoid(x) everywhere.
     Silu,
-    /// ReLU where the mask [C,P] is 1, the polynomial of the channel elsewhere.
+    /// ReLU where the mask [C,P] is 1, the polynomial of the channel where it is 0, and the
+    /// weighted mean of both between.
     Gate {
         /// 1 keeps the ReLU.
         mask: &'a [f64],
@@ -35,11 +36,8 @@ pub fn forward(z: &[f64], activation: Activation, batch: usize, channels: usize)
             Activation::Relu => z[i].max(0.0),
             Activation::Silu => z[i] * sigmoid(z[i]),
             Activation::Gate { mask, coefficients } => {
-                if mask[i % (channels * pixels)] == 1.0 {
-                    z[i].max(0.0)
-                } else {
-                    polynomial(&coefficients[c], z[i])
-                }
+                let m = mask[i % (channels * pixels)];
+                m * z[i].max(0.0) + (1.0 - m) * polynomial(&coefficients[c], z[i])
             }
         };
     });
@@ -81,14 +79,13 @@ pub fn backward(
         }
         Activation::Gate { mask, coefficients } => {
             let poly = &coefficients[c];
+            let m = mask[i % image];
             out.mask[i % image] += dy[i] * (z[i].max(0.0) - polynomial(poly, z[i]));
-            if mask[i % image] == 1.0 {
-                out.z[i] = if z[i] > 0.0 { dy[i] } else { 0.0 };
-            } else {
-                out.z[i] = dy[i] * (poly[1] + 2.0 * poly[2] * z[i]);
-                for k in 0..3 {
-                    out.coefficients[4 * c + k] += dy[i] * z[i].powi(k as i32);
-                }
+            let relu_slope = f64::from(u8::from(z[i] > 0.0));
+            let slope = poly[1] + 2.0 * poly[2] * z[i];
+            out.z[i] = dy[i] * (m * relu_slope + (1.0 - m) * slope);
+            for k in 0..3 {
+                out.coefficients[4 * c + k] += dy[i] * (1.0 - m) * z[i].powi(k as i32);
             }
         }
     });

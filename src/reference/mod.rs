@@ -22,3 +22,4 @@ pub mod random;
 pub mod roofline;
 pub mod scale;
 pub mod sigmoid;
+pub mod squares;

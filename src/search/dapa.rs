@@ -9,31 +9,29 @@ use crate::graph::{Layout, Tensors};
 use crate::kernels::dapa::Fit;
 use crate::train::settings::{Polynomial, Search};
 
-/// What the plan's sites do in a search with these settings.
-pub fn activations(settings: &Search) -> Activations {
-    let fit = |official| Fit {
-        degree: settings.degree,
-        official,
-        limit: settings.curvature_limit,
-    };
-    match settings.polynomial {
-        Polynomial::Exact => Activations::Gate {
-            fit: Some(fit(None)),
-            degree: settings.degree,
-        },
+/// How polynomials follow their inputs in a search with these settings; `None` where they do not.
+pub fn fit(settings: &Search) -> Option<Fit> {
+    let (official, limit) = match settings.polynomial {
+        Polynomial::Exact => (None, settings.curvature_limit),
         // The published code has no bound on the trained quadratic term but an optional clamp;
         // its fit is far below the exact one, so the bound would bind at once.
-        Polynomial::Official => Activations::Gate {
-            fit: Some(Fit {
-                limit: 0.0,
-                ..fit(Some(settings.scale_x2))
-            }),
-            degree: settings.degree,
-        },
-        Polynomial::Identity => Activations::Gate {
-            fit: None,
-            degree: 0,
-        },
+        Polynomial::Official => (Some(settings.scale_x2), 0.0),
+        Polynomial::Identity => return None,
+    };
+    Some(Fit {
+        degree: settings.degree,
+        official,
+        limit,
+    })
+}
+
+/// What the plan's sites do in a search with these settings.
+pub fn activations(settings: &Search) -> Activations {
+    let fit = fit(settings);
+    Activations::Gate {
+        fit,
+        degree: fit.map_or(0, |fit| fit.degree),
+        slopes: false,
     }
 }
 

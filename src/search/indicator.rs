@@ -6,19 +6,50 @@
 
 use crate::graph::{Layout, Tensors};
 use crate::reference::random::random;
+use std::ops::Range;
 
 /// Purpose word of the random stream of initial scores.
 const SCORES: u32 = 0x5343_4f52;
+/// Purpose word of the random stream of initial scores of squares.
+const SQUARES: u32 = 0x5351_5552;
+
+/// A draw from U(0, 1): 24 bits fit an f32 exactly.
+fn uniform(seed: u32, index: u32, element: u32, purpose: u32) -> f32 {
+    (random(seed, index, element, purpose) >> 8) as f32 / 16_777_216.0
+}
 
 /// Scores drawn from U(0, 1), all masks 1: how a search begins.
 pub fn begin(tensors: &mut Tensors, layout: &Layout, seed: u32) {
     for (index, site) in (0..).zip(&layout.sites) {
         for (element, i) in (0..).zip(site.range()) {
-            // 24 bits fit an f32 exactly.
-            tensors.scores[i] = (random(seed, index, element, SCORES) >> 8) as f32 / 16_777_216.0;
+            tensors.scores[i] = uniform(seed, index, element, SCORES);
             tensors.mask[i] = 1.0;
         }
     }
+}
+
+/// Slopes of 1: how a search with [`crate::kernels::indicator::Rule::Slopes`] begins.
+pub fn begin_slopes(tensors: &mut Tensors, layout: &Layout) {
+    for site in &layout.sites {
+        tensors.scores[site.range()].fill(1.0);
+        tensors.mask[site.range()].fill(1.0);
+    }
+}
+
+/// Gives all elements of each run the score of its first: they are kept or dropped as one.
+pub fn share(tensors: &mut Tensors, runs: &[Range<usize>]) {
+    for run in runs {
+        let score = tensors.scores[run.start];
+        tensors.scores[run.clone()].fill(score);
+    }
+}
+
+/// Scores of `groups` of squares, drawn from U(0, 1).
+pub fn squares(groups: usize, seed: u32) -> Vec<f32> {
+    let groups = 0..groups as u32;
+    groups
+        .map(|group| uniform(seed, group, 0, SQUARES))
+        .collect()
 }
 
 /// Learning rate of the scores for a search of `steps` steps, when none is set.

@@ -1,11 +1,19 @@
 //! The paper, and the only place that knows it: scores with hysteresis and straight-through
-//! gradients ([`indicator`]), moments to coefficients ([`dapa`]), the penalty and the exact
-//! budget ([`budget`]), and the three phases ([`run`]).
+//! gradients ([`indicator`]), moments to coefficients ([`dapa`]), what there is to spend
+//! ([`budget`], [`objective`]), the methods of choosing behind one trait ([`strategy`]), the
+//! selection that meets the budget ([`settle`]), and the three phases ([`run`]).
 
-pub mod autorep;
+mod autopoly;
+mod autorep;
 pub mod budget;
 pub mod dapa;
+mod fixed;
+pub mod granularity;
 pub mod indicator;
+pub mod objective;
 pub mod run;
+pub mod settle;
+mod snl;
+pub mod strategy;
 
 pub use budget::Budget;

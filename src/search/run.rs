@@ -1,19 +1,25 @@
 //! A whole run: teacher (or a given one), search, finish, and what is written about it.
 
-use super::autorep::{Finishing, Searching};
-use super::budget::{Budget, BudgetError, meet_exactly};
-use super::{dapa, indicator};
+use super::granularity;
+use super::indicator;
+use super::objective::{Objective, ObjectiveError};
+use super::settle::{Squares, settle};
+use super::strategy::{Finishing, Searching, Strategy, Task, strategy};
 use crate::graph::plan::Activations;
-use crate::graph::{Arenas, Tensors};
+use crate::graph::{Arenas, Layout, Tensors};
+use crate::kernels::dapa::VARIANCE_FLOOR;
+use crate::kernels::squares::Group;
+use crate::reference;
 use crate::train::checkpoint::{Checkpoint, CheckpointStore};
 use crate::train::model_file::Sites;
 use crate::train::phase::{self, PhaseEnd, PhaseResult, PhaseSpec, Resume, Supervised};
-use crate::train::program::{Evaluation, Normalization};
+use crate::train::program::{Evaluation, Normalization, Scoring, SquareScoring};
 use crate::train::run_folder::{Mark, Phase};
-use crate::train::settings::{Polynomial, Settings};
+use crate::train::settings::{Granularity, Method, Polynomial, Settings};
 use crate::train::trainer::{TrainError, Trainer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 /// Name of the checkpoint with the teacher.
@@ -27,9 +33,12 @@ pub enum RunError {
     /// Training.
     #[error(transparent)]
     Train(Box<TrainError>),
-    /// The budget.
+    /// The budget, or its prices.
     #[error(transparent)]
-    Budget(#[from] BudgetError),
+    Objective(#[from] ObjectiveError),
+    /// Settings that do not go together.
+    #[error("{0}")]
+    Method(&'static str),
 }
 
 macro_rules! through_train_error {
@@ -59,7 +68,7 @@ pub struct Accuracy {
     pub test_top5: f64,
 }
 
-/// ReLUs of one site.
+/// What a site holds of one image's activation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SiteSummary {
     /// Name of the activation.
@@ -68,13 +77,37 @@ pub struct SiteSummary {
     pub total: usize,
     /// ReLUs kept.
     pub kept: usize,
+    /// Polynomials with a square; the rest of the elements are lines.
+    #[serde(default)]
+    pub squares: usize,
+}
+
+/// A budget, and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// The budget as it was given.
+    pub given: String,
+    /// The budget.
+    pub budget: f64,
+    /// What the result costs.
+    pub cost: f64,
 }
 
 /// `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// `autorep`, or `teacher` for a run that only trains one.
+    /// How ReLUs were chosen, or `teacher` for a run that only trains one.
     pub method: String,
+    /// What was kept or dropped as one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub granularity: Option<Granularity>,
+    /// What was scarce: `relu`, or a protocol.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cost: Option<String>,
+    /// What the activations of an image could cost, and do cost, in the unit of the budget as it
+    /// was given: ReLUs, bytes, rounds or milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spent: Option<Spent>,
     /// What replaces a ReLU.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub polynomial: Option<Polynomial>,
@@ -135,13 +168,29 @@ struct TeacherEnd {
 /// # Errors
 /// [`RunError`].
 pub fn check(trainer: &Trainer) -> Result<(), RunError> {
-    let budget: Budget = trainer.settings.search.budget.parse()?;
-    budget.resolve(trainer.network.relu_total())?;
+    let objective = Objective::new(&trainer.settings.search, &trainer.layout)?;
+    fits_method(&trainer.settings, &objective)?;
     let given = &trainer.settings.teacher.from;
     if !given.as_os_str().is_empty() {
         trainer.tensors_of(Checkpoint::load(&teacher_file(given))?)?;
     }
     Ok(())
+}
+
+/// Whether the method can spend the objective.
+fn fits_method(settings: &Settings, objective: &Objective) -> Result<(), RunError> {
+    let search = &settings.search;
+    let all_or_none = objective.budget == 0.0 || objective.budget == objective.full;
+    match search.method {
+        Method::None if search.cost != "relu" || !all_or_none => Err(RunError::Method(
+            "method none keeps all ReLUs or no ReLU: give it --cost relu and --budget 100% or 0",
+        )),
+        Method::Autopoly if objective.prices_squares() => Err(RunError::Method(
+            "method autopoly cannot choose among squares: search at a protocol's prices with \
+             --method autorep",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Trains a teacher, and nothing else.
@@ -160,8 +209,6 @@ pub fn train(
     let total = trainer.network.relu_total();
     let mut summary = summary(trainer, &teacher.tensors, total, accuracy, accuracy);
     summary.method = "teacher".into();
-    summary.polynomial = None;
-    summary.degree = None;
     trainer.folder.write_summary(&summary)?;
     Ok(RunEnd::Done(Box::new(summary)))
 }
@@ -175,9 +222,8 @@ pub fn search(
     resume: Option<(Mark, Checkpoint)>,
 ) -> Result<RunEnd, RunError> {
     let settings = trainer.settings.clone();
-    let total = trainer.network.relu_total();
-    let budget: Budget = settings.search.budget.parse()?;
-    let budget = budget.resolve(total)?;
+    let objective = Objective::new(&settings.search, &trainer.layout)?;
+    fits_method(&settings, &objective)?;
 
     let (at_teacher, later) = match resume {
         Some((mark, checkpoint)) if mark.phase == Phase::Teacher => {
@@ -209,31 +255,31 @@ pub fn search(
         false => 0,
     };
     let search_steps = per_epoch * settings.search.epochs as u64;
+    let strategy = strategy(Task {
+        settings: settings.search.clone(),
+        objective: objective.clone(),
+        score_rate: match settings.search.score_rate {
+            0.0 => indicator::default_rate(search_steps),
+            rate => rate,
+        },
+    });
+    let choice = Choice::new(trainer, &*strategy, &objective);
     let mut start = teacher.tensors.clone();
-    indicator::begin(&mut start, &trainer.layout, settings.seed);
-    dapa::begin(&mut start, &trainer.layout);
+    strategy.begin(&mut start, &trainer.layout, settings.seed);
+    indicator::share(&mut start, &choice.runs);
     let student = Arenas::upload(gpu, &start)?;
-    let activations = dapa::activations(&settings.search);
 
     if at_finish.is_none() {
-        let policy = Searching {
-            settings: &settings.search,
-            total,
-            budget,
-            score_rate: match settings.search.score_rate {
-                0.0 => indicator::default_rate(search_steps),
-                rate => rate,
-            },
-        };
         let spec = PhaseSpec {
             phase: Phase::Search,
             epochs: settings.search.epochs,
             steps_before: teacher_steps,
             descent: &settings.search.descent,
-            policy: &policy,
-            activations,
+            policy: &Searching(&*strategy),
+            activations: strategy.searching(),
             teacher: teacher_arenas,
-            search: true,
+            search: choice.scoring.as_ref(),
+            lines: &[],
             lookahead: settings.search.lookahead_every > 0,
             average_epochs: 0.0,
             keep_best: false,
@@ -243,51 +289,173 @@ pub fn search(
             return Ok(RunEnd::Interrupted);
         };
         let mut tensors = result.tensors;
-        let kept: usize = tensors.kept(&trainer.layout).iter().sum();
-        log::info!("the search ends with {kept} ReLUs; {budget} will stay");
-        let scores = tensors.scores.clone();
-        meet_exactly(&trainer.layout, &scores, &mut tensors.mask, budget);
+        strategy.decide(&mut tensors);
+        choice.settle(&trainer.layout, &objective, &mut tensors, &result.squares);
         student.write(gpu, &tensors);
     }
 
-    let policy = Finishing {
-        settings: &settings.search,
-    };
     let spec = PhaseSpec {
         phase: Phase::Finish,
         epochs: settings.finish.epochs,
         steps_before: teacher_steps + search_steps,
         descent: &settings.finish.descent,
-        policy: &policy,
-        activations,
+        policy: &Finishing(&*strategy),
+        activations: strategy.finishing(),
         teacher: teacher_arenas,
-        search: false,
+        search: None,
+        lines: choice.squares(),
         lookahead: false,
         average_epochs: settings.finish.average_epochs,
         keep_best: true,
     };
     let resume = at_finish.map(|c| Resume::read(trainer, c)).transpose()?;
     let Some(PhaseResult {
-        tensors,
+        mut tensors,
         validation,
+        ..
     }) = done(phase::run(trainer, &spec, &student, resume)?)
     else {
         return Ok(RunEnd::Interrupted);
     };
+    // What marked the lines has done its work: their squares are 0.
+    for group in choice.squares() {
+        for c in coefficients(&mut tensors, group) {
+            c[3] = 0.0;
+        }
+    }
     let checkpoint = trainer.model_checkpoint(tensors.clone(), Sites::Gate);
     trainer.folder.checkpoints().save_as(RESULT, &checkpoint)?;
 
     let teacher_test = trainer.test(&teacher.tensors, Sites::Relu)?;
     let test = trainer.test(&tensors, Sites::Gate)?;
-    let summary = summary(
+    let mut summary = summary(
         trainer,
         &tensors,
-        budget,
+        match settings.search.cost.as_str() {
+            "relu" => objective.budget as usize,
+            _ => trainer.network.relu_total(),
+        },
         accuracy(teacher.validation, teacher_test),
         accuracy(validation.top1, test),
     );
+    summary.method = settings.search.method.to_string();
+    summary.granularity = Some(settings.search.granularity);
+    if let Method::Autorep | Method::None = settings.search.method {
+        summary.polynomial = Some(settings.search.polynomial);
+    }
+    if settings.search.method != Method::Snl {
+        summary.degree = Some(settings.search.degree);
+    }
+    let sites = summary.sites.iter().map(|site| (site.kept, site.squares));
+    summary.spent = Some(Spent {
+        given: settings.search.budget.clone(),
+        budget: objective.budget,
+        cost: objective.prices.cost(sites),
+    });
+    summary.cost = Some(settings.search.cost.clone());
     trainer.folder.write_summary(&summary)?;
     Ok(RunEnd::Done(Box::new(summary)))
+}
+
+/// What a search may choose among.
+struct Choice {
+    /// Elements that are kept or dropped as one.
+    runs: Vec<Range<usize>>,
+    /// How scores are trained; `None` where there are none.
+    scoring: Option<Scoring>,
+}
+
+impl Choice {
+    fn new(trainer: &Trainer, strategy: &dyn Strategy, objective: &Objective) -> Self {
+        let settings = &trainer.settings;
+        let granularity = settings.search.granularity;
+        let runs = granularity::runs(&trainer.layout, granularity);
+        let squares = strategy.squares().filter(|_| objective.prices_squares());
+        let squares = squares.map(|fit| {
+            let groups = granularity::squares(&trainer.layout, granularity);
+            let scores = indicator::squares(groups.len(), settings.seed);
+            SquareScoring {
+                groups,
+                scores,
+                fit,
+            }
+        });
+        let groups = match granularity {
+            Granularity::Element => Vec::new(),
+            _ => {
+                let group = |run: &Range<usize>| [run.start as u32, run.len() as u32];
+                runs.iter().map(group).collect()
+            }
+        };
+        let scoring = strategy.rule().map(|rule| Scoring {
+            rule,
+            groups,
+            prices: objective.prices,
+            squares,
+        });
+        Self { runs, scoring }
+    }
+
+    /// Groups of squares, where they are chosen among.
+    fn squares(&self) -> &[Group] {
+        let squares = self.scoring.as_ref().and_then(|s| s.squares.as_ref());
+        squares.map_or(&[], |squares| &squares.groups)
+    }
+
+    /// Brings masks and squares within the budget. `states` are those of the squares, see
+    /// [`phase::PhaseResult::squares`].
+    fn settle(
+        &self,
+        layout: &Layout,
+        objective: &Objective,
+        tensors: &mut Tensors,
+        states: &[[f32; 4]],
+    ) {
+        if self.scoring.is_none() {
+            return;
+        }
+        let mut squares = Squares {
+            groups: self.squares().to_vec(),
+            scores: states.iter().map(|state| state[0]).collect(),
+            kept: states.iter().map(|state| state[3] > 0.5).collect(),
+        };
+        let before: usize = tensors.kept(layout).iter().sum();
+        let scores = tensors.scores.clone();
+        let mask = &mut tensors.mask;
+        settle(layout, objective, &self.runs, &scores, mask, &mut squares);
+        let after: usize = tensors.kept(layout).iter().sum();
+        log::info!("the search ends with {before} ReLUs; {after} will stay");
+        for (group, kept) in squares.groups.iter().zip(squares.kept) {
+            let moments =
+                group.first_moment as usize..(group.first_moment + group.channels) as usize;
+            let moments: Vec<[f32; 2]> = moments
+                .map(|c| [tensors.state[2 * c], tensors.state[2 * c + 1]])
+                .collect();
+            for (c, [mean, variance]) in coefficients(tensors, group).zip(moments) {
+                let line = c[3] > 0.5;
+                match kept {
+                    false => [c[2], c[3]] = [0.0, 1.0],
+                    // It regains its square.
+                    true if line => {
+                        let deviation = f64::from(variance).max(VARIANCE_FLOOR).sqrt();
+                        let fit = reference::dapa::fit(mean.into(), deviation, 2);
+                        [c[2], c[3]] = [fit[2] as f32, 0.0];
+                    }
+                    true => {}
+                }
+            }
+        }
+    }
+}
+
+/// The coefficients of the channels of a group.
+fn coefficients<'t>(
+    tensors: &'t mut Tensors,
+    group: &Group,
+) -> impl Iterator<Item = &'t mut [f32]> {
+    let first = 4 * group.first_coefficient as usize;
+    let length = 4 * group.channels as usize;
+    tensors.params[first..first + length].chunks_exact_mut(4)
 }
 
 fn done(end: PhaseEnd) -> Option<PhaseResult> {
@@ -326,7 +494,8 @@ fn teacher(
             policy: &policy,
             activations: Activations::Relu,
             teacher: None,
-            search: false,
+            search: None,
+            lines: &[],
             lookahead: false,
             average_epochs: 0.0,
             keep_best: true,
@@ -384,12 +553,16 @@ fn summary(
 ) -> Summary {
     let settings: &Settings = &trainer.settings;
     let kept = tensors.kept(&trainer.layout);
+    let squares = tensors.squares(&trainer.layout);
     let report = &trainer.gpu().report;
-    let sites = trainer.layout.sites.iter().zip(&kept);
+    let sites = trainer.layout.sites.iter().zip(kept.iter().zip(squares));
     Summary {
-        method: "autorep".into(),
-        polynomial: Some(settings.search.polynomial),
-        degree: Some(settings.search.degree),
+        method: String::new(),
+        granularity: None,
+        cost: None,
+        spent: None,
+        polynomial: None,
+        degree: None,
         model: trainer.spec.name.clone(),
         width: trainer.spec.width,
         dataset: trainer.dataset.clone(),
@@ -405,10 +578,11 @@ fn summary(
         relu_budget: budget,
         relu_count: kept.iter().sum(),
         sites: sites
-            .map(|(site, &kept)| SiteSummary {
+            .map(|(site, (&kept, squares))| SiteSummary {
                 name: site.name.clone(),
                 total: site.shape.len(),
                 kept,
+                squares,
             })
             .collect(),
         teacher,

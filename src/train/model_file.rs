@@ -53,7 +53,10 @@ pub fn pack(
     }
     for site in &layout.sites {
         let shape = vec![site.shape.channels, site.shape.height, site.shape.width];
-        let mask = values.mask[site.range()].iter().map(|&m| m as u8).collect();
+        let mask = values.mask[site.range()]
+            .iter()
+            .map(|&m| u8::from(m != 0.0))
+            .collect();
         let aux = values.scores[site.range()].to_vec();
         tensors.push((
             format!("{}.mask", site.name),

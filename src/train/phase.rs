@@ -4,14 +4,15 @@ use super::checkpoint::{Checkpoint, CheckpointStore, Tensor, Unpack};
 use super::feed::Feed;
 use super::metrics::Record as LogRecord;
 use super::model_file::Sites;
-use super::program::{EvalProgram, Evaluation, TrainProgram, TrainSpec};
+use super::program::{EvalProgram, Evaluation, SQUARES, Scoring, TrainProgram, TrainSpec};
 use super::run_folder::{Mark, Phase};
 use super::schedule::{rate, shuffled};
 use super::settings::Descent;
-use super::trainer::{TrainError, Trainer, draw_target, evaluated};
+use super::trainer::{TrainError, Trainer, draw_target};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Tensors};
-use crate::kernels::metrics::Record;
+use crate::kernels::metrics::{Prices, Record};
+use crate::kernels::squares::Group;
 use crate::kernels::step::StepScalars;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
@@ -39,8 +40,10 @@ pub struct PhaseSpec<'a> {
     pub activations: Activations,
     /// The network to distil from.
     pub teacher: Option<&'a Arenas>,
-    /// Whether scores are trained and masks follow them.
-    pub search: bool,
+    /// How scores are trained, for masks to follow them; `None` leaves masks as they are.
+    pub search: Option<&'a Scoring>,
+    /// Channels of which some are lines, and stay so.
+    pub lines: &'a [Group],
     /// Whether Lookahead's slow weights exist.
     pub lookahead: bool,
     /// Time constant of the averaged weights in epochs; 0: none.
@@ -64,6 +67,9 @@ pub struct PhaseResult {
     pub tensors: Tensors,
     /// Its validation accuracy.
     pub validation: Evaluation,
+    /// Score, Adam's moments, and 1 where there is a square, for each group of squares of a
+    /// search that chooses among them.
+    pub squares: Vec<[f32; 4]>,
 }
 
 /// Where a phase stands between two steps: all of it is in every checkpoint.
@@ -195,6 +201,7 @@ pub fn run(
             variation: trainer.variation_on_device(),
             optimizer: spec.descent.optimizer,
             search: spec.search,
+            lines: spec.lines,
             lookahead: spec.lookahead,
             averaging: spec.average_epochs > 0.0,
         },
@@ -210,16 +217,20 @@ pub fn run(
                 let length = buffer.bytes() as usize / 4;
                 gpu.write(&buffer.view(), &resume.rest.f32(&name, &[length])?);
             }
+            if let Activations::Gate { slopes: true, .. } = spec.activations {
+                // Files keep 0 or 1 of a mask.
+                resume.tensors.mask.clone_from(&resume.tensors.scores);
+            }
             student.write(gpu, &resume.tensors);
             resume.standing
         }
     };
-    program.start_at(gpu, standing.step as u32, standing.kept);
+    program.start_at(standing.step as u32);
     let evaluated_arenas = program.averaged.clone().unwrap_or_else(|| student.clone());
     let validation = EvalProgram::compile(
         &trainer.compiler,
         trainer.loaded(&evaluated_arenas),
-        evaluated(spec.sites()),
+        spec.activations.evaluated(),
         trainer.images.on_device(),
         trainer.pixels,
         trainer.evaluation_batch(),
@@ -278,9 +289,14 @@ pub fn run(
     let images = run.standing.step as f64 * run.trainer.batch() as f64;
     let speed = images / run.standing.seconds.max(1e-9);
     run.trainer.speeds.insert(spec.phase, speed);
+    let squares = run.program.carried.get(SQUARES);
     Ok(PhaseEnd::Done(PhaseResult {
         tensors,
         validation,
+        squares: match squares {
+            Some(buffer) => gpu.read(&buffer.view())?,
+            None => Vec::new(),
+        },
     }))
 }
 
@@ -401,7 +417,7 @@ impl Run<'_, '_, '_> {
                 *sum += part;
             }
             self.standing.sums[3] += images;
-            if self.spec.search {
+            if self.spec.search.is_some() {
                 self.standing.kept = record.kept;
             }
             // Twenty points an epoch make a curve.
@@ -418,9 +434,17 @@ impl Run<'_, '_, '_> {
                 if self.spec.teacher.is_some() {
                     values.push(("loss_kd".to_owned(), f64::from(record.kd) / images));
                 }
-                if self.spec.search {
+                if let Some(search) = self.spec.search {
                     values.push(("relu_count".to_owned(), f64::from(record.kept)));
-                    values.push(("relu_target".to_owned(), f64::from(scalars.budget)));
+                    if search.prices == Prices::COUNT {
+                        values.push(("relu_target".to_owned(), f64::from(scalars.budget)));
+                    } else {
+                        values.push(("cost".to_owned(), f64::from(record.cost)));
+                        values.push(("cost_target".to_owned(), f64::from(scalars.budget)));
+                    }
+                    if search.squares.is_some() {
+                        values.push(("square_count".to_owned(), f64::from(record.squares)));
+                    }
                     for (site, &kept) in self.trainer.layout.sites.iter().zip(&record.sites) {
                         values.push((format!("kept/{}", site.name), f64::from(kept)));
                     }
@@ -438,7 +462,7 @@ impl Run<'_, '_, '_> {
                 ce / images,
                 100.0 * hits / images
             );
-            if self.spec.search {
+            if self.spec.search.is_some() {
                 message += &format!(", {} ReLUs", record.kept);
             }
             self.bar.set_message(message);
@@ -511,8 +535,8 @@ impl Run<'_, '_, '_> {
             100.0 * hits / images,
             100.0 * result.top1,
             match self.spec.search {
-                true => format!(", {} ReLUs", self.standing.kept),
-                false => String::new(),
+                Some(_) => format!(", {} ReLUs", self.standing.kept),
+                None => String::new(),
             }
         ));
         let better = self.standing.best.is_none_or(|best| {

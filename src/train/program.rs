@@ -9,9 +9,12 @@ use crate::data::{Resident, Source};
 use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, Timing, View};
 use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
 use crate::graph::{Arenas, Gradients, Layout, Network, Plan};
-use crate::kernels::metrics::{ROWS, Record, row_words};
+use crate::kernels::indicator::Rule;
+use crate::kernels::metrics::{Prices, ROWS, Record, row_words};
 use crate::kernels::step::StepScalars;
-use crate::kernels::{Compiler, Cost, Recipe, add, augment, indicator, loss, metrics, optimizer};
+use crate::kernels::{
+    Compiler, Cost, Recipe, add, augment, dapa, indicator, loss, metrics, optimizer, squares,
+};
 use std::collections::VecDeque;
 
 /// How images of a training step are varied; see `kernels::augment`.
@@ -277,13 +280,65 @@ pub struct TrainSpec<'a> {
     pub variation: Variation,
     /// Update rule of the parameters.
     pub optimizer: Optimizer,
-    /// Whether scores are trained and masks follow them.
-    pub search: bool,
+    /// How scores are trained, for masks to follow them; `None` leaves masks as they are.
+    pub search: Option<&'a Scoring>,
+    /// Channels of which some may be lines: they stay lines. A search decides about its own.
+    pub lines: &'a [squares::Group],
     /// Whether Lookahead's slow weights exist.
     pub lookahead: bool,
     /// Whether averaged weights exist.
     pub averaging: bool,
 }
+
+/// How a search trains the scores of ReLUs, and of squares where they have a price.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scoring {
+    /// How masks follow scores.
+    pub rule: Rule,
+    /// Runs of elements (first, number) in the score arena that are kept or dropped together;
+    /// none: every element by itself.
+    pub groups: Vec<[u32; 2]>,
+    /// What ReLUs and squares cost.
+    pub prices: Prices,
+    /// Squares that may be dropped.
+    pub squares: Option<SquareScoring>,
+}
+
+/// How a search trains the scores of squares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SquareScoring {
+    /// Channels that keep or lose their squares together.
+    pub groups: Vec<squares::Group>,
+    /// The scores to begin with, by group.
+    pub scores: Vec<f32>,
+    /// What a channel that regains its square begins with.
+    pub fit: dapa::Fit,
+}
+
+/// The paper's: a score for every element, the number of ReLUs as the cost.
+pub static AUTOREP: Scoring = Scoring {
+    rule: Rule::Hysteresis,
+    groups: Vec::new(),
+    prices: Prices::COUNT,
+    squares: None,
+};
+
+impl Scoring {
+    /// ReLUs and squares of each site when a search begins: all ReLUs are there.
+    fn start(layout: &Layout) -> Vec<(usize, usize)> {
+        layout
+            .sites
+            .iter()
+            .map(|site| (site.shape.len(), 0))
+            .collect()
+    }
+}
+
+/// Name of the buffer with scores of squares: vec4 (score, Adam's moments, 1 where there is a
+/// square) by group.
+pub const SQUARES: &str = "squares";
+/// Name of the buffer with the ledger, see [`Prices::ledger`].
+const LEDGER: &str = "ledger";
 
 /// What training carries from step to step beside the network itself. All are f32 arenas with
 /// the network's layout; a checkpoint holds every one that exists.
@@ -293,7 +348,8 @@ pub struct Carried {
 }
 
 impl Carried {
-    fn get(&self, name: &str) -> Option<&Buffer> {
+    /// The buffer of that name, where it exists.
+    pub fn get(&self, name: &str) -> Option<&Buffer> {
         let mut buffers = self.buffers.iter();
         buffers.find(|(n, _)| *n == name).map(|(_, buffer)| buffer)
     }
@@ -317,8 +373,6 @@ pub struct TrainProgram {
     pub carried: Carried,
     /// The averaged network, where the spec asked for one.
     pub averaged: Option<Arenas>,
-    /// ReLUs kept after the last step; the penalty compares it with the budget.
-    kept: Buffer,
     pending: VecDeque<(std::ops::Range<u32>, Readback)>,
     /// Steps whose records have not been asked for yet start here.
     unread: u32,
@@ -340,7 +394,8 @@ impl TrainProgram {
             layout,
             arenas,
         } = spec.student;
-        let sites = if spec.search { layout.sites.len() } else { 0 };
+        let sites = spec.search.map_or(0, |_| layout.sites.len());
+        let searches = spec.search.is_some();
         let micro_batches = spec.micro_batches;
         let batch = spec.batch / micro_batches;
         debug_assert_eq!(batch * micro_batches, spec.batch);
@@ -348,12 +403,12 @@ impl TrainProgram {
         let gradients = Gradients::zeroed(gpu, layout)?;
         let gated = spec.activations != Activations::Relu;
         let mut memory = wiring.memory(spec.images);
-        memory.network(&spec.student, gated, spec.search);
+        memory.network(&spec.student, gated, searches);
         if let Some(teacher) = &spec.teacher {
             memory.network(teacher, false, false);
             memory.activations.add(wiring.ports.logits.bytes);
         }
-        memory.gradients(layout, &gradients, spec.search);
+        memory.gradients(layout, &gradients, searches);
         let zeros = |what: &str, len: usize| gpu.upload(what, &vec![0f32; len.max(1)]);
         let params = layout.params.len;
 
@@ -361,15 +416,17 @@ impl TrainProgram {
         if spec.optimizer != Optimizer::Sgd {
             buffers.push(("second-moment", zeros("second moment", params)?));
         }
-        if spec.search {
-            buffers.push((
-                "score-first-moment",
-                zeros("score moment", layout.elements)?,
-            ));
-            buffers.push((
-                "score-second-moment",
-                zeros("score moment", layout.elements)?,
-            ));
+        if let Some(search) = spec.search {
+            for name in ["score-first-moment", "score-second-moment"] {
+                buffers.push((name, zeros("score moment", layout.elements)?));
+            }
+            let ledger = search.prices.ledger(&Scoring::start(layout));
+            buffers.push((LEDGER, gpu.upload("ledger", &ledger)?));
+            if let Some(squares) = &search.squares {
+                let states = squares.scores.iter().map(|&score| [score, 0.0, 0.0, 1.0]);
+                let states: Vec<[f32; 4]> = states.collect();
+                buffers.push((SQUARES, gpu.upload("scores of squares", &states)?));
+            }
         }
         let start = |arena: &Buffer| -> Result<Vec<f32>, GpuError> { gpu.read(&arena.view()) };
         if spec.lookahead {
@@ -391,6 +448,7 @@ impl TrainProgram {
         for (name, buffer) in &carried.buffers {
             let elements = match *name {
                 "averaged-state" => layout.state.elements(),
+                SQUARES | LEDGER => buffer.bytes() as usize / 4,
                 name if name.starts_with("score") => network.relu_total(),
                 _ => layout.params.elements(),
             };
@@ -466,7 +524,7 @@ impl TrainProgram {
         let summed = match micro_batches {
             1 => gradients.clone(),
             _ => {
-                memory.gradients(layout, &gradients, spec.search);
+                memory.gradients(layout, &gradients, searches);
                 Gradients::zeroed(gpu, layout)?
             }
         };
@@ -486,7 +544,7 @@ impl TrainProgram {
             part.plan(Pass::Backward, &plan.backward);
             if micro_batches > 1 {
                 let mut arenas = vec![(&gradients.params, &summed.params, params)];
-                if spec.search {
+                if searches {
                     arenas.push((&gradients.mask, &summed.mask, layout.elements));
                 }
                 for (own, sum, length) in arenas {
@@ -524,6 +582,59 @@ impl TrainProgram {
             let arguments = [ports.step.clone(), p.clone(), slow.view()];
             step.recipe(Pass::Update, recipe, &arguments, "slow weights")?;
         }
+        let mut record = vec![
+            ports.step.clone(),
+            wiring.samples.view(),
+            wiring.ring.view(),
+            clip,
+            ports.health.clone(),
+        ];
+        if let Some(search) = spec.search {
+            let own = |name| carried.get(name).map(Buffer::view).into_iter();
+            let counts = gpu.upload("counts", &vec![0u32; 2 * sites.max(1)])?.view();
+            let ledger: Vec<View> = own(LEDGER).collect();
+            if !search.groups.is_empty() {
+                let table = gpu.upload("groups", &search.groups)?.view();
+                let elements = search.groups.iter().map(|g| g[1] as usize).sum();
+                let recipe = indicator::share(compiler, search.groups.len(), elements)?;
+                let arguments = [table, summed.mask.view()];
+                step.recipe(Pass::Update, recipe, &arguments, "scores")?;
+            }
+            let mut arguments = vec![
+                ports.step.clone(),
+                arenas.scores.view(),
+                arenas.mask.view(),
+                summed.mask.view(),
+            ];
+            arguments.extend(own("score-first-moment"));
+            arguments.extend(own("score-second-moment"));
+            arguments.push(gpu.upload("sites", &layout.site_table())?.view());
+            arguments.push(counts.clone());
+            arguments.extend(ledger.clone());
+            let recipe = indicator::update(compiler, layout.elements, search.rule)?;
+            step.recipe(Pass::Update, recipe, &arguments, "scores")?;
+            if let Some(squares) = &search.squares {
+                let mut arguments = vec![
+                    ports.step.clone(),
+                    p.clone(),
+                    summed.params.view(),
+                    arenas.state.view(),
+                    arenas.mask.view(),
+                    gpu.upload("groups of squares", &squares.groups)?.view(),
+                ];
+                arguments.extend(own(SQUARES));
+                arguments.push(counts.clone());
+                arguments.extend(ledger.clone());
+                let recipe = squares::update(compiler, &squares.groups, sites, squares.fit)?;
+                step.recipe(Pass::Update, recipe, &arguments, "squares")?;
+            }
+            record.push(counts);
+            record.extend(ledger);
+        } else if !spec.lines.is_empty() {
+            let table = gpu.upload("groups of squares", spec.lines)?.view();
+            let recipe = squares::hold(compiler, spec.lines)?;
+            step.recipe(Pass::Update, recipe, &[p.clone(), table], "squares")?;
+        }
         if let Some(averaged) = &averaged {
             for (from, to, len) in [
                 (&arenas.params, &averaged.params, params),
@@ -534,36 +645,9 @@ impl TrainProgram {
                 step.recipe(Pass::Update, recipe, &arguments, "averaged weights")?;
             }
         }
-        let kept = gpu.upload("kept", &[0u32])?;
-        let mut record = vec![
-            ports.step.clone(),
-            wiring.samples.view(),
-            wiring.ring.view(),
-            clip,
-            ports.health.clone(),
-        ];
-        if let (Some(first), Some(second)) = (
-            carried.get("score-first-moment"),
-            carried.get("score-second-moment"),
-        ) {
-            let counts = gpu.upload("counts", &vec![0u32; sites.max(1)])?.view();
-            let arguments = [
-                ports.step.clone(),
-                arenas.scores.view(),
-                arenas.mask.view(),
-                summed.mask.view(),
-                first.view(),
-                second.view(),
-                gpu.upload("sites", &layout.site_table())?.view(),
-                counts.clone(),
-                kept.view(),
-            ];
-            let recipe = indicator::update(compiler, layout.elements)?;
-            step.recipe(Pass::Update, recipe, &arguments, "scores")?;
-            record.extend([counts, kept.view()]);
-        }
         let rows = wiring.sample_rows * micro_batches;
-        let recipe = metrics::record(compiler, rows, true, sites)?;
+        let prices = spec.search.map_or(Prices::COUNT, |search| search.prices);
+        let recipe = metrics::record(compiler, rows, true, sites, prices)?;
         step.recipe(Pass::Update, recipe, &record, "record")?;
         let scratch = [&forward, &step].map(|part| part.scratch);
         memory.activations.add(scratch.iter().sum());
@@ -583,7 +667,6 @@ impl TrainProgram {
             wiring,
             carried,
             averaged,
-            kept,
             pending: VecDeque::new(),
             unread: 0,
             work,
@@ -591,11 +674,9 @@ impl TrainProgram {
         })
     }
 
-    /// Tells where the next step is in its phase and how many ReLUs there are, after a
-    /// checkpoint was loaded or at the start.
-    pub fn start_at(&mut self, gpu: &Gpu, step: u32, kept: u32) {
+    /// Tells where the next step is in its phase, after a checkpoint was loaded.
+    pub fn start_at(&mut self, step: u32) {
         self.unread = step;
-        gpu.write(&self.kept.view(), &[kept]);
     }
 
     /// The images of the coming epoch, in order, of those on the device.
@@ -779,7 +860,7 @@ impl EvalProgram {
         ];
         let recipe = loss::loss(compiler, &spec)?;
         step.recipe(Pass::Loss, recipe, &arguments, "loss")?;
-        let recipe = metrics::record(compiler, wiring.sample_rows, false, 0)?;
+        let recipe = metrics::record(compiler, wiring.sample_rows, false, 0, Prices::COUNT)?;
         let arguments = [
             ports.step.clone(),
             wiring.samples.view(),

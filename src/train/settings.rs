@@ -90,8 +90,18 @@ pub struct Teacher {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Search {
-    /// ReLUs to keep: a count (`4915`, `12.9k`) or a share (`10%`).
+    /// How ReLUs are chosen: autorep, snl, autopoly, none.
+    pub method: Method,
+    /// What is kept or dropped as one: element, channel, site.
+    pub granularity: Granularity,
+    /// What may be kept: of ReLUs a count (`4915`, `12.9k`) or a share (`10%`); at the prices of
+    /// a protocol bytes (`400kB`), rounds (`15rounds`) or time (`20ms`) for an image.
     pub budget: String,
+    /// What is scarce: `relu`, or a protocol of private inference (`autorep cost` lists them) or
+    /// a file that describes one.
+    pub cost: String,
+    /// The network between the parties, for budgets of time: lan, wan, or `100mbit,20ms`.
+    pub link: String,
     /// Passes over the training images.
     pub epochs: usize,
     /// Optimiser and its rates.
@@ -141,6 +151,54 @@ pub struct Finish {
     /// Weight averaging: time constant in epochs of the average that is evaluated and kept; 0:
     /// off.
     pub average_epochs: f64,
+}
+
+/// How the ReLUs to keep are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Scores with hysteresis beside polynomials fitted to the distribution of their inputs.
+    Autorep,
+    /// Slopes between ReLU and identity under a growing L1 penalty: Selective Network
+    /// Linearization (Cho et al., ICML 2022).
+    Snl,
+    /// As autorep, with polynomials that are trained from the start and never fitted.
+    Autopoly,
+    /// No choice: all ReLUs, or none.
+    None,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Method::Autorep => "autorep",
+            Method::Snl => "snl",
+            Method::Autopoly => "autopoly",
+            Method::None => "none",
+        })
+    }
+}
+
+/// What is kept or dropped as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Granularity {
+    /// One position of one channel.
+    Element,
+    /// All positions of a channel.
+    Channel,
+    /// All of an activation layer.
+    Site,
+}
+
+impl fmt::Display for Granularity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Granularity::Element => "element",
+            Granularity::Channel => "channel",
+            Granularity::Site => "site",
+        })
+    }
 }
 
 /// What replaces a ReLU.
@@ -272,6 +330,10 @@ impl Default for Teacher {
 impl Default for Search {
     fn default() -> Self {
         Self {
+            method: Method::Autorep,
+            granularity: Granularity::Element,
+            cost: "relu".into(),
+            link: "lan".into(),
             budget: "10%".into(),
             epochs: 20,
             descent: Descent::default(),

@@ -396,6 +396,7 @@ pub fn evaluated(sites: Sites) -> Activations {
         Sites::Gate => Activations::Gate {
             fit: None,
             degree: 0,
+            slopes: false,
         },
     }
 }

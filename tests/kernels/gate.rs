@@ -202,7 +202,7 @@ impl Case {
         if self.spec.normalized || self.spec.residual == Residual::Normalized {
             data.push(Data::In(&self.norm));
         }
-        if self.spec.activation == Activation::Gate {
+        if self.spec.activation.is_gated() {
             data.extend([Data::In(&self.mask), Data::In(&self.coefficients)]);
         }
         data
@@ -214,7 +214,7 @@ impl Case {
             Activation::Identity => gate_twin::Activation::Identity,
             Activation::Relu => gate_twin::Activation::Relu,
             Activation::Silu => gate_twin::Activation::Silu,
-            Activation::Gate => gate_twin::Activation::Gate {
+            Activation::Gate | Activation::Blend => gate_twin::Activation::Gate {
                 mask: &mask,
                 coefficients: &coefficients,
             },
@@ -223,11 +223,12 @@ impl Case {
 }
 
 const RESIDUALS: [Residual; 3] = [Residual::None, Residual::Plain, Residual::Normalized];
-const ACTIVATIONS: [Activation; 4] = [
+const ACTIVATIONS: [Activation; 5] = [
     Activation::Identity,
     Activation::Relu,
     Activation::Silu,
     Activation::Gate,
+    Activation::Blend,
 ];
 
 fn on_every_case(test: impl Fn(&autorep::kernels::Compiler, &Case)) {
@@ -255,7 +256,10 @@ fn on_every_case(test: impl Fn(&autorep::kernels::Compiler, &Case)) {
                         norm: noise(4, 8 * shape.channels),
                         mask: noise(5, image)
                             .iter()
-                            .map(|v| f32::from(*v > 0.0))
+                            .map(|v| match activation {
+                                Activation::Blend => 0.5 + 0.5 * v,
+                                _ => f32::from(*v > 0.0),
+                            })
                             .collect(),
                         coefficients: noise(6, 4 * shape.channels)
                             .chunks_exact(4)
@@ -313,7 +317,7 @@ fn backward_matches_its_twin() {
             activation,
         } = case.spec;
         let what = format!("{:?} on {}", case.spec, compiler.preset);
-        let gated = activation == Activation::Gate;
+        let gated = activation.is_gated();
         let has_partials = gated || normalized || residual == Residual::Normalized;
         let z = case.preactivation();
         let dy = wide(&case.dy);

@@ -19,3 +19,4 @@ mod pool;
 mod roofline;
 mod scale;
 mod sigmoid;
+mod squares;

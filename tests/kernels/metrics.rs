@@ -1,5 +1,5 @@
 use crate::harness::*;
-use autorep::kernels::metrics::{self, ROWS, Record, row_words};
+use autorep::kernels::metrics::{self, Prices, ROWS, Record, row_words};
 use autorep::kernels::step::StepScalars;
 
 #[test]
@@ -7,13 +7,21 @@ fn a_record_holds_what_the_step_left() {
     on_every_engine(|compiler| {
         for batch in [1, 7, 64, 300] {
             let samples = noise(1, 4 * batch);
-            let words = row_words(2);
+            let words = row_words(4);
             let scalars = StepScalars {
                 step: ROWS as u32 + 3,
                 count: batch as u32,
                 ..Default::default()
             };
-            let recipe = metrics::record(compiler, batch, true, 2).unwrap();
+            let prices = Prices {
+                relu: 184.0,
+                square: 8.0,
+                relu_site: 90.0,
+                square_site: 10.0,
+            };
+            // Both; neither; squares alone; ReLUs alone.
+            let sites = [(11, 5), (0, 0), (0, 40), (31, 0)];
+            let recipe = metrics::record(compiler, batch, true, 4, prices).unwrap();
             let got = run(
                 compiler,
                 &recipe,
@@ -23,8 +31,8 @@ fn a_record_holds_what_the_step_left() {
                     Data::InOutWords(&vec![POISON; ROWS * words]),
                     Data::In(&[2.5, 1.0, 0.0, 0.0]),
                     Data::InOutWords(&[4, 6]),
-                    Data::InOutWords(&[11, 31]),
-                    Data::InOutWords(&[7]),
+                    Data::InOutWords(&[11, 0, 0, 31, 5, 0, 40, 0]),
+                    Data::Out(10),
                 ],
             );
             let bits: Vec<u32> = got[2].iter().map(|v| v.to_bits()).collect();
@@ -41,7 +49,10 @@ fn a_record_holds_what_the_step_left() {
                 (record.bad_forward, record.bad_backward),
                 (Some(4), Some(5))
             );
-            assert_eq!((record.kept, record.sites), (42, vec![11, 31]));
+            assert_eq!((record.kept, record.squares), (42, 45));
+            assert_eq!(record.sites, [11, 0, 0, 31]);
+            let cost = 42.0 * 184.0 + 45.0 * 8.0 + 2.0 * 90.0 + 10.0;
+            assert_eq!((f64::from(record.cost), prices.cost(sites)), (cost, cost));
             let others = bits.iter().enumerate().filter(|(i, _)| i / words != 3);
             assert!(
                 others.into_iter().all(|(_, &w)| w == POISON),
@@ -51,8 +62,28 @@ fn a_record_holds_what_the_step_left() {
                 got[4].iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
                 [u32::MAX, 0]
             );
-            assert_eq!(got[5], [0.0, 0.0], "counts were not cleared");
-            assert_eq!(got[6][0].to_bits(), 42);
+            assert_eq!(got[5], [0.0; 8], "counts were not cleared");
+            let ledger = prices.ledger(&sites).concat();
+            let ledger: Vec<f64> = ledger.into_iter().map(f64::from).collect();
+            assert_close("ledger", &got[6], &ledger, 1e-6);
+            // A site's own price is shared: the less is left, the dearer.
+            assert_close(
+                "prices of a ReLU",
+                &[got[6][2], got[6][4], got[6][6], got[6][8]],
+                &[
+                    176.0 + 80.0 / 11.0,
+                    184.0 + 90.0,
+                    176.0 + 80.0,
+                    184.0 + 90.0 / 31.0,
+                ],
+                1e-6,
+            );
+            assert_close(
+                "prices of a square",
+                &[got[6][3], got[6][5], got[6][7], got[6][9]],
+                &[8.0, 18.0, 8.25, 8.0],
+                1e-6,
+            );
         }
     });
 }

@@ -54,7 +54,8 @@ impl Pass {
                     Nonlinearity::Relu => Activation::Relu,
                     Nonlinearity::Silu => Activation::Silu,
                 },
-                (Some(_), Activations::Gate { .. }) => Activation::Gate,
+                (Some(_), Activations::Gate { slopes: false, .. }) => Activation::Gate,
+                (Some(_), Activations::Gate { slopes: true, .. }) => Activation::Blend,
             },
         };
         Some(Self {
@@ -81,7 +82,7 @@ impl Pass {
         let mut operands = vec![emitter.tensor(self.main.tensor)];
         operands.extend(self.residual.map(|input| emitter.tensor(input.tensor)));
         operands.extend(norm.map(Operand::from));
-        if let (Activation::Gate, Some(site)) = (self.spec.activation, self.site) {
+        if let (true, Some(site)) = (self.spec.activation.is_gated(), self.site) {
             let site = &emitter.layout.sites[site];
             let coefficients = &emitter.layout.params.slots[site.coefficients];
             operands.push(elements(&emitter.arenas.mask, site).into());
@@ -244,7 +245,7 @@ pub(super) fn backward(
     };
     let compiler = emitter.compiler;
     let shape = pass.spec.shape;
-    let gated = pass.spec.activation == Activation::Gate;
+    let gated = pass.spec.activation.is_gated();
 
     // First pass: dy becomes dz.
     let (recipe, partials) = gate::backward(compiler, &pass.spec)?;

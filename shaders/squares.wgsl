@@ -1,0 +1,118 @@
+// Kernel card: squares worth keeping
+//
+// Where squares have a price, a channel's polynomial may lose its own and become a line. With q
+// for "has its square", q·c₂ stands for c₂ in the gate, and q is searched for as masks are.
+//
+// Computes   update, for every group of channels (a channel, or all of a site) after the optimiser:
+//              dL/dq = Σ c₂·dL/dc₂ over its channels; a line's c₂ is that of the fit to its moments
+//              g = softplus(score)·(dL/dq + penalty·price·squares), the second term while the
+//                  cost is above the budget; squares: the group's elements without a ReLU
+//              score ← Adam(score, g);  q by hysteresis, as in indicator.wgsl
+//              lines: c₂ ← 0 and a mark of 1 in the fourth component; a channel that regains its
+//                  square begins with the fit's
+//            and adds the squares of groups that have them to their site's count.
+//            hold: c₂ ← 0 for every channel that is marked: what an optimiser did to it.
+// Layout     params vec4f[…] (arena; coefficients c₀, c₁, c₂, mark); gradients alike; moments
+//            vec2f[…] (arena; mean, variance); mask f32[…] (arena); groups, two vec4u each:
+//            (first element, elements, first coefficient, channels), (first moment, site, 0, 0);
+//            states vec4f[G]: score, Adam's moments, q; counts u32[2,sites]: ReLUs, squares;
+//            ledger as in indicator.wgsl
+// Split      a workgroup of 64 a group: lanes over elements, then over channels; sums by a tree.
+// Cost       4 bytes an element and 40 a channel.
+// Kept out   A race between workgroups: each group's channels are its own.
+{% if entry == "update" %}
+{% include "common/step.wgsl" %}
+{% include "common/fit.wgsl" %}
+
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read_write> params: array<vec4f>;
+@group(0) @binding(2) var<storage, read> gradients: array<vec4f>;
+@group(0) @binding(3) var<storage, read> moments: array<vec2f>;
+@group(0) @binding(4) var<storage, read> mask: array<f32>;
+@group(0) @binding(5) var<storage, read> groups: array<vec4u>;
+@group(0) @binding(6) var<storage, read_write> states: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> counts: array<atomic<u32>>;
+@group(0) @binding(8) var<storage, read> ledger: array<vec2f>;
+
+// dL/dq and ReLUs kept.
+var<workgroup> tree: array<vec2f, 64>;
+
+@compute @workgroup_size(64)
+fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let index = min(group.y * {{ row }}u + group.x, {{ groups - 1 }}u);
+    let extent = groups[2u * index];
+    let place = groups[2u * index + 1u];
+    let before = states[index];
+    let has_square = before.w > 0.5;
+    var sums = vec2f(0.0);
+    for (var i = lane; i < extent.y; i += 64u) {
+        sums.y += mask[extent.x + i];
+    }
+    for (var c = lane; c < extent.w; c += 64u) {
+        let m = moments[place.x + c];
+        let c2 = select(quadratic_fit(m.x, m.y).z, params[extent.z + c].z, has_square);
+        sums.x += c2 * gradients[extent.z + c].z;
+    }
+    tree[lane] = sums;
+    for (var half = 32u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (lane < half) {
+            tree[lane] += tree[lane + half];
+        }
+    }
+    workgroupBarrier();
+    // Workgroups past the last group take it once more, and leave it alone.
+    if (group.y * {{ row }}u + group.x != index) {
+        return;
+    }
+    let squares = f32(extent.y) - tree[0].y;
+    let price = step.penalty * ledger[1u + place.y].y * squares;
+    let push = select(0.0, price, ledger[0].x > step.budget);
+    let score = before.x;
+    let softplus = max(score, 0.0) + log(1.0 + exp(-abs(score)));
+    let g = softplus * (tree[0].x + push);
+    let m1 = mix(g, before.y, step.beta1);
+    let m2 = mix(g * g, before.z, step.beta2);
+    let root = sqrt(m2 / step.correction2) + step.epsilon;
+    let moved = score - step.score_rate * (m1 / step.correction1) / root;
+    let keep = moved > select(step.threshold, -step.threshold, has_square);
+    for (var c = lane; c < extent.w; c += 64u) {
+        var coefficients = params[extent.z + c];
+        if (!keep) {
+            coefficients.z = 0.0;
+            coefficients.w = 1.0;
+        } else if (!has_square) {
+            let m = moments[place.x + c];
+            coefficients.z = quadratic_fit(m.x, m.y).z;
+            coefficients.w = 0.0;
+        } else {
+            // Slow weights may have mixed a mark of long ago.
+            coefficients.w = 0.0;
+        }
+        params[extent.z + c] = coefficients;
+    }
+    if (lane == 0u) {
+        states[index] = vec4f(moved, m1, m2, select(0.0, 1.0, keep));
+        if (keep) {
+            atomicAdd(&counts[{{ sites }}u + place.y], u32(squares));
+        }
+    }
+}
+{% else %}
+@group(0) @binding(0) var<storage, read_write> params: array<vec4f>;
+@group(0) @binding(1) var<storage, read> groups: array<vec4u>;
+
+@compute @workgroup_size(64)
+fn hold(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let index = group.y * {{ row }}u + group.x;
+    if (index >= {{ groups }}u) {
+        return;
+    }
+    let extent = groups[2u * index];
+    for (var c = lane; c < extent.w; c += 64u) {
+        if (params[extent.z + c].w > 0.5) {
+            params[extent.z + c].z = 0.0;
+        }
+    }
+}
+{% endif %}

@@ -1,0 +1,84 @@
+//! Squares worth keeping, where squares have a price: `shaders/squares.wgsl`.
+
+use super::dapa::{Fit, VARIANCE_FLOOR};
+use super::indicator::rows_of;
+use super::{Compiler, Cost, Kernel, Recipe};
+use crate::gpu::GpuError;
+use bytemuck::{Pod, Zeroable};
+use minijinja::context;
+
+/// Channels whose polynomials keep or lose their squares together.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+pub struct Group {
+    /// First element in the mask arena.
+    pub first_element: u32,
+    /// Elements of all its channels.
+    pub elements: u32,
+    /// First coefficients in the parameter arena, in vec4s.
+    pub first_coefficient: u32,
+    /// Channels.
+    pub channels: u32,
+    /// First moments in the state arena, in vec2s.
+    pub first_moment: u32,
+    /// Activation site.
+    pub site: u32,
+    /// For the alignment of a vec4.
+    pub padding: [u32; 2],
+}
+
+const FILE: &str = "squares.wgsl";
+
+/// One update of the squares of `groups`. Arguments: step scalars, parameters, their gradients,
+/// state, masks, groups [`Group`][groups], states vec4[groups] (score, Adam's two moments, 1
+/// where there is a square), counts u32[2,sites] (added to), ledger vec2[1+sites].
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn update(
+    compiler: &Compiler,
+    groups: &[Group],
+    sites: usize,
+    fit: Fit,
+) -> Result<Recipe, GpuError> {
+    let (grid, row) = rows_of(groups.len());
+    let constants = context! {
+        entry => "update",
+        groups => groups.len(),
+        row, sites,
+        official => fit.official.is_some(),
+        scale_x2 => fit.official.unwrap_or(1.0),
+        variance_floor => VARIANCE_FLOOR,
+    };
+    let sum = |of: fn(&Group) -> u32| groups.iter().map(|g| f64::from(of(g))).sum::<f64>();
+    let (elements, channels) = (sum(|g| g.elements), sum(|g| g.channels));
+    let kernel = Kernel {
+        pipeline: compiler.pipeline(FILE, "update", constants)?,
+        grid,
+        cost: Cost {
+            flops: elements + 30.0 * channels,
+            bytes: 4.0 * elements + 40.0 * channels,
+        },
+    };
+    Ok(Recipe::single(kernel, 9))
+}
+
+/// Lines stay lines, whatever an optimiser did to their squares. Arguments: parameters, groups
+/// [`Group`][groups].
+///
+/// # Errors
+/// [`GpuError::Compile`].
+pub fn hold(compiler: &Compiler, groups: &[Group]) -> Result<Recipe, GpuError> {
+    let (grid, row) = rows_of(groups.len());
+    let constants = context! { entry => "hold", groups => groups.len(), row };
+    let channels: f64 = groups.iter().map(|g| f64::from(g.channels)).sum();
+    let kernel = Kernel {
+        pipeline: compiler.pipeline(FILE, "hold", constants)?,
+        grid,
+        cost: Cost {
+            flops: 0.0,
+            bytes: 16.0 * channels,
+        },
+    };
+    Ok(Recipe::single(kernel, 2))
+}

@@ -1,0 +1,53 @@
+//! Autopoly: AutoReP's search beside polynomials that begin as y = x and are only trained. What
+//! it lacks of AutoReP's accuracy is what the fit to the distribution is worth.
+
+use super::autorep::AutoRep;
+use super::strategy::Strategy;
+use crate::graph::plan::Activations;
+use crate::graph::{Layout, Tensors};
+use crate::kernels::dapa::Fit;
+use crate::kernels::indicator::Rule;
+use crate::kernels::step::StepScalars;
+
+/// AutoReP without the fit.
+pub struct Autopoly {
+    /// The search.
+    pub search: AutoRep,
+}
+
+impl Strategy for Autopoly {
+    fn searching(&self) -> Activations {
+        Activations::Gate {
+            fit: None,
+            degree: self.search.task.settings.degree,
+            slopes: false,
+        }
+    }
+
+    fn finishing(&self) -> Activations {
+        self.searching()
+    }
+
+    fn begin(&self, tensors: &mut Tensors, layout: &Layout, seed: u32) {
+        self.search.begin(tensors, layout, seed);
+    }
+
+    fn rule(&self) -> Option<Rule> {
+        self.search.rule()
+    }
+
+    fn squares(&self) -> Option<Fit> {
+        // Without moments there is no fit to regain a square with.
+        None
+    }
+
+    fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars) {
+        let rate = scalars.rate;
+        self.search.scalars(step, steps, scalars);
+        (scalars.rate, scalars.refit) = (rate, 0);
+    }
+
+    fn finish_scalars(&self, scalars: &mut StepScalars) {
+        self.search.task.distil(scalars);
+    }
+}

@@ -1,0 +1,99 @@
+//! How ReLUs are chosen, behind one trait: what a method makes of sites, scores and steps. All
+//! methods run through the same phases, spend the same objective, and are settled alike.
+
+use super::autopoly::Autopoly;
+use super::autorep::AutoRep;
+use super::fixed::Fixed;
+use super::objective::Objective;
+use super::snl::Snl;
+use crate::graph::plan::Activations;
+use crate::graph::{Layout, Tensors};
+use crate::kernels::dapa::Fit;
+use crate::kernels::indicator::Rule;
+use crate::kernels::step::StepScalars;
+use crate::train::phase::Policy;
+use crate::train::settings::{Method, Search};
+
+/// A method of choosing the ReLUs to keep.
+pub trait Strategy {
+    /// What sites do while the method searches.
+    fn searching(&self) -> Activations;
+
+    /// What sites do once masks are fixed.
+    fn finishing(&self) -> Activations;
+
+    /// Sets scores, masks and polynomials for the first step.
+    fn begin(&self, tensors: &mut Tensors, layout: &Layout, seed: u32);
+
+    /// How masks follow scores; `None` where there are no scores.
+    fn rule(&self) -> Option<Rule>;
+
+    /// How a channel's polynomial is fitted that has lost its square and gets it back; `None`
+    /// where polynomials have no squares, or the method cannot choose among them.
+    fn squares(&self) -> Option<Fit>;
+
+    /// Sets the scalars of search step `step` of `steps`.
+    fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars);
+
+    /// Sets the scalars of a step after masks are fixed.
+    fn finish_scalars(&self, scalars: &mut StepScalars);
+
+    /// Makes masks 0 or 1 at the end of a search.
+    fn decide(&self, _tensors: &mut Tensors) {}
+}
+
+/// What every method is given.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The settings of the search.
+    pub settings: Search,
+    /// What there is to spend.
+    pub objective: Objective,
+    /// Largest learning rate of the scores.
+    pub score_rate: f32,
+}
+
+impl Task {
+    /// Distillation, as all methods have it.
+    pub fn distil(&self, scalars: &mut StepScalars) {
+        scalars.kd_weight = self.settings.distill;
+        scalars.temperature = self.settings.temperature;
+    }
+
+    /// λ over the cost of the network with all its ReLUs.
+    pub fn penalty(&self) -> f32 {
+        (f64::from(self.settings.lambda) / self.objective.full.max(1e-9)) as f32
+    }
+}
+
+/// The strategy that the settings name.
+pub fn strategy(task: Task) -> Box<dyn Strategy> {
+    match task.settings.method {
+        Method::Autorep => Box::new(AutoRep { task }),
+        Method::Snl => Box::new(Snl { task }),
+        Method::Autopoly => Box::new(Autopoly {
+            search: AutoRep { task },
+        }),
+        Method::None => Box::new(Fixed {
+            search: AutoRep { task },
+        }),
+    }
+}
+
+/// The steps of a search.
+pub struct Searching<'a>(pub &'a dyn Strategy);
+
+/// The steps after masks are fixed.
+pub struct Finishing<'a>(pub &'a dyn Strategy);
+
+impl Policy for Searching<'_> {
+    fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars) {
+        self.0.scalars(step, steps, scalars);
+    }
+}
+
+impl Policy for Finishing<'_> {
+    fn scalars(&self, _: u64, _: u64, scalars: &mut StepScalars) {
+        self.0.finish_scalars(scalars);
+    }
+}

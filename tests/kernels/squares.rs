@@ -1,0 +1,201 @@
+use crate::harness::*;
+use crate::indicator::adam;
+use autorep::kernels::dapa::Fit;
+use autorep::kernels::squares::{self, Group};
+use autorep::kernels::step::StepScalars;
+use autorep::reference::indicator::Score;
+use autorep::reference::squares as twin;
+
+const FIT: Fit = Fit {
+    degree: 2,
+    official: None,
+    limit: 2.0,
+};
+
+/// Groups of (channels, positions, site), one behind the other in every arena, with gaps.
+fn groups(sizes: &[(u32, u32, u32)]) -> (Vec<Group>, [usize; 3]) {
+    let (mut element, mut coefficient, mut moment) = (3, 2, 1);
+    let mut groups = Vec::new();
+    for &(channels, positions, site) in sizes {
+        groups.push(Group {
+            first_element: element,
+            elements: channels * positions,
+            first_coefficient: coefficient,
+            channels,
+            first_moment: moment,
+            site,
+            padding: [0; 2],
+        });
+        element += channels * positions + 1;
+        coefficient += channels + 1;
+        moment += channels + 2;
+    }
+    (
+        groups,
+        [element, coefficient, moment].map(|end| end as usize + 4),
+    )
+}
+
+#[test]
+fn update_matches_its_twin() {
+    on_every_engine(|compiler| {
+        let cases: [&[(u32, u32, u32)]; 3] = [
+            &[(1, 1, 0)],
+            &[(1, 7, 0), (3, 64, 1), (1, 130, 1), (70, 2, 0)],
+            &[(2, 9, 1); 40],
+        ];
+        for (case, cost) in cases.iter().flat_map(|&case| [(case, 100.0), (case, 98.0)]) {
+            let (groups, [elements, coefficients, moments]) = groups(case);
+            let params: Vec<f32> = noise(1, 4 * coefficients)
+                .chunks_exact(4)
+                .flat_map(|c| [c[0], c[1], c[2], 0.0])
+                .collect();
+            let gradients = noise(2, 4 * coefficients);
+            let state: Vec<f32> = noise(3, 2 * moments)
+                .chunks_exact(2)
+                .flat_map(|m| [m[0], 1.5 + m[1]])
+                .collect();
+            let mask: Vec<f32> = noise(4, elements)
+                .iter()
+                .map(|v| f32::from(*v > 0.5))
+                .collect();
+            // Scores on both sides of both thresholds.
+            let states: Vec<f32> = noise(5, 4 * groups.len())
+                .chunks_exact(4)
+                .flat_map(|s| {
+                    let has = f32::from(s[3] > 0.0);
+                    [0.01 * s[0], 0.1 * s[1], 0.01 * s[2].abs(), has]
+                })
+                .collect();
+            let ledger = [cost, 0.0, 777.0, 2.0, 777.0, 0.5];
+            let scalars = StepScalars {
+                score_rate: 0.002,
+                threshold: 0.003,
+                penalty: 0.05,
+                budget: 99.0,
+                correction1: 0.3,
+                correction2: 0.2,
+                ..Default::default()
+            };
+            let mut params = params;
+            for (group, state) in groups.iter().zip(states.chunks_exact(4)) {
+                if state[3] == 0.0 {
+                    for c in 0..group.channels {
+                        let c = 4 * (group.first_coefficient + c) as usize;
+                        (params[c + 2], params[c + 3]) = (0.0, 1.0);
+                    }
+                }
+            }
+
+            let recipe = squares::update(compiler, &groups, 2, FIT).unwrap();
+            let table: Vec<u32> = bytemuck::cast_slice(&groups).to_vec();
+            let arguments = [
+                Data::Uniform(bytemuck::bytes_of(&scalars)),
+                Data::InOut(&params),
+                Data::In(&gradients),
+                Data::In(&state),
+                Data::In(&mask),
+                Data::Words(&table),
+                Data::InOut(&states),
+                Data::InOutWords(&[9, 9, 5, 6]),
+                Data::In(&ledger),
+            ];
+            let got = run(compiler, &recipe, &arguments);
+
+            let what = format!("{} groups, cost {cost}, {}", groups.len(), compiler.preset);
+            let mut want_params = wide(&params);
+            let (mut want_states, mut counts) = (Vec::new(), [5, 6]);
+            for (index, group) in groups.iter().enumerate() {
+                let elements = group.first_element as usize..;
+                let elements = elements.start..elements.start + group.elements as usize;
+                let kept = mask[elements].iter().filter(|m| **m == 1.0).count();
+                let squares = group.elements as usize - kept;
+                let channels = 0..group.channels as usize;
+                let coefficient = |c: usize| 4 * (group.first_coefficient as usize + c);
+                let moment = |c: usize| 2 * (group.first_moment as usize + c);
+                let own = &wide(&states[4 * index..4 * index + 4]);
+                let mut after = twin::Group {
+                    score: Score {
+                        value: own[0],
+                        first: own[1],
+                        second: own[2],
+                    },
+                    has_square: own[3] == 1.0,
+                    coefficients: channels
+                        .clone()
+                        .map(|c| std::array::from_fn(|k| params[coefficient(c) + k].into()))
+                        .collect(),
+                };
+                let push = match cost > scalars.budget {
+                    true => f64::from(scalars.penalty * ledger[3 + 2 * group.site as usize]),
+                    false => 0.0,
+                };
+                after.step(&twin::Step {
+                    gradients: &channels
+                        .clone()
+                        .map(|c| gradients[coefficient(c) + 2].into())
+                        .collect::<Vec<_>>(),
+                    moments: &channels
+                        .clone()
+                        .map(|c| [state[moment(c)].into(), state[moment(c) + 1].into()])
+                        .collect::<Vec<_>>(),
+                    push,
+                    squares: squares as f64,
+                    threshold: scalars.threshold.into(),
+                    adam: adam(&scalars),
+                });
+                let score = after.score;
+                assert!(
+                    (score.value.abs() - 0.003).abs() > 1e-6,
+                    "choose another seed"
+                );
+                let has = f64::from(u8::from(after.has_square));
+                want_states.extend([score.value, score.first, score.second, has]);
+                for c in channels {
+                    let at = coefficient(c);
+                    want_params[at..at + 4].copy_from_slice(&after.coefficients[c]);
+                }
+                if after.has_square {
+                    counts[group.site as usize] += squares as u32;
+                }
+            }
+            assert_close(&format!("params, {what}"), &got[1], &want_params, 1e-5);
+            assert_close(&format!("states, {what}"), &got[6], &want_states, 3e-5);
+            let got: Vec<u32> = got[7].iter().map(|v| v.to_bits()).collect();
+            assert_eq!(got, [9, 9, counts[0], counts[1]], "counts, {what}");
+        }
+    });
+}
+
+#[test]
+fn lines_are_held() {
+    on_every_engine(|compiler| {
+        let (groups, [_, coefficients, _]) = groups(&[(1, 4, 0), (70, 4, 0), (2, 1, 1)]);
+        let mut params = noise(1, 4 * coefficients);
+        for (index, c) in params.chunks_exact_mut(4).enumerate() {
+            c[3] = f32::from(u8::from(index % 3 == 0));
+        }
+        let recipe = squares::hold(compiler, &groups).unwrap();
+        let table: Vec<u32> = bytemuck::cast_slice(&groups).to_vec();
+        let got = run(
+            compiler,
+            &recipe,
+            &[Data::InOut(&params), Data::Words(&table)],
+        );
+        let mut held = 0;
+        for (index, (got, c)) in got[0]
+            .chunks_exact(4)
+            .zip(params.chunks_exact(4))
+            .enumerate()
+        {
+            let inside = groups.iter().any(|g| {
+                (g.first_coefficient..g.first_coefficient + g.channels).contains(&(index as u32))
+            });
+            let is_line = inside && c[3] == 1.0;
+            let square = if is_line { 0.0 } else { c[2] };
+            assert_eq!(got, [c[0], c[1], square, c[3]], "channel {index}");
+            held += usize::from(is_line);
+        }
+        assert!(held > 10);
+    });
+}
