@@ -16,9 +16,11 @@
 //! 8. [`search`]: the paper: scores with hysteresis, DaPa, the budget.
 //! 9. [`profile`]: where a step's time goes, against what the adapter can do.
 //! 10. [`export`]: ONNX and safetensors files for private-inference engines.
-//! 11. [`cli`]: one file per subcommand.
+//! 11. [`cost`]: bytes, rounds and time in private inference, by protocol.
+//! 12. [`cli`]: one file per subcommand.
 
 pub mod cli;
+pub mod cost;
 pub mod data;
 pub mod export;
 pub mod gpu;

@@ -1,0 +1,644 @@
+//! Protocols as data: what one ReLU, square, product, truncation or linear layer costs.
+
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read;
+use std::iter::Sum;
+use std::ops::Add;
+use std::path::Path;
+
+/// Bytes that each party sends online, and rounds. What is not known is `None`, and so is every sum
+/// that it is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Bytes per element.
+    #[serde(default)]
+    pub bytes: Option<f64>,
+    /// Rounds, however many elements there are.
+    #[serde(default)]
+    pub rounds: Option<f64>,
+}
+
+impl Price {
+    /// What is local.
+    pub const FREE: Self = Self {
+        bytes: Some(0.0),
+        rounds: Some(0.0),
+    };
+    /// What nobody has told.
+    pub const UNKNOWN: Self = Self {
+        bytes: None,
+        rounds: None,
+    };
+
+    /// `count` elements side by side. None of them is free, whatever one costs.
+    pub fn times(self, count: usize) -> Self {
+        match count {
+            0 => Self::FREE,
+            _ => Self {
+                bytes: self.bytes.map(|bytes| bytes * count as f64),
+                ..self
+            },
+        }
+    }
+}
+
+impl Add for Price {
+    type Output = Self;
+
+    /// One after the other.
+    fn add(self, other: Self) -> Self {
+        let sum = |a: Option<f64>, b: Option<f64>| Some(a? + b?);
+        Self {
+            bytes: sum(self.bytes, other.bytes),
+            rounds: sum(self.rounds, other.rounds),
+        }
+    }
+}
+
+impl Sum for Price {
+    fn sum<I: Iterator<Item = Self>>(prices: I) -> Self {
+        prices.fold(Self::FREE, Self::add)
+    }
+}
+
+/// What dividing a fixed-point product by 2^f costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Truncation {
+    /// Of a square, whose sign is known.
+    pub square: Price,
+    /// Of anything else: the outputs of a linear layer, products.
+    pub linear: Price,
+}
+
+impl Truncation {
+    const UNKNOWN: Self = Self {
+        square: Price::UNKNOWN,
+        linear: Price::UNKNOWN,
+    };
+}
+
+/// How a linear layer with encrypted weights is priced: bytes for each element of its operands and
+/// result, which are zero where a protocol does not send them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linear {
+    /// Bytes per element of the input.
+    #[serde(default)]
+    pub input: f64,
+    /// Bytes per element of the input as a matrix product takes it: one row per output position.
+    #[serde(default)]
+    pub unfolded: f64,
+    /// Bytes per weight.
+    #[serde(default)]
+    pub weight: f64,
+    /// Bytes per element of the output.
+    #[serde(default)]
+    pub output: f64,
+    /// Rounds of a layer.
+    pub rounds: f64,
+}
+
+/// Who knows the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weights {
+    /// They are secret as the input is.
+    #[default]
+    Encrypted,
+    /// All parties: a linear layer is local but for the truncation of its outputs.
+    Public,
+}
+
+/// Elements that a linear layer reads and makes, for one image.
+///
+/// As a matrix product [m×k]·[k×n] (of each group of channels): m output positions, n output
+/// channels, k = C/groups·R·R weights of an output channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LinearShape {
+    /// C·H·W of the input.
+    pub input: usize,
+    /// m·k, summed over the groups.
+    pub unfolded: usize,
+    /// k·n, summed over the groups.
+    pub weights: usize,
+    /// m·n, summed over the groups.
+    pub output: usize,
+}
+
+/// What an activation site holds. The rest of its elements are lines, which are free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SiteCounts {
+    /// Elements of an image at this site.
+    pub elements: usize,
+    /// Those that keep their ReLU.
+    pub relus: usize,
+    /// Those that are quadratics.
+    pub squares: usize,
+}
+
+impl SiteCounts {
+    /// Elements that are lines.
+    pub fn lines(self) -> usize {
+        self.elements.saturating_sub(self.relus + self.squares)
+    }
+}
+
+/// What an activation site costs, by cause. Beside ReLUs, quadratics take bytes, and only those
+/// rounds in which they are still busy when the ReLUs are done (none where that is not known).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SiteCost {
+    /// Its ReLUs.
+    pub relu: Price,
+    /// The squares of its quadratics.
+    pub square: Price,
+    /// Their truncations.
+    pub truncation: Price,
+}
+
+impl SiteCost {
+    /// All of it.
+    pub fn total(self) -> Price {
+        self.relu + self.square + self.truncation
+    }
+}
+
+/// What private inference costs under one protocol: online, per party sent, 64-bit ring.
+///
+/// See [the module](super) for how prices add up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// Short name: lower-case letters, digits and hyphens.
+    pub name: String,
+    /// Name as its authors write it.
+    pub title: String,
+    /// Parties that compute.
+    pub parties: u32,
+    /// Where the numbers come from.
+    pub source: String,
+    /// Keys of prices that are estimates.
+    #[serde(default)]
+    pub estimated: Vec<String>,
+    /// One ReLU: the comparison, and the choice by its result.
+    pub relu: Price,
+    /// One square, without its truncation.
+    #[serde(default = "unknown")]
+    pub square: Price,
+    /// One product of two secrets, without its truncation.
+    #[serde(default = "unknown")]
+    pub product: Price,
+    /// One truncation.
+    #[serde(default = "truncation_unknown")]
+    pub truncation: Truncation,
+    /// Linear layers with encrypted weights; `None` where that is not known.
+    #[serde(default)]
+    pub linear: Option<Linear>,
+}
+
+fn unknown() -> Price {
+    Price::UNKNOWN
+}
+
+fn truncation_unknown() -> Truncation {
+    Truncation::UNKNOWN
+}
+
+/// Why there is no such protocol.
+#[derive(Debug, thiserror::Error)]
+pub enum ProtocolError {
+    /// Neither a name nor a file.
+    #[error(
+        "there is no protocol `{0}`: choose {names}, or name a FILE.toml that prices one",
+        names = NAMES.join(", ")
+    )]
+    Unknown(String),
+    /// The file cannot be read.
+    #[error("{file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The file cannot be understood.
+    #[error("{file}: {reason}")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A value that no price has.
+    #[error("{file}: `{key}` {reason}")]
+    Value {
+        /// The file.
+        file: String,
+        /// The value's key.
+        key: String,
+        /// What is wrong and what to write.
+        reason: String,
+    },
+}
+
+macro_rules! protocols {
+    ($($name:literal)*) => {
+        /// Names of the protocols that the program brings along.
+        pub const NAMES: &[&str] = &[$($name),*];
+        const TEXTS: &[&str] = &[
+            $(include_str!(concat!("../../assets/protocols/", $name, ".toml"))),*
+        ];
+    };
+}
+protocols! {
+    "crypten"
+    "spu-semi2k"
+    "spu-aby3"
+    "cheetah"
+    "delphi"
+}
+
+/// Bytes of the largest file that is read.
+const LARGEST_FILE: u64 = 1 << 16;
+/// Bytes per element and rounds above these are slips of the pen.
+const MOST_BYTES: f64 = 1e9;
+const MOST_ROUNDS: f64 = 1e6;
+
+impl Protocol {
+    /// The protocols that the program brings along, in the order of [`NAMES`].
+    ///
+    /// # Errors
+    /// [`ProtocolError`], only where a file in the program is wrong.
+    pub fn all() -> Result<Vec<Self>, ProtocolError> {
+        let files = NAMES.iter().zip(TEXTS);
+        files.map(|(name, text)| Self::parse(name, text)).collect()
+    }
+
+    /// The protocol of a name or, where it is none, of a file.
+    ///
+    /// # Errors
+    /// [`ProtocolError`].
+    pub fn find(name_or_path: &str) -> Result<Self, ProtocolError> {
+        if let Some(index) = NAMES.iter().position(|name| *name == name_or_path) {
+            return Self::parse(name_or_path, TEXTS[index]);
+        }
+        let path = Path::new(name_or_path);
+        let file = || name_or_path.to_owned();
+        if !path.exists() && path.extension().is_none() && path.components().count() == 1 {
+            return Err(ProtocolError::Unknown(file()));
+        }
+        let read = |source| ProtocolError::Read {
+            file: file(),
+            source,
+        };
+        let syntax = |reason: &str| ProtocolError::Syntax {
+            file: file(),
+            reason: reason.to_owned(),
+        };
+        if !path.metadata().map_err(read)?.is_file() {
+            return Err(syntax(
+                "this is no file: name a FILE.toml that prices a protocol",
+            ));
+        }
+        let mut text = String::new();
+        let stream = File::open(path).map_err(read)?;
+        let mut stream = stream.take(LARGEST_FILE + 1);
+        stream.read_to_string(&mut text).map_err(read)?;
+        if text.len() as u64 > LARGEST_FILE {
+            return Err(syntax("the file is too large to be a protocol's prices"));
+        }
+        Self::parse(name_or_path, &text)
+    }
+
+    /// Reads prices from TOML; `file` is named in errors.
+    ///
+    /// # Errors
+    /// [`ProtocolError`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, ProtocolError> {
+        let protocol: Self = toml::from_str(text).map_err(|error| ProtocolError::Syntax {
+            file: file.to_owned(),
+            reason: error.to_string().trim_end().to_owned(),
+        })?;
+        protocol
+            .check()
+            .map_err(|(key, reason)| ProtocolError::Value {
+                file: file.to_owned(),
+                key,
+                reason,
+            })?;
+        Ok(protocol)
+    }
+
+    /// The prices by key.
+    fn prices(&self) -> [(&'static str, Price); 5] {
+        [
+            ("relu", self.relu),
+            ("square", self.square),
+            ("product", self.product),
+            ("truncation.square", self.truncation.square),
+            ("truncation.linear", self.truncation.linear),
+        ]
+    }
+
+    /// The first key whose value cannot be, and why.
+    fn check(&self) -> Result<(), (String, String)> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.name.is_empty() || self.name.len() > 32 || !self.name.chars().all(plain) {
+            return wrong(
+                "name",
+                "is not 1 to 32 lower-case letters, digits and hyphens",
+            );
+        }
+        for (key, text) in [("title", &self.title), ("source", &self.source)] {
+            if text.trim().is_empty() || text.chars().any(|c| c.is_control() && c != '\n') {
+                return wrong(key, "is empty or not text: say it in words");
+            }
+        }
+        if !(1..=1000).contains(&self.parties) {
+            return wrong("parties", "is out of bounds: write 2 for two parties");
+        }
+        let mut numbers = Vec::new();
+        for (key, price) in self.prices() {
+            numbers.push((format!("{key}.bytes"), price.bytes, MOST_BYTES));
+            numbers.push((format!("{key}.rounds"), price.rounds, MOST_ROUNDS));
+        }
+        if let Some(linear) = self.linear {
+            for (key, bytes) in [
+                ("input", linear.input),
+                ("unfolded", linear.unfolded),
+                ("weight", linear.weight),
+                ("output", linear.output),
+            ] {
+                numbers.push((format!("linear.{key}"), Some(bytes), MOST_BYTES));
+            }
+            numbers.push(("linear.rounds".into(), Some(linear.rounds), MOST_ROUNDS));
+        }
+        for (key, value, most) in numbers {
+            let value = value.unwrap_or(0.0);
+            if !(0.0..=most).contains(&value) {
+                return wrong(&key, format!("is {value}: write a number from 0 to {most}"));
+            }
+            if key.ends_with("rounds") && value.fract() != 0.0 {
+                return wrong(&key, format!("is {value}: rounds are whole numbers"));
+            }
+        }
+        if self.relu == Price::UNKNOWN {
+            return wrong(
+                "relu",
+                "has neither bytes nor rounds: write one of them at least",
+            );
+        }
+        let keys = ["relu", "square", "product", "truncation", "linear"];
+        match self.estimated.iter().find(|key| !keys.contains(&&***key)) {
+            Some(key) => wrong(
+                "estimated",
+                format!(
+                    "names `{key}`, which is no price: choose among {}",
+                    keys.join(", ")
+                ),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// What a site costs that holds `counts`.
+    pub fn site(&self, counts: SiteCounts) -> SiteCost {
+        let mut cost = SiteCost {
+            relu: self.relu.times(counts.relus),
+            square: self.square.times(counts.squares),
+            truncation: self.truncation.square.times(counts.squares),
+        };
+        if counts.relus > 0 {
+            // Only what the quadratics still do after the ReLUs are done; where either is not
+            // known, nothing.
+            let mut cover = cost.relu.rounds.unwrap_or(f64::INFINITY);
+            for part in [&mut cost.square, &mut cost.truncation] {
+                let rounds = part.rounds.unwrap_or(0.0);
+                part.rounds = Some((rounds - cover).max(0.0));
+                cover = (cover - rounds).max(0.0);
+            }
+        }
+        cost
+    }
+
+    /// What a linear layer costs, without the truncation of its outputs.
+    pub fn linear(&self, shape: LinearShape, weights: Weights) -> Price {
+        match (weights, self.linear) {
+            (Weights::Public, _) => Price::FREE,
+            (Weights::Encrypted, None) => Price::UNKNOWN,
+            (Weights::Encrypted, Some(linear)) => Price {
+                bytes: Some(
+                    linear.input * shape.input as f64
+                        + linear.unfolded * shape.unfolded as f64
+                        + linear.weight * shape.weights as f64
+                        + linear.output * shape.output as f64,
+                ),
+                rounds: Some(linear.rounds),
+            },
+        }
+    }
+
+    /// What it costs to bring `outputs` products back to fixed point.
+    pub fn truncate(&self, outputs: usize) -> Price {
+        self.truncation.linear.times(outputs)
+    }
+
+    /// Prices that are not known, by key: `relu.rounds`.
+    pub fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        for (key, price) in self.prices() {
+            match price {
+                Price::UNKNOWN => missing.push(key.to_owned()),
+                Price { bytes: None, .. } => missing.push(format!("{key}.bytes")),
+                Price { rounds: None, .. } => missing.push(format!("{key}.rounds")),
+                _ => {}
+            }
+        }
+        if self.linear.is_none() {
+            missing.push("linear".to_owned());
+        }
+        missing
+    }
+}
+
+fn wrong(key: &str, reason: impl Into<String>) -> Result<(), (String, String)> {
+    Err((key.to_owned(), reason.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The activations of resnet18 at 32×32.
+    const RELUS: usize = 491_520;
+
+    fn of(name: &str, relus: usize) -> SiteCost {
+        let counts = SiteCounts {
+            elements: RELUS,
+            relus,
+            squares: RELUS - relus,
+        };
+        Protocol::find(name).unwrap().site(counts)
+    }
+
+    #[test]
+    fn every_bundled_file_is_a_protocol_of_its_name() {
+        let names: Vec<String> = Protocol::all()
+            .unwrap()
+            .into_iter()
+            .map(|p| p.name)
+            .collect();
+        assert_eq!(names, NAMES);
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/protocols");
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), NAMES.len());
+    }
+
+    #[test]
+    fn sites_cost_the_worked_numbers() {
+        // All ReLU, all square: megabytes sent by a party for an image.
+        for (name, relu, square) in [
+            ("crypten", 90_439_680.0, 3_932_160.0),
+            ("spu-semi2k", 35_389_440.0, 3_932_160.0),
+            ("spu-aby3", 49_152_000.0, 3_932_160.0),
+        ] {
+            assert_eq!(of(name, RELUS).total().bytes, Some(relu), "{name}");
+            assert_eq!(of(name, 0).square.bytes, Some(square), "{name}");
+        }
+        // Rounds, with truncations.
+        let rounds = |name, relus| of(name, relus).total().rounds;
+        assert_eq!(rounds("crypten", RELUS), Some(9.0));
+        assert_eq!(rounds("crypten", 1), Some(9.0));
+        assert_eq!(rounds("crypten", 0), Some(1.0));
+        assert_eq!(rounds("spu-semi2k", 1), Some(8.0));
+        assert_eq!(rounds("spu-semi2k", 0), Some(2.0));
+        assert_eq!(rounds("spu-aby3", 0), Some(3.0));
+    }
+
+    #[test]
+    fn few_relus_cost_less_than_the_squares_beside_them() {
+        let cost = of("crypten", 20_480);
+        assert_eq!(cost.relu.bytes, cost.square.bytes);
+        let cost = of("crypten", 20_479);
+        assert!(cost.relu.bytes < cost.square.bytes);
+    }
+
+    #[test]
+    fn lines_are_free_and_what_is_not_known_stays_unknown() {
+        let lines = SiteCounts {
+            elements: 64,
+            relus: 0,
+            squares: 0,
+        };
+        assert_eq!(lines.lines(), 64);
+        for protocol in Protocol::all().unwrap() {
+            assert_eq!(protocol.site(lines).total(), Price::FREE);
+        }
+        assert_eq!(of("cheetah", 1).total(), Price::UNKNOWN);
+        assert_eq!(of("cheetah", RELUS).total().bytes, Some(49_152_000.0));
+        assert_eq!(of("cheetah", RELUS).total().rounds, None);
+        let delphi = of("delphi", RELUS).relu.bytes.unwrap();
+        assert_eq!(delphi, 192.0 * of("delphi", 0).square.bytes.unwrap());
+        assert!(Protocol::find("crypten").unwrap().missing().is_empty());
+        assert!(
+            Protocol::find("delphi")
+                .unwrap()
+                .missing()
+                .contains(&"relu.rounds".to_owned())
+        );
+    }
+
+    #[test]
+    fn quadratics_take_the_rounds_that_the_relus_beside_them_do_not() {
+        let mut protocol = Protocol::find("spu-aby3").unwrap();
+        protocol.relu.rounds = Some(2.0);
+        let counts = SiteCounts {
+            elements: 2,
+            relus: 1,
+            squares: 1,
+        };
+        let cost = protocol.site(counts);
+        assert_eq!(cost.square.rounds, Some(0.0));
+        assert_eq!(cost.truncation.rounds, Some(1.0));
+        assert_eq!(cost.total().rounds, Some(3.0));
+    }
+
+    #[test]
+    fn linear_layers_follow_their_protocols_formulas() {
+        // 3×3 convolution of 64×32×32 to 128×16×16, and a linear layer of 512 to 10.
+        let conv = LinearShape {
+            input: 65_536,
+            unfolded: 256 * 576,
+            weights: 73_728,
+            output: 32_768,
+        };
+        let dense = LinearShape {
+            input: 512,
+            unfolded: 512,
+            weights: 5120,
+            output: 10,
+        };
+        for (name, shape, bytes) in [
+            ("crypten", conv, 8.0 * (65_536.0 + 73_728.0)),
+            ("crypten", dense, 8.0 * (512.0 + 5120.0)),
+            ("spu-semi2k", conv, 8.0 * (256.0 + 128.0) * 576.0),
+            ("spu-semi2k", dense, 8.0 * (1.0 + 10.0) * 512.0),
+            ("spu-aby3", conv, 8.0 * 256.0 * 128.0),
+        ] {
+            let protocol = Protocol::find(name).unwrap();
+            let price = protocol.linear(shape, Weights::Encrypted);
+            assert_eq!(
+                (price.bytes, price.rounds),
+                (Some(bytes), Some(1.0)),
+                "{name}"
+            );
+            assert_eq!(protocol.linear(shape, Weights::Public), Price::FREE);
+        }
+        let delphi = Protocol::find("delphi").unwrap();
+        assert_eq!(delphi.linear(conv, Weights::Encrypted), Price::UNKNOWN);
+    }
+
+    #[test]
+    fn hostile_files_are_refused_with_a_reason() {
+        let good = TEXTS[0];
+        for (from, to, words) in [
+            ("bytes = 184", "bytes = -184", "`relu.bytes` is -184"),
+            ("bytes = 184", "bytes = nan", "`relu.bytes` is NaN"),
+            ("bytes = 184", "bytes = inf", "`relu.bytes` is inf"),
+            ("bytes = 184", "bytes = 1e300", "`relu.bytes`"),
+            ("bytes = 184", "bytes = \"much\"", "much"),
+            ("bytes = 184", "byts = 184", "byts"),
+            ("bytes = 184\nrounds = 9", "", "`relu` has neither"),
+            ("rounds = 9", "rounds = 9.5", "whole numbers"),
+            ("rounds = 9", "rounds = 9\nrounds = 9", "duplicate"),
+            ("[relu]", "[gelu]", "gelu"),
+            ("[truncation.linear]\nbytes = 0\nrounds = 0", "", "linear"),
+            ("weight = 8\nrounds = 1", "weight = 8", "rounds"),
+            ("weight = 8", "weight = nan", "`linear.weight` is NaN"),
+            ("parties = 2", "parties = 0", "`parties`"),
+            ("parties = 2", "parties = -2", "parties"),
+            ("parties = 2", "", "parties"),
+            ("name = \"crypten\"", "name = \"a\\u001b[2Jb\"", "`name`"),
+            ("title = \"CrypTen", "title = \"\\u001b[2J", "`title`"),
+            ("parties = 2", "parties = 2\nestimated = [\"all\"]", "`all`"),
+        ] {
+            let text = good.replace(from, to);
+            assert_ne!(text, good, "{from}");
+            let error = Protocol::parse("mine.toml", &text).unwrap_err().to_string();
+            assert!(
+                error.contains("mine.toml") && error.contains(words),
+                "{words}: {error}"
+            );
+        }
+        assert!(Protocol::parse("mine.toml", "").is_err());
+        let error = Protocol::find("cryptenn").unwrap_err().to_string();
+        assert!(
+            error.contains("cryptenn") && error.contains("spu-semi2k"),
+            "{error}"
+        );
+        for missing in ["missing.toml", "no/such/folder", "", ".", "a\0b.toml"] {
+            assert!(Protocol::find(missing).is_err(), "{missing:?}");
+        }
+    }
+}
