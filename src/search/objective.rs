@@ -1,7 +1,7 @@
 //! What a search has to spend, and on what: ReLUs, or what private inference really costs.
 
 use super::budget::{Budget, BudgetError};
-use crate::cost::{Link, LinkError, Protocol, ProtocolError};
+use crate::cost::{Link, LinkError, Price, Protocol, ProtocolError};
 use crate::graph::Layout;
 use crate::kernels::metrics::Prices;
 use crate::train::settings::Search;
@@ -18,6 +18,19 @@ pub enum ObjectiveError {
     /// The network between the parties.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// A price that the protocol does not tell.
+    #[error(
+        "a budget of {budget} needs the bytes and rounds of a {what} in {protocol}, which are not \
+         all known: choose another protocol, or one of the units that are"
+    )]
+    Unknown {
+        /// The budget.
+        budget: String,
+        /// The protocol.
+        protocol: String,
+        /// What has no price.
+        what: &'static str,
+    },
     /// ReLUs, where a protocol has prices.
     #[error(
         "with search.cost = {cost} a budget is what an image may cost: bytes (400kB), rounds \
@@ -97,10 +110,22 @@ pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveErro
     }
     let protocol = Protocol::find(&settings.cost)?;
     let link: Link = settings.link.parse()?;
-    let (per_byte, per_round) = match budget {
-        Budget::Bytes(_) => (1.0, 0.0),
-        Budget::Rounds(_) => (0.0, 1.0),
-        Budget::Milliseconds(_) => (link.milliseconds_per_byte(), link.milliseconds),
+    // What a price is in the unit of the budget: of an element, and of a site.
+    type Unit = fn(Price, &Link) -> Option<(f64, f64)>;
+    let unit: Unit = match budget {
+        Budget::Bytes(_) => |price, _| Some((price.bytes?, 0.0)),
+        Budget::Rounds(_) => |price, _| Some((0.0, price.rounds?)),
+        Budget::Milliseconds(_) => |price, link| {
+            let bytes = Price {
+                rounds: Some(0.0),
+                ..price
+            };
+            let rounds = Price {
+                bytes: Some(0.0),
+                ..price
+            };
+            Some((link.milliseconds(bytes)?, link.milliseconds(rounds)?))
+        },
         Budget::Count(_) | Budget::Share(_) => {
             return Err(ObjectiveError::NotPriced {
                 cost: settings.cost.clone(),
@@ -108,14 +133,69 @@ pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveErro
             });
         }
     };
+    let price = |what, price| {
+        unit(price, &link).ok_or_else(|| ObjectiveError::Unknown {
+            budget: budget.to_string(),
+            protocol: protocol.name.clone(),
+            what,
+        })
+    };
+    let (relu, relu_site) = price("ReLU", protocol.relu)?;
+    let (square, square_site) = price("square", protocol.square + protocol.truncation.square)?;
     Ok(Prices {
-        relu: per_byte * protocol.relu.bytes,
-        square: per_byte * protocol.square.bytes,
-        relu_site: per_round * protocol.relu.rounds,
-        square_site: per_round * protocol.square.rounds,
+        relu,
+        square,
+        relu_site,
+        square_site,
     })
 }
 
 fn full(layout: &Layout, prices: &Prices) -> f64 {
     prices.cost(layout.sites.iter().map(|site| (site.shape.len(), 0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(cost: &str, budget: &str) -> Search {
+        Search {
+            cost: cost.into(),
+            budget: budget.into(),
+            link: "100mbit,20ms".into(),
+            ..Default::default()
+        }
+    }
+
+    fn prices_of(cost: &str, budget: &str) -> Result<[f64; 4], ObjectiveError> {
+        let settings = search(cost, budget);
+        let p = prices(&settings, settings.budget.parse()?)?;
+        Ok([p.relu, p.square, p.relu_site, p.square_site])
+    }
+
+    #[test]
+    fn prices_follow_the_unit_of_the_budget() {
+        assert_eq!(prices_of("relu", "12.9k").unwrap(), [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(prices_of("crypten", "4MB").unwrap(), [184.0, 8.0, 0.0, 0.0]);
+        assert_eq!(
+            prices_of("crypten", "20rounds").unwrap(),
+            [0.0, 0.0, 9.0, 1.0]
+        );
+        let [relu, square, relu_site, square_site] = prices_of("crypten", "1s").unwrap();
+        // 100 Mbit/s are 12,500 bytes a millisecond.
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        assert!(close(relu, 184.0 / 12_500.0) && close(square, 8.0 / 12_500.0));
+        assert_eq!((relu_site, square_site), (180.0, 20.0));
+        // A square and its truncation.
+        assert_eq!(prices_of("spu-aby3", "1kB").unwrap()[1], 16.0);
+    }
+
+    #[test]
+    fn units_that_do_not_go_together_are_named() {
+        let message = |cost, budget| prices_of(cost, budget).unwrap_err().to_string();
+        assert!(message("relu", "4MB").contains("--cost"));
+        assert!(message("crypten", "10%").contains("400kB"));
+        assert!(message("no-such-protocol", "4MB").contains("crypten"));
+        assert!(message("cheetah", "4MB").contains("square"));
+    }
 }
