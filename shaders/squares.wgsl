@@ -1,15 +1,18 @@
 // Kernel card: squares worth keeping
 //
-// Where squares have a price, a channel's polynomial may lose its own and become a line. With q
-// for "has its square", q·c₂ stands for c₂ in the gate, and q is searched for as masks are.
+// Where squares have a price, a channel's polynomial may lose its own and become a line: the
+// least-squares one under the channel's x ~ N(u, s²), for which x² ≈ 2u·x + s² − u². With
+// r(x) = x² − 2u·x − (s² − u²), what that leaves of a square, and q for "has its square", the
+// polynomial is line(x) + q·c₂·r(x), and q is searched for as masks are.
 //
 // Computes   update, for every group of channels (a channel, or all of a site) after the optimiser:
-//              dL/dq = Σ c₂·dL/dc₂ over its channels; a line's c₂ is that of the fit to its moments
+//              dL/dq = Σ c₂·(dL/dc₂ − 2u·dL/dc₁ − (s² − u²)·dL/dc₀) over its channels; a line's
+//                  c₂ is that of the fit to its moments
 //              g = softplus(score)·(dL/dq + penalty·price·squares), the second term while the
 //                  cost is above the budget; squares: the group's elements without a ReLU
 //              score ← Adam(score, g);  q by hysteresis, as in indicator.wgsl
-//              lines: c₂ ← 0 and a mark of 1 in the fourth component; a channel that regains its
-//                  square begins with the fit's
+//              a square lost takes c₂·r(x) from the polynomial and leaves a mark of 1 in its
+//                  fourth component; a square regained adds c₂·r(x) of the fit
 //            and adds the squares of groups that have them to their site's count.
 //            hold: c₂ ← 0 for every channel that is marked: what an optimiser did to it.
 // Layout     params vec4f[…] (arena; coefficients c₀, c₁, c₂, mark); gradients alike; moments
@@ -37,6 +40,12 @@
 // dL/dq and ReLUs kept.
 var<workgroup> tree: array<vec2f, 64>;
 
+// The coefficients of r(x).
+fn remainder(moments: vec2f) -> vec4f {
+    let u = moments.x;
+    return vec4f(u * u - moments.y, -2.0 * u, 1.0, 0.0);
+}
+
 @compute @workgroup_size(64)
 fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let index = min(group.y * {{ row }}u + group.x, {{ groups - 1 }}u);
@@ -51,7 +60,7 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
     for (var c = lane; c < extent.w; c += 64u) {
         let m = moments[place.x + c];
         let c2 = select(quadratic_fit(m.x, m.y).z, params[extent.z + c].z, has_square);
-        sums.x += c2 * gradients[extent.z + c].z;
+        sums.x += c2 * dot(remainder(m), gradients[extent.z + c]);
     }
     tree[lane] = sums;
     for (var half = 32u; half > 0u; half /= 2u) {
@@ -78,17 +87,18 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
     let keep = moved > select(step.threshold, -step.threshold, has_square);
     for (var c = lane; c < extent.w; c += 64u) {
         var coefficients = params[extent.z + c];
-        if (!keep) {
-            coefficients.z = 0.0;
-            coefficients.w = 1.0;
-        } else if (!has_square) {
-            let m = moments[place.x + c];
-            coefficients.z = quadratic_fit(m.x, m.y).z;
-            coefficients.w = 0.0;
-        } else {
-            // Slow weights may have mixed a mark of long ago.
-            coefficients.w = 0.0;
+        let m = moments[place.x + c];
+        if (has_square && !keep) {
+            coefficients -= coefficients.z * remainder(m);
         }
+        if (keep && !has_square) {
+            coefficients += quadratic_fit(m.x, m.y).z * remainder(m);
+        }
+        if (!keep) {
+            // Whatever the optimiser made of it, a line has no square.
+            coefficients.z = 0.0;
+        }
+        coefficients.w = select(1.0, 0.0, keep);
         params[extent.z + c] = coefficients;
     }
     if (lane == 0u) {

@@ -16,6 +16,7 @@ mod presets;
 mod profile;
 mod search;
 mod shaders;
+mod sweep;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -39,6 +40,8 @@ enum Command {
     Train(train::Args),
     /// Search a trained network for the ReLUs worth keeping.
     Search(search::Args),
+    /// Search with several methods, budgets and seeds from one teacher, and compare.
+    Sweep(sweep::Args),
     /// Evaluate the network of a run.
     Eval(eval::Args),
     /// Write the network of a run as ONNX or safetensors.
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Search(args) => search::run(args),
+        Command::Sweep(args) => sweep::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Profile(args) => profile::run(args),

@@ -17,8 +17,8 @@ pub struct Group {
 /// What a step tells a group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step<'a> {
-    /// dL/dc₂ by channel.
-    pub gradients: &'a [f64],
+    /// dL/dc₀, dL/dc₁ and dL/dc₂ by channel.
+    pub gradients: &'a [[f64; 3]],
     /// Running mean and variance of the pre-activation, by channel.
     pub moments: &'a [[f64; 2]],
     /// Push on each square: the penalty's share, 0 when the budget is met.
@@ -31,33 +31,68 @@ pub struct Step<'a> {
     pub adam: Adam,
 }
 
+/// Coefficients of x² − 2u·x − (s² − u²): what the least-squares line under N(u, s²) leaves of a
+/// square.
+pub fn remainder(mean: f64, variance: f64) -> [f64; 3] {
+    [mean * mean - variance, -2.0 * mean, 1.0]
+}
+
+/// Coefficients of a channel once it has lost its square: those of the least-squares line.
+pub fn without_square(c: [f64; 4], mean: f64, variance: f64) -> [f64; 4] {
+    let r = remainder(mean, variance);
+    [c[0] - c[2] * r[0], c[1] - c[2] * r[1], 0.0, 1.0]
+}
+
+/// Coefficients of a line that has got the square of the fit to its moments.
+pub fn with_square(c: [f64; 4], mean: f64, variance: f64) -> [f64; 4] {
+    let c2 = dapa::fit(mean, variance.sqrt(), 2)[2];
+    let r = remainder(mean, variance);
+    [c[0] + c2 * r[0], c[1] + c2 * r[1], c2, 0.0]
+}
+
 impl Group {
     /// One step. A line's c₂ is that of the fit to its moments.
     pub fn step(&mut self, step: &Step) {
-        let fits: Vec<f64> = step
-            .moments
-            .iter()
-            .map(|&[mean, variance]| dapa::fit(mean, variance.sqrt(), 2)[2])
-            .collect();
         let mut slope = 0.0;
-        for (c, gradient) in step.gradients.iter().enumerate() {
-            slope += gradient
-                * if self.has_square {
-                    self.coefficients[c][2]
-                } else {
-                    fits[c]
-                };
+        for (c, &[mean, variance]) in step.moments.iter().enumerate() {
+            let c2 = match self.has_square {
+                true => self.coefficients[c][2],
+                false => dapa::fit(mean, variance.sqrt(), 2)[2],
+            };
+            let r = remainder(mean, variance);
+            slope += c2 * (0..3).map(|k| r[k] * step.gradients[c][k]).sum::<f64>();
         }
         let g = score_gradient(self.score.value, slope, step.push * step.squares);
         self.score = self.score.step(g, &step.adam);
         let keeps = hysteresis(self.has_square, self.score.value, step.threshold);
-        for (c, fit) in self.coefficients.iter_mut().zip(fits) {
-            match (keeps, self.has_square) {
-                (false, _) => [c[2], c[3]] = [0.0, 1.0],
-                (true, false) => [c[2], c[3]] = [fit, 0.0],
-                (true, true) => c[3] = 0.0,
-            }
+        for (c, &[mean, variance]) in self.coefficients.iter_mut().zip(step.moments) {
+            *c = match (keeps, self.has_square) {
+                (false, true) => without_square(*c, mean, variance),
+                (false, false) => [c[0], c[1], 0.0, 1.0],
+                (true, false) => with_square(*c, mean, variance),
+                (true, true) => [c[0], c[1], c[2], 0.0],
+            };
         }
         self.has_square = keeps;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fit_without_its_square_is_the_fit_of_a_line() {
+        for (u, s) in [(0.0, 1.0), (0.7, 0.5), (-1.3, 2.0)] {
+            let quadratic = dapa::fit(u, s, 2);
+            let line = dapa::fit(u, s, 1);
+            let [c0, c1, c2] = quadratic;
+            let lost = without_square([c0, c1, c2, 0.0], u, s * s);
+            let regained = with_square([line[0], line[1], 0.0, 1.0], u, s * s);
+            for k in 0..3 {
+                assert!((lost[k] - line[k]).abs() < 1e-12, "u {u}, s {s}");
+                assert!((regained[k] - quadratic[k]).abs() < 1e-12, "u {u}, s {s}");
+            }
+        }
     }
 }

@@ -15,5 +15,6 @@ pub mod run;
 pub mod settle;
 mod snl;
 pub mod strategy;
+pub mod sweep;
 
 pub use budget::Budget;

@@ -9,7 +9,7 @@ use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Tensors};
 use crate::kernels::dapa::VARIANCE_FLOOR;
 use crate::kernels::squares::Group;
-use crate::reference;
+use crate::reference::squares::{with_square, without_square};
 use crate::train::checkpoint::{Checkpoint, CheckpointStore};
 use crate::train::model_file::Sites;
 use crate::train::phase::{self, PhaseEnd, PhaseResult, PhaseSpec, Resume, Supervised};
@@ -432,17 +432,16 @@ impl Choice {
                 .map(|c| [tensors.state[2 * c], tensors.state[2 * c + 1]])
                 .collect();
             for (c, [mean, variance]) in coefficients(tensors, group).zip(moments) {
-                let line = c[3] > 0.5;
-                match kept {
-                    false => [c[2], c[3]] = [0.0, 1.0],
-                    // It regains its square.
-                    true if line => {
-                        let deviation = f64::from(variance).max(VARIANCE_FLOOR).sqrt();
-                        let fit = reference::dapa::fit(mean.into(), deviation, 2);
-                        [c[2], c[3]] = [fit[2] as f32, 0.0];
-                    }
-                    true => {}
-                }
+                let is_line = c[3] > 0.5;
+                let before = [c[0], c[1], c[2], c[3]].map(f64::from);
+                let mean = f64::from(mean);
+                let variance = f64::from(variance).max(VARIANCE_FLOOR);
+                let after = match (kept, is_line) {
+                    (false, false) => without_square(before, mean, variance),
+                    (true, true) => with_square(before, mean, variance),
+                    _ => before,
+                };
+                c.copy_from_slice(&after.map(|v| v as f32));
             }
         }
     }
