@@ -1,6 +1,8 @@
 //! What several test programs share.
 
+#[allow(dead_code)] // Not every test program needs it.
 pub mod host_network;
+pub mod program;
 
 /// Values in −1…1 from a counter: the same on every machine.
 #[allow(dead_code)] // Not every test program needs it.

@@ -1,0 +1,362 @@
+//! Methods, granularities, costs and sweeps, from the outside: every budget is kept whatever it
+//! is made of, and what a killed search was in the middle of is taken up to the bit.
+
+mod common;
+
+use autorep::train::checkpoint::Checkpoint;
+use autorep::train::model_file;
+use common::program::*;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+/// A teacher for all searches, made once.
+fn teacher() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("strategies-teacher");
+        if out.exists() {
+            fs::remove_dir_all(&out).unwrap();
+        }
+        succeed(&mut train(&out, &[]));
+        out
+    })
+}
+
+/// A search from that teacher, of an epoch and as little training after it.
+fn short(out: &Path, more: &[&str]) -> Command {
+    let teacher = teacher().to_str().unwrap();
+    let mut command = search(out, &["--search-epochs", "1", "--finish-epochs", "1"]);
+    command.args(["--teacher", teacher]).args(more);
+    command
+}
+
+/// ReLUs and squares of each site, from the masks and polynomials of a run's result, and whether
+/// each channel is all or nothing.
+fn counted(run: &Path) -> (Vec<(u64, u64)>, bool) {
+    let checkpoint = Checkpoint::load(&checkpoint(run, "result")).unwrap();
+    let (model, ..) = model_file::unpack(checkpoint).unwrap();
+    let (layout, tensors) = (&model.layout, &model.tensors);
+    let mut whole = true;
+    let sites = layout.sites.iter().map(|site| {
+        let coefficients = tensors.param(&layout.params.slots[site.coefficients]);
+        let plane = site.shape.height * site.shape.width;
+        let (mut relus, mut squares) = (0, 0);
+        let channels = tensors.mask[site.range()].chunks_exact(plane);
+        for (mask, c) in channels.zip(coefficients.chunks_exact(4)) {
+            let kept = mask.iter().filter(|m| **m == 1.0).count();
+            whole &= kept == 0 || kept == plane;
+            relus += kept as u64;
+            if c[2] != 0.0 {
+                squares += (plane - kept) as u64;
+            }
+            assert_eq!(c[3], 0.0, "{}: a mark was left behind", site.name);
+        }
+        (relus, squares)
+    });
+    let sites: Vec<(u64, u64)> = sites.collect();
+    (sites, whole)
+}
+
+/// The same from the summary.
+fn summarised(summary: &Value) -> Vec<(u64, u64)> {
+    let sites = summary["sites"].as_array().unwrap().iter();
+    let number = |value: &Value| value.as_u64().unwrap();
+    sites
+        .map(|site| (number(&site["kept"]), number(&site["squares"])))
+        .collect()
+}
+
+#[test]
+fn every_method_and_granularity_keeps_its_budget() {
+    let root = TempDir::new().unwrap();
+    // Method, granularity, budget, ReLUs at least and at most. A channel of this network has 64,
+    // 16 or 4 positions.
+    let cases = [
+        ("autorep", "element", "100", 100, 100),
+        ("autorep", "channel", "100", 97, 100),
+        ("autorep", "site", "300", 64, 300),
+        ("snl", "element", "100", 100, 100),
+        ("snl", "channel", "100", 97, 100),
+        ("autopoly", "element", "100", 100, 100),
+        ("none", "element", "0", 0, 0),
+        ("none", "element", "100%", TOTAL, TOTAL),
+    ];
+    for (method, granularity, budget, least, most) in cases {
+        let out = root.path().join(format!("{method}-{granularity}-{budget}"));
+        let more = [
+            "--method",
+            method,
+            "--granularity",
+            granularity,
+            "--budget",
+            budget,
+        ];
+        succeed(&mut short(&out, &more));
+        let summary = json(out.join("summary.json"));
+        let what = format!("{method} by {granularity}");
+        assert_eq!(summary["method"], method);
+        assert_eq!(summary["granularity"], granularity);
+        let count = summary["relu_count"].as_u64().unwrap();
+        assert!(
+            (least..=most).contains(&count),
+            "{what}: {count} of {budget}"
+        );
+        assert_eq!(summary["spent"]["cost"].as_f64().unwrap(), count as f64);
+        let (sites, whole_channels) = counted(&out);
+        assert_eq!(sites, summarised(&summary), "{what}");
+        assert_eq!(
+            sites.iter().map(|(relus, _)| relus).sum::<u64>(),
+            count,
+            "{what}"
+        );
+        if granularity != "element" {
+            assert!(whole_channels, "{what}: a channel was torn");
+        }
+        if granularity == "site" {
+            let totals = summary["sites"].as_array().unwrap().iter();
+            let totals = totals.map(|site| site["total"].as_u64().unwrap());
+            for (&(relus, _), total) in sites.iter().zip(totals) {
+                assert!(relus == 0 || relus == total, "{what}: a site was torn");
+            }
+        }
+        if method == "snl" {
+            assert!(
+                sites.iter().all(|(_, squares)| *squares == 0),
+                "SNL has no squares"
+            );
+        }
+    }
+}
+
+#[test]
+fn budgets_of_bytes_rounds_and_time_are_kept_at_the_prices_of_the_protocol() {
+    let root = TempDir::new().unwrap();
+    // CrypTen: a ReLU takes 184 bytes and 9 rounds, a square 8 bytes and one round. All squares
+    // would cost 7168 bytes and 6 rounds; the budgets lie below, so some must go.
+    let price = |sites: &[(u64, u64)]| {
+        let bytes = sites.iter().map(|(r, s)| 184 * r + 8 * s).sum::<u64>() as f64;
+        let rounds = |&(relus, squares): &(u64, u64)| match (relus, squares) {
+            (0, 0) => 0,
+            (0, _) => 1,
+            _ => 9,
+        };
+        (bytes, f64::from(sites.iter().map(rounds).sum::<u32>()))
+    };
+    let time = |(bytes, rounds): (f64, f64)| bytes * 8.0 / 100e3 + 20.0 * rounds;
+    type Unit<'a> = &'a dyn Fn((f64, f64)) -> f64;
+    let cases: [(&str, &str, f64, Unit); 5] = [
+        ("6kB", "element", 6000.0, &|price| price.0),
+        ("12kB", "channel", 12_000.0, &|price| price.0),
+        ("13rounds", "element", 13.0, &|price| price.1),
+        ("5rounds", "site", 5.0, &|price| price.1),
+        ("300ms", "element", 300.0, &time),
+    ];
+    for (budget, granularity, most, unit) in cases {
+        let out = root.path().join(budget);
+        let more = [
+            "--cost",
+            "crypten",
+            "--link",
+            "100mbit,20ms",
+            "--granularity",
+            granularity,
+        ];
+        succeed(short(&out, &more).args(["--budget", budget]));
+        let summary = json(out.join("summary.json"));
+        let (sites, _) = counted(&out);
+        assert_eq!(sites, summarised(&summary), "{budget}");
+        let cost = unit(price(&sites));
+        assert!(cost <= most, "{budget}: {cost}");
+        let told = summary["spent"]["cost"].as_f64().unwrap();
+        assert!(
+            (told - cost).abs() < 1e-9 * cost,
+            "{budget}: {told}, not {cost}"
+        );
+        assert_eq!(summary["spent"]["budget"], most, "{budget}");
+        // Something of worth was bought with it.
+        assert!(cost > 0.6 * most, "{budget}: only {cost} was spent");
+    }
+}
+
+#[test]
+fn searches_with_state_of_their_own_are_resumed_to_the_bit() {
+    let root = TempDir::new().unwrap();
+    let cases: [(&str, &[&str]); 3] = [
+        ("snl", &["--method", "snl", "--budget", "100"]),
+        ("bytes", &["--cost", "crypten", "--budget", "8kB"]),
+        (
+            "site",
+            &[
+                "--cost",
+                "crypten",
+                "--budget",
+                "9rounds",
+                "--granularity",
+                "site",
+            ],
+        ),
+    ];
+    for (name, more) in cases {
+        let [whole, torn] = ["whole", "torn"].map(|part| root.path().join(name).join(part));
+        succeed(&mut short(&whole, more));
+        // A checkpoint after nearly every step, and a kill in the middle of the search.
+        let often = ["--set", "checkpoint-minutes=0.00001"];
+        let mut child = short(&torn, more)
+            .args(often)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let middle = |torn: &Path| {
+            let entries = fs::read_dir(torn.join("checkpoints")).into_iter().flatten();
+            let names = entries
+                .flatten()
+                .map(|e| e.file_name().to_string_lossy().into_owned());
+            // Seven steps an epoch.
+            names
+                .into_iter()
+                .any(|name| name.starts_with("search-") && name.contains("3"))
+        };
+        while !middle(&torn) && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        succeed(short(&torn, more).args(often).arg("--resume"));
+        let [a, b] = [&whole, &torn].map(|run| fs::read(checkpoint(run, "result")).unwrap());
+        assert!(a == b, "{name}: the results differ");
+        let log = metrics(&whole);
+        assert_eq!(log, metrics(&torn), "{name}");
+        assert!(log.len() > 5, "{name}");
+    }
+}
+
+#[test]
+fn what_does_not_go_together_costs_a_message() {
+    let root = TempDir::new().unwrap();
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["--method", "magic"], &["search.method", "autorep"]),
+        (
+            &["--granularity", "atom"],
+            &["search.granularity", "channel"],
+        ),
+        (&["--method", "none", "--budget", "10%"], &["none", "100%"]),
+        (
+            &["--cost", "crypten", "--budget", "10%"],
+            &["crypten", "400kB"],
+        ),
+        (&["--cost", "relu", "--budget", "4kB"], &["--cost"]),
+        (
+            &["--cost", "magic", "--budget", "4kB"],
+            &["magic", "crypten"],
+        ),
+        (
+            &["--cost", "cheetah", "--budget", "4kB"],
+            &["cheetah", "square"],
+        ),
+        (
+            &["--cost", "crypten", "--budget", "9ms", "--link", "fast"],
+            &["fast", "lan"],
+        ),
+        (
+            &[
+                "--method", "autopoly", "--cost", "crypten", "--budget", "4kB",
+            ],
+            &["autopoly", "autorep"],
+        ),
+    ];
+    for (more, words) in cases {
+        let out = root.path().join("run");
+        refused(&mut short(&out, more), words);
+        assert!(!out.exists(), "{more:?} left a folder");
+    }
+}
+
+fn sweep(out: &Path, more: &[&str]) -> Command {
+    let mut command = program();
+    command.arg("sweep").arg("--out").arg(out);
+    for (name, value) in TINY {
+        match *name {
+            "--search-epochs" => command.args(["--set", "search.epochs=1"]),
+            "--finish-epochs" => command.args(["--set", "finish.epochs=1"]),
+            _ => command.arg(name).args(value),
+        };
+    }
+    command.args(more);
+    command
+}
+
+#[test]
+fn a_sweep_compares_and_goes_on_where_it_was() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("sweep");
+    let grid = [
+        "--budgets",
+        "100,0",
+        "--methods",
+        "autorep,snl,none",
+        "--jobs",
+        "2",
+    ];
+    succeed(&mut sweep(&out, &grid));
+    let table = json(out.join("sweep.json"));
+    // Three methods without a ReLU, two with a hundred.
+    assert_eq!(table["finished"], 5);
+    let rows = table["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 5);
+    let relus: Vec<u64> = rows
+        .iter()
+        .map(|row| row["relus"].as_u64().unwrap())
+        .collect();
+    assert_eq!(relus, [0, 0, 0, 100, 100]);
+    assert!(rows.iter().any(|row| row["pareto"] == true));
+    for row in rows {
+        let name = row["name"].as_str().unwrap();
+        let summary = json(out.join(format!("{name}-s0/summary.json")));
+        assert_eq!(
+            row["test"]["mean"], summary["result"]["test_top1"],
+            "{name}"
+        );
+    }
+
+    // More of it: what is done is not done again, and one teacher serves all.
+    let before = contents(&out);
+    let more = [
+        "--budgets",
+        "100,0",
+        "--methods",
+        "autorep",
+        "--seeds",
+        "2",
+        "--resume",
+    ];
+    let output = succeed(&mut sweep(&out, &more));
+    let printed = text(&output.stdout);
+    assert!(printed.contains("±"), "{printed}");
+    let after = contents(&out);
+    for (path, content) in &before {
+        if !path.ends_with("sweep.json") {
+            assert_eq!(after.get(path), Some(content), "{} changed", path.display());
+        }
+    }
+    let table = json(out.join("sweep.json"));
+    assert_eq!(table["rows"][0]["seeds"].as_array().unwrap().len(), 2);
+
+    // A sweep of other settings, or none at all, is not mixed with this one.
+    refused(&mut sweep(&out, &grid), &["--resume"]);
+    refused(
+        sweep(&out, &grid).args(["--resume", "--set", "search.lambda=7"]),
+        &["other settings"],
+    );
+    refused(&mut sweep(teacher(), &grid), &["not empty"]);
+    let missing = root.path().join("missing");
+    refused(&mut sweep(&missing, &["--budgets", "ten"]), &["ten"]);
+    refused(
+        &mut sweep(&missing, &["--budgets", "1", "--vary", "x"]),
+        &["search.degree=1,2"],
+    );
+    assert!(!missing.exists());
+}
