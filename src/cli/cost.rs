@@ -3,7 +3,7 @@
 use super::End;
 use super::common::load_result;
 use crate::cost::{
-    Kind, Layer, Link, Parts, Price, Protocol, SiteCounts, Weights, bill, evenly, layers,
+    Kind, Layer, Linear, Link, Parts, Price, Protocol, SiteCounts, Weights, bill, evenly, layers,
 };
 use crate::graph::{Chw, Model, Network, Nonlinearity};
 use crate::models::{ModelSpec, NAMES as MODELS};
@@ -19,9 +19,9 @@ use std::path::Path;
 /// Arguments of `autorep cost`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A run folder, a checkpoint, or the name of a model.
+    /// A run folder, a checkpoint, or the name of a model; nothing, to see the protocols' prices.
     #[arg(value_name = "RUN|CHECKPOINT|MODEL")]
-    what: String,
+    what: Option<String>,
     /// Protocol: crypten, spu-semi2k, spu-aby3, cheetah, delphi, or a file of prices as those in
     /// assets/protocols; may be repeated [default: all]
     #[arg(long = "protocol", value_name = "NAME|FILE")]
@@ -116,29 +116,41 @@ struct Priced {
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
-    let report = report(&args)?;
-    let mut out = stdout().lock();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-    } else {
-        write!(out, "{}", text(&report, args.layers))?;
-    }
-    Ok(End::Done)
-}
-
-fn report(args: &Args) -> Result<Report> {
     let protocols = match args.protocols.as_slice() {
         [] => Protocol::all()?,
         names => {
             let named = names.iter().map(|name| Protocol::find(name));
-            named.collect::<Result<Vec<_>, _>>()?
+            named.collect::<Result<_, _>>()?
         }
     };
+    let (json, text) = match &args.what {
+        Some(what) => {
+            let report = report(what, &args, protocols)?;
+            let json = serde_json::to_string_pretty(&report)?;
+            (json, text(&report, args.layers))
+        }
+        None => {
+            refuse(&args, "say which model, or leave it out")?;
+            (
+                serde_json::to_string_pretty(&protocols)?,
+                prices(&protocols),
+            )
+        }
+    };
+    let mut out = stdout().lock();
+    match args.json {
+        true => writeln!(out, "{json}")?,
+        false => write!(out, "{text}")?,
+    }
+    Ok(End::Done)
+}
+
+fn report(what: &str, args: &Args, protocols: Vec<Protocol>) -> Result<Report> {
     let links = match args.links.as_slice() {
         [] => vec![Link::lan(), Link::wan()],
         links => links.to_vec(),
     };
-    let subject = subject(args)?;
+    let subject = subject(what, args)?;
     let layers = layers(&subject.network);
     let priced = |parts: Parts| Priced {
         parts,
@@ -191,19 +203,8 @@ fn report(args: &Args) -> Result<Report> {
     })
 }
 
-/// The run or the model that is asked about.
-fn subject(args: &Args) -> Result<Subject> {
-    if MODELS.contains(&args.what.as_str()) {
-        return of_model(args);
-    }
-    let path = Path::new(&args.what);
-    if !path.exists() {
-        bail!(
-            "`{}` is neither a run folder nor a checkpoint, and no model: choose among {}",
-            args.what,
-            MODELS.join(", ")
-        );
-    }
+/// Refuses what is for a model's name only; `remedy` says what to do.
+fn refuse(args: &Args, remedy: &str) -> Result<()> {
     for (option, given) in [
         ("--input-size", args.input_size.is_some()),
         ("--classes", args.classes.is_some()),
@@ -211,12 +212,25 @@ fn subject(args: &Args) -> Result<Subject> {
         ("--budget", args.budget.is_some()),
     ] {
         if given {
-            bail!(
-                "{option} is for a model's name; what `{}` holds is fixed: leave it out",
-                args.what
-            );
+            bail!("{option} is for a model's name: {remedy}");
         }
     }
+    Ok(())
+}
+
+/// The run or the model that is asked about.
+fn subject(what: &str, args: &Args) -> Result<Subject> {
+    if MODELS.contains(&what) {
+        return of_model(what, args);
+    }
+    let path = Path::new(what);
+    if !path.exists() {
+        bail!(
+            "`{what}` is neither a run folder nor a checkpoint, and no model: choose among {}",
+            MODELS.join(", ")
+        );
+    }
+    refuse(args, &format!("what {what} holds is fixed, leave it out"))?;
     let (model, ..) = model_file::unpack(load_result(path)?)?;
     let mut notes = Vec::new();
     if model.network.nonlinearity == Nonlinearity::Silu {
@@ -246,12 +260,12 @@ fn counts(model: &Model) -> Vec<SiteCounts> {
     sites.map(count).collect()
 }
 
-fn of_model(args: &Args) -> Result<Subject> {
-    let imagenet = args.what.starts_with("imagenet") || args.what.starts_with("efficientnet");
+fn of_model(name: &str, args: &Args) -> Result<Subject> {
+    let imagenet = name.starts_with("imagenet") || name.starts_with("efficientnet");
     let (side, classes) = if imagenet { (224, 1000) } else { (32, 10) };
     let side = args.input_size.unwrap_or(side) as usize;
     let spec = ModelSpec {
-        name: args.what.clone(),
+        name: name.to_owned(),
         width: args.width.unwrap_or(1.0),
         input: (side, side),
         classes: args.classes.unwrap_or(classes) as usize,
@@ -259,6 +273,9 @@ fn of_model(args: &Args) -> Result<Subject> {
     let network = spec.build()?;
     let (mut scenarios, mut notes) = (Vec::new(), Vec::new());
     if let Some(budget) = args.budget {
+        if !matches!(budget, Budget::Count(_) | Budget::Share(_)) {
+            bail!("--budget {budget}: here a budget is a number of ReLUs (12.9k) or a share (10%)");
+        }
         let budget = budget.resolve(network.relu_total())?;
         let sites = evenly(&elements(&network), budget);
         scenarios.push((format!("budget {budget}"), sites));
@@ -303,8 +320,8 @@ fn text(report: &Report, with_layers: bool) -> String {
         Weights::Public => "public",
     };
     let mut text = format!(
-        "{} on {channels}×{height}×{width}, {} classes: online cost of one image, weights \
-         {weights}\n\n",
+        "{} on {channels}×{height}×{width}, {} classes, weights {weights}: what each party sends \
+         online for one image\n\n",
         report.model, report.classes
     );
     text += &occupancy(report);
@@ -318,17 +335,7 @@ fn text(report: &Report, with_layers: bool) -> String {
         text += &format!("  {name}: {megabits} Mbit/s, {latency} ms a round\n");
     }
     for (index, protocol) in report.protocols.iter().enumerate() {
-        text += &format!("\n{} ({})\n", protocol.title, protocol.name);
-        for line in protocol.source.trim().lines() {
-            text += &format!("  {line}\n");
-        }
-        if !protocol.estimated.is_empty() {
-            text += &format!("  Estimated: {}.\n", protocol.estimated.join(", "));
-        }
-        let missing = protocol.missing();
-        if !missing.is_empty() {
-            text += &format!("  Not known (?): {}.\n", missing.join(", "));
-        }
+        text += &about(protocol);
         let rows = report.scenarios.iter().map(|scenario| {
             let cost = &scenario.costs[index];
             (scenario.name.clone(), &cost.sum)
@@ -341,10 +348,84 @@ fn text(report: &Report, with_layers: bool) -> String {
             text += &costs(report, &format!("{}, by layer", scenario.name), rows);
         }
     }
-    let notes = report.notes.iter().cloned().chain(unpriced(report));
+    let mut notes = report.notes.clone();
+    if report.weights == Weights::Encrypted {
+        notes.push(
+            "Encrypted weights are opened, under a mask, once a batch: more images share that."
+                .into(),
+        );
+    }
+    notes.extend(unpriced(report));
     for note in notes {
         text += &format!("\n{note}\n");
     }
+    text
+}
+
+/// A protocol, where its prices come from, and which are missing.
+fn about(protocol: &Protocol) -> String {
+    let mut text = format!("\n{} ({})\n", protocol.title, protocol.name);
+    for line in protocol.source.trim().lines() {
+        text += &format!("  {line}\n");
+    }
+    if !protocol.estimated.is_empty() {
+        text += &format!("  Estimated: {}.\n", protocol.estimated.join(", "));
+    }
+    let missing = protocol.missing();
+    if !missing.is_empty() {
+        text += &format!("  Not known ({UNKNOWN}): {}.\n", missing.join(", "));
+    }
+    text
+}
+
+/// The prices of protocols, and where they come from.
+fn prices(protocols: &[Protocol]) -> String {
+    let price = |price: Price| match price {
+        Price::FREE => "local".to_owned(),
+        Price::UNKNOWN => UNKNOWN.to_owned(),
+        price => format!("{}, {}", bytes(price.bytes), rounds(price.rounds)),
+    };
+    let linear = |linear: Linear| {
+        let operands = [
+            (linear.input, "input"),
+            (linear.unfolded, "unfolded input"),
+            (linear.weight, "weights"),
+            (linear.output, "output"),
+        ];
+        let sent = operands.iter().filter(|(bytes, _)| *bytes > 0.0);
+        let sent: Vec<String> = sent
+            .map(|(bytes, what)| format!("{bytes}·{what}"))
+            .collect();
+        format!("{} B, {}", sent.join(" + "), linear.rounds)
+    };
+    let rows: Vec<Vec<String>> = protocols
+        .iter()
+        .map(|protocol| {
+            vec![
+                protocol.name.clone(),
+                price(protocol.relu),
+                price(protocol.square),
+                price(protocol.product),
+                price(protocol.truncation.linear),
+                price(protocol.truncation.square),
+                protocol.linear.map_or(UNKNOWN.to_owned(), linear),
+            ]
+        })
+        .collect();
+    let head = [
+        "bytes, rounds",
+        "ReLU",
+        "square",
+        "product",
+        "truncation",
+        "of a square",
+        "linear layer, encrypted weights ",
+    ];
+    let mut text = String::from(
+        "What each party sends online for an element, on a ring of 64 bits, and rounds of a layer\n\n",
+    );
+    text += &table(Look::PLAIN, &head, &rows);
+    text.extend(protocols.iter().map(about));
     text
 }
 

@@ -154,7 +154,7 @@ pub struct SiteCounts {
 
 impl SiteCounts {
     /// Counts a site's `mask` [C, H·W], which is 0 where there is a polynomial, whose channel's
-    /// `coefficients` [C, 4] (of x⁰, x¹, x², x³) tell quadratics from lines: their x² is 0.
+    /// `coefficients` [C, 4] tell quadratics from lines: the third, of x², is exactly 0 in a line.
     pub fn of(mask: &[f32], coefficients: &[f32]) -> Self {
         let mut counts = Self {
             elements: mask.len(),
