@@ -108,7 +108,7 @@ fn totals_are_the_sums_of_layers_and_of_parts() {
                     let total = &cost["total"][unit];
                     if total.is_null() {
                         let unknown = |part: &&str| cost["parts"][part][unit].is_null();
-                        assert!(PARTS.iter().any(|part| unknown(part)));
+                        assert!(PARTS.iter().any(unknown));
                         continue;
                     }
                     let sum: f64 = layers.iter().map(|l| number(&l["total"][unit])).sum();

@@ -38,8 +38,8 @@ pub struct Args {
     /// Of a model: keep so many ReLUs (4915, 12.9k, 10%), in proportion at every site.
     #[arg(long, value_name = "B", allow_negative_numbers = true)]
     budget: Option<Budget>,
-    /// What connects the parties: lan, wan, or as 100mbit,20ms (bandwidth, and latency of a
-    /// round); may be repeated [default: lan and wan]
+    /// What connects the parties: lan, wan (as in Cheetah's experiments), or as 100mbit,20ms
+    /// (bandwidth, and latency of a round); may be repeated [default: lan and wan]
     #[arg(long = "link", value_name = "LINK")]
     links: Vec<Link>,
     /// Who knows the weights: encrypted (nobody), public (all parties).
@@ -326,14 +326,15 @@ fn text(report: &Report, with_layers: bool) -> String {
     );
     text += &occupancy(report);
     text += "\n";
-    for link in &report.links {
-        let Link {
-            name,
-            megabits,
-            latency,
-        } = link;
-        text += &format!("  {name}: {megabits} Mbit/s, {latency} ms a round\n");
-    }
+    let links = report.links.iter().map(|link| {
+        let (megabits, latency) = (link.megabits, link.latency);
+        format!("{} {megabits} Mbit/s and {latency} ms a round", link.name)
+    });
+    let links: Vec<String> = links.collect();
+    text += &format!(
+        "Times are those of communication alone: {}\n",
+        links.join("; ")
+    );
     for (index, protocol) in report.protocols.iter().enumerate() {
         text += &about(protocol);
         let rows = report.scenarios.iter().map(|scenario| {
@@ -550,6 +551,7 @@ const UNKNOWN: &str = "?";
 fn bytes(value: Option<f64>) -> String {
     match value {
         Some(0.0) => "0".into(),
+        Some(bytes) if bytes < 999.5 => format!("{bytes} B"),
         Some(bytes) => scaled(bytes, &["B", "kB", "MB", "GB", "TB"]),
         None => UNKNOWN.into(),
     }
