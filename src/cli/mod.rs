@@ -7,6 +7,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod common;
+mod cost;
 mod data;
 mod devices;
 mod eval;
@@ -46,6 +47,8 @@ enum Command {
     Eval(eval::Args),
     /// Write the network of a run as ONNX or safetensors.
     Export(export::Args),
+    /// Price the network of a run, or a model, in private inference: bytes, rounds, time.
+    Cost(cost::Args),
     /// Show where a step's time goes, and how far each kernel is from what the adapter can do.
     Profile(profile::Args),
     /// Make a run of weights that were trained elsewhere: a teacher.
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Sweep(args) => sweep::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
+        Command::Cost(args) => cost::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Import(args) => import::run(args),
         Command::Devices(args) => devices::run(args),

@@ -4,6 +4,8 @@
 //! - [`protocol`]: prices of ReLUs, squares, products, truncations and linear layers, as data under
 //!   `assets/protocols`.
 //! - [`link`]: bandwidth and latency.
+//! - [`layers`]: what of a network takes communication.
+//! - [`bill`]: what each layer costs, by cause.
 //!
 //! # How prices add up
 //! Bytes add up over elements. Rounds add up over layers, which wait for one another, and not over
@@ -15,9 +17,13 @@
 //! ±(αx + β)² with public α and β, which fold into the linear layers around the site, as batch
 //! norm does. A line folds into them whole.
 
+pub mod bill;
+pub mod layers;
 pub mod link;
 pub mod protocol;
 
+pub use bill::{Parts, bill, evenly};
+pub use layers::{Kind, Layer, layers};
 pub use link::{Link, LinkError};
 pub use protocol::{
     Linear, LinearShape, Price, Protocol, ProtocolError, SiteCost, SiteCounts, Truncation, Weights,

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::iter::Sum;
 use std::ops::Add;
 use std::path::Path;
+use std::str::FromStr;
 
 /// Bytes that each party sends online, and rounds. What is not known is `None`, and so is every sum
 /// that it is part of.
@@ -112,6 +113,18 @@ pub enum Weights {
     Public,
 }
 
+impl FromStr for Weights {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "encrypted" => Ok(Self::Encrypted),
+            "public" => Ok(Self::Public),
+            _ => Err(format!("`{text}` is neither encrypted nor public")),
+        }
+    }
+}
+
 /// Elements that a linear layer reads and makes, for one image.
 ///
 /// As a matrix product [m×k]·[k×n] (of each group of channels): m output positions, n output
@@ -140,6 +153,25 @@ pub struct SiteCounts {
 }
 
 impl SiteCounts {
+    /// Counts a site's `mask` [C, H·W], which is 0 where there is a polynomial, whose channel's
+    /// `coefficients` [C, 4] tell quadratics from lines: the third, of x², is exactly 0 in a line.
+    pub fn of(mask: &[f32], coefficients: &[f32]) -> Self {
+        let mut counts = Self {
+            elements: mask.len(),
+            relus: 0,
+            squares: 0,
+        };
+        let plane = mask.len() * 4 / coefficients.len().max(4);
+        for (mask, polynomial) in mask.chunks(plane.max(1)).zip(coefficients.chunks(4)) {
+            let relus = mask.iter().filter(|m| **m != 0.0).count();
+            counts.relus += relus;
+            if polynomial.get(2).is_some_and(|square| *square != 0.0) {
+                counts.squares += mask.len() - relus;
+            }
+        }
+        counts
+    }
+
     /// Elements that are lines.
     pub fn lines(self) -> usize {
         self.elements.saturating_sub(self.relus + self.squares)
@@ -514,6 +546,17 @@ mod tests {
         assert_eq!(rounds("spu-semi2k", 1), Some(8.0));
         assert_eq!(rounds("spu-semi2k", 0), Some(2.0));
         assert_eq!(rounds("spu-aby3", 0), Some(3.0));
+    }
+
+    #[test]
+    fn masks_and_coefficients_are_counted() {
+        // Three channels of two pixels: a quadratic, a line, a line.
+        let mask = [1.0, 0.0, 0.0, 0.0, 1.0, 1.0];
+        let line = [0.1, 0.5, 0.0, 0.0];
+        let coefficients = [[0.1, 0.5, 0.2, 0.0], line, line].concat();
+        let counts = SiteCounts::of(&mask, &coefficients);
+        assert_eq!((counts.elements, counts.relus, counts.squares), (6, 3, 1));
+        assert_eq!(counts.lines(), 2);
     }
 
     #[test]

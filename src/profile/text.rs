@@ -101,7 +101,7 @@ fn mebibytes(bytes: u64) -> String {
 
 /// Rows of cells under a head, two spaces apart. The first column is flush left, the others
 /// right, or left where their head ends in a blank.
-fn table(look: Look, head: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(look: Look, head: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..head.len())
         .map(|column| {
             let cells = rows.iter().map(|row| measure_text_width(&row[column]));
