@@ -58,7 +58,7 @@ pub struct Plan {
     /// Device memory of every phase, its validation included.
     pub phases: Vec<(Phase, Memory)>,
     /// What would fit into `memory-gib`, where the run does not.
-    pub shortage: Option<Shortage>,
+    pub shortage: Option<Box<Shortage>>,
 }
 
 impl Plan {

@@ -158,13 +158,16 @@ impl Forecast<'_> {
             lookahead: shape.lookahead,
             averaging: shape.averaging,
         };
-        let mut memory = TrainProgram::compile(compiler, &spec)?.memory;
+        let program = TrainProgram::compile(compiler, &spec)?;
         let sites = evaluated(match shape.activations {
             Activations::Relu => Sites::Relu,
             Activations::Gate { .. } => Sites::Gate,
         });
         let batch = cut.batch / cut.parts;
-        let validation = EvalProgram::compile(compiler, student, sites, &images, pixels, batch)?;
+        let lent = &program.idle;
+        let validation =
+            EvalProgram::compile(compiler, student, sites, &images, pixels, batch, lent)?;
+        let mut memory = program.memory;
         memory.beside(&validation.memory);
         Ok(memory)
     }
@@ -202,7 +205,9 @@ impl Forecast<'_> {
     pub fn check(&self, cut: Cut) -> Result<(), ForecastError> {
         match self.miss(cut)? {
             None => Ok(()),
-            Some((phase, miss)) => Err(self.shortage(cut, phase, miss)?.into()),
+            Some((phase, miss)) => Err(ForecastError::Shortage(Box::new(
+                self.shortage(cut, phase, miss)?,
+            ))),
         }
     }
 
@@ -269,7 +274,7 @@ impl Forecast<'_> {
         self.limit = Some(limit);
         let miss = Miss::Total { bytes: need, limit };
         match self.shortage(cut, phase, miss) {
-            Ok(shortage) if held > 0 => shortage.into(),
+            Ok(shortage) if held > 0 => ForecastError::Shortage(Box::new(shortage)),
             _ => error.into(),
         }
     }
@@ -290,8 +295,8 @@ pub enum ForecastError {
     #[error(transparent)]
     Gpu(#[from] GpuError),
     /// A run that needs more memory than there is.
-    #[error(transparent)]
-    Shortage(#[from] Shortage),
+    #[error("{0}")]
+    Shortage(Box<Shortage>),
 }
 
 /// A run needs more memory than there is.

@@ -236,6 +236,7 @@ pub fn run(
         trainer.images.on_device(),
         trainer.pixels,
         trainer.evaluation_batch(),
+        &program.idle,
     )
     .map_err(|error| trainer.explain(spec.shape(), error))?;
     let bar = progress_bar(trainer.progress, spec.phase, steps);

@@ -69,7 +69,7 @@ pub enum TrainError {
         rate: f32,
     },
     /// More memory than there is.
-    #[error(transparent)]
+    #[error("{0}")]
     Shortage(Box<Shortage>),
     /// Settings that do not fit the data or each other.
     #[error("{0}")]
@@ -80,7 +80,7 @@ impl From<ForecastError> for TrainError {
     fn from(error: ForecastError) -> Self {
         match error {
             ForecastError::Gpu(error) => TrainError::Gpu(error),
-            ForecastError::Shortage(shortage) => TrainError::Shortage(Box::new(shortage)),
+            ForecastError::Shortage(shortage) => TrainError::Shortage(shortage),
         }
     }
 }
@@ -360,6 +360,7 @@ impl<'g> Trainer<'g> {
             self.images.on_device(),
             self.pixels,
             self.evaluation_batch(),
+            &[],
         )?;
         program.evaluate_all(gpu, &self.images, &self.validation)
     }
@@ -463,8 +464,15 @@ pub fn evaluation(
         std: model.std,
     };
     let on_device = source.on_device();
-    let program =
-        EvalProgram::compile(compiler, loaded, evaluated(sites), on_device, pixels, batch)?;
+    let program = EvalProgram::compile(
+        compiler,
+        loaded,
+        evaluated(sites),
+        on_device,
+        pixels,
+        batch,
+        &[],
+    )?;
     Ok((program, source))
 }
 
