@@ -38,7 +38,7 @@ enum Command {
     /// Train an all-ReLU network: a teacher.
     Train(train::Args),
     /// Search a trained network for the ReLUs worth keeping.
-    Search(search::Args),
+    Search(Box<search::Args>),
     /// Evaluate the network of a run.
     Eval(eval::Args),
     /// Write the network of a run as ONNX or safetensors.
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
         .init();
     let result = match cli.command {
         Command::Train(args) => train::run(args),
-        Command::Search(args) => search::run(args),
+        Command::Search(args) => search::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Profile(args) => profile::run(args),

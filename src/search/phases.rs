@@ -10,7 +10,7 @@ use crate::train::account::Memory;
 use crate::train::forecast::{Cut, Forecast, ForecastError, Shape, Shortage, cut};
 use crate::train::presets::About;
 use crate::train::run_folder::Phase;
-use crate::train::settings::Settings;
+use crate::train::settings::{Method, Settings};
 use crate::train::trainer::TrainError;
 use serde::Serialize;
 
@@ -27,10 +27,11 @@ pub fn shapes(settings: &Settings, last: Phase) -> Vec<Shape> {
     };
     let search = Shape {
         phase: Phase::Search,
+        // Methods that fit no polynomial take a few kilobytes less.
         activations: dapa::activations(&settings.search),
         optimizer: settings.search.descent.optimizer,
         distil: settings.search.distill > 0.0,
-        search: true,
+        search: settings.search.method != Method::None,
         lookahead: settings.search.lookahead_every > 0,
         ..teacher
     };

@@ -5,11 +5,12 @@
 //! accounts ([`Gpu::planner`](crate::gpu::Gpu::planner)).
 
 use super::account::Memory;
-use super::model_file::Sites;
-use super::program::{EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation};
+use super::program::{
+    AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
+};
 use super::run_folder::Phase;
 use super::settings::{Optimizer, Settings};
-use super::trainer::{TrainError, evaluated};
+use super::trainer::TrainError;
 use crate::data::Resident;
 use crate::gpu::GpuError;
 use crate::graph::plan::Activations;
@@ -154,15 +155,14 @@ impl Forecast<'_> {
             pixels,
             variation: Variation::NONE,
             optimizer: shape.optimizer,
-            search: shape.search,
+            // Prices and groups are small tables.
+            search: shape.search.then_some(&AUTOREP),
+            lines: &[],
             lookahead: shape.lookahead,
             averaging: shape.averaging,
         };
         let program = TrainProgram::compile(compiler, &spec)?;
-        let sites = evaluated(match shape.activations {
-            Activations::Relu => Sites::Relu,
-            Activations::Gate { .. } => Sites::Gate,
-        });
+        let sites = shape.activations.evaluated();
         let batch = cut.batch / cut.parts;
         let lent = &program.idle;
         let validation =

@@ -325,7 +325,7 @@ impl PhaseSpec<'_> {
             activations: self.activations,
             optimizer: self.descent.optimizer,
             distil: self.teacher.is_some(),
-            search: self.search,
+            search: self.search.is_some(),
             lookahead: self.lookahead,
             averaging: self.average_epochs > 0.0,
         }
