@@ -108,7 +108,8 @@ fn main() -> Result<(), Failure> {
         arenas: &arenas,
     };
     let relu = Activations::Relu;
-    let program = EvalProgram::compile(&compiler, loaded, relu, &images, pixels, options.batch)?;
+    let program =
+        EvalProgram::compile(&compiler, loaded, relu, &images, pixels, options.batch, &[])?;
     program.set_order(&gpu, &order);
     let scalars = StepScalars {
         count: options.batch as u32,

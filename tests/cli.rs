@@ -628,6 +628,7 @@ fn a_wrong_option_costs_a_message_and_no_folder() {
     // The options, and what the message must speak of.
     let cases: &[(&[&str], &[&str])] = &[
         (&["--model", "resnet19"], &["resnet19", "resnet8"]),
+        (&["--memory-gib", "-1"], &["memory-gib", "-1"]),
         (&["--budget", "897"], &["897", "896"]),
         (&["--budget", "12.9m"], &["12900000", "896"]),
         (&["--budget", "many"], &["`many`", "10%"]),
@@ -725,6 +726,44 @@ fn a_wrong_option_costs_a_message_and_no_folder() {
     fs::create_dir(&out).unwrap();
     refused(&mut search(&out, &["--data", &absent]), &[&absent]);
     assert!(contents(&out).is_empty());
+}
+
+/// The number behind `option` in a text.
+fn named(text: &str, option: &str) -> Option<usize> {
+    let behind = text.split(option).nth(1)?.trim_start();
+    let digits = behind.find(|c: char| !c.is_ascii_digit());
+    behind[..digits.unwrap_or(behind.len())].parse().ok()
+}
+
+#[test]
+fn a_run_that_does_not_fit_names_what_would_and_leaves_no_folder() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("run");
+    // Between what its 16 images take and what one takes.
+    let limit = ["--memory-gib", "0.0008"];
+    let words = [
+        "device memory",
+        "batch of 16",
+        "the largest batch that fits",
+    ];
+    let said = refused(
+        &mut search(&out, &[&limit[..], &["--batch", "16"]].concat()),
+        &words,
+    );
+    assert!(!out.exists());
+    let batch = named(&said, "--batch ").unwrap();
+    assert!((1..16).contains(&batch), "{said}");
+    let more = (batch + 1).to_string();
+    refused(
+        &mut search(&out, &[&limit[..], &["--batch", &more]].concat()),
+        &[],
+    );
+    assert!(!out.exists());
+    let most = batch.to_string();
+    succeed(&mut train(
+        &out,
+        &[&limit[..], &["--batch", &most]].concat(),
+    ));
 }
 
 #[test]

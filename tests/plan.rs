@@ -563,8 +563,12 @@ fn a_training_and_a_search_step_of_every_network_agree_with_the_host() {
     let compiler = engines().last().expect("an adapter");
     for (name, side) in [
         ("wide_resnet_22_8", 8),
+        ("imagenet_resnet18", 32),
+        ("imagenet_resnet18_avgpool", 32),
         ("imagenet_resnet50", 64),
+        ("imagenet_resnet50_avgpool", 64),
         ("efficientnet_b0", 32),
+        ("efficientnet_b2", 32),
     ] {
         steps_agree(compiler, &model(name, 0.125, side));
     }

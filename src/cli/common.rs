@@ -2,13 +2,14 @@
 
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::kernels::Preset;
+use crate::search::phases::shapes;
 use crate::search::run::{RESULT, RunError, Summary, TEACHER};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::config::Layers;
 use crate::train::presets;
 use crate::train::run_folder::{Mark, Phase, RunFolder};
 use crate::train::settings::Settings;
-use crate::train::trainer::Trainer;
+use crate::train::trainer::{TrainError, Trainer};
 use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
@@ -56,8 +57,9 @@ pub struct RunArgs {
     /// Images: `builtin`, or a folder (CIFAR binary version, or train/CLASS and test/CLASS).
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
-    /// Architecture: resnet8, resnet18, resnet20, wide_resnet_22_8, imagenet_resnet18,
-    /// imagenet_resnet50 (…_avgpool: no max-pool in the stem).
+    /// Architecture: resnet8, resnet18, resnet20, wide_resnet_22_8, efficientnet_b0,
+    /// efficientnet_b2, imagenet_resnet18, imagenet_resnet50 (…_avgpool: no max-pool in the
+    /// stem).
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// Multiplier of the architecture's channel counts.
@@ -88,6 +90,9 @@ pub struct RunArgs {
     /// Take a batch in N parts, to save memory; batch norm sees one part at a time.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub micro_batches: Option<usize>,
+    /// Device memory that the run may take: one that needs more is refused before it begins.
+    #[arg(long, value_name = "GIB", allow_negative_numbers = true)]
+    pub memory_gib: Option<f64>,
     /// Scale images to N×N.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub image_size: Option<u32>,
@@ -166,6 +171,7 @@ impl RunArgs {
             ("seed", self.seed.map(|n| Value::Integer(n.into()))),
             ("batch", number(self.batch)),
             ("micro-batches", number(self.micro_batches)),
+            ("memory-gib", self.memory_gib.map(Value::Float)),
             (
                 "image-size",
                 self.image_size.map(|n| Value::Integer(n.into())),
@@ -222,7 +228,8 @@ pub fn begin<'g>(
         note(format_args!("resuming at {mark}"));
     }
     let text = toml::to_string(&settings).context("the settings have no TOML form")?;
-    let made = Trainer::new(gpu, settings, folder, checkpoint.as_ref(), args.progress())
+    let (shapes, at) = (shapes(&settings, last), checkpoint.as_ref());
+    let made = Trainer::new(gpu, settings, folder, at, &shapes, args.progress())
         .map_err(RunError::from)
         .and_then(|trainer| {
             if checkpoint.is_none() {
@@ -243,6 +250,17 @@ pub fn begin<'g>(
     };
     trainer.folder.write_config(&text)?;
     Ok((trainer, checkpoint))
+}
+
+/// Hands on why a run ended, and removes its folder if that was for want of memory before
+/// anything happened: a second try begins anew, with other settings.
+pub fn undone(out: &Path, error: RunError) -> anyhow::Error {
+    if let RunError::Train(cause) = &error
+        && matches!(**cause, TrainError::Shortage(_))
+    {
+        remove_empty_run(out, false);
+    }
+    error.into()
 }
 
 /// Removes what was made of a run folder in which nothing has happened yet, and the folder

@@ -40,9 +40,9 @@ enum Command {
     /// Train an all-ReLU network: a teacher.
     Train(train::Args),
     /// Search a trained network for the ReLUs worth keeping.
-    Search(search::Args),
+    Search(Box<search::Args>),
     /// Search with several methods, budgets and seeds from one teacher, and compare.
-    Sweep(sweep::Args),
+    Sweep(Box<sweep::Args>),
     /// Evaluate the network of a run.
     Eval(eval::Args),
     /// Write the network of a run as ONNX or safetensors.
@@ -86,8 +86,8 @@ pub fn main() -> ExitCode {
         .init();
     let result = match cli.command {
         Command::Train(args) => train::run(args),
-        Command::Search(args) => search::run(args),
-        Command::Sweep(args) => sweep::run(args),
+        Command::Search(args) => search::run(*args),
+        Command::Sweep(args) => sweep::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Cost(args) => cost::run(args),

@@ -3,7 +3,7 @@
 use super::End;
 use super::common::{AdapterArgs, note};
 use crate::data::builtin;
-use crate::gpu::{AdapterClass, Gpu};
+use crate::gpu::{AdapterClass, AdapterReport, Gpu};
 use crate::graph::{Layout, Network};
 use crate::kernels::tuning::Tuner;
 use crate::kernels::{Compiler, Preset as Kernels};
@@ -11,7 +11,10 @@ use crate::models::ModelSpec;
 use crate::profile::Effort;
 use crate::profile::report::Measured;
 use crate::profile::step::{Phase, Step, StepSpec};
+use crate::profile::text::{Look, phases};
+use crate::search::phases::Plan;
 use crate::train::config::Layers;
+use crate::train::forecast::Cut;
 use crate::train::presets::{About, PRESETS, Preset, find};
 use crate::train::program::Normalization;
 use crate::train::settings::Settings;
@@ -25,6 +28,13 @@ use std::time::Duration;
 pub struct Args {
     /// Print this preset's settings.
     name: Option<String>,
+    /// Print the device memory that the presets take, or the one that is named, as planned for a
+    /// GPU: needs no adapter, and no memory.
+    #[arg(long)]
+    plan: bool,
+    /// With --plan: say what would fit into so much memory.
+    #[arg(long, value_name = "GIB", requires = "plan")]
+    memory_gib: Option<f64>,
     /// Do not measure how fast the adapter is.
     #[arg(long)]
     no_time: bool,
@@ -53,6 +63,9 @@ struct Entry {
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
+    if args.plan {
+        return plan(&args);
+    }
     if let Some(name) = &args.name {
         write!(stdout(), "{}", find(name)?.text)?;
         return Ok(End::Done);
@@ -96,19 +109,112 @@ pub(super) fn run(args: Args) -> Result<End> {
     Ok(End::Done)
 }
 
-fn entry(preset: &'static Preset) -> Result<Entry> {
-    let broken = || format!("the preset {} is damaged", preset.name);
-    let about = preset.about().with_context(broken)?;
-    let mut layers = Layers::default();
-    layers.preset(preset).with_context(broken)?;
-    let settings = layers.finish().with_context(broken)?;
-    let spec = ModelSpec {
-        name: settings.model.clone(),
-        width: settings.width,
-        input: (about.side, about.side),
-        classes: about.classes,
+/// A preset read, and its network.
+struct Read {
+    about: About,
+    settings: Settings,
+    network: Network,
+}
+
+fn read(preset: &Preset) -> Result<Read> {
+    let read = || -> Result<Read> {
+        let about = preset.about()?;
+        let mut layers = Layers::default();
+        layers.preset(preset)?;
+        let settings = layers.finish()?;
+        let spec = ModelSpec {
+            name: settings.model.clone(),
+            width: settings.width,
+            input: (about.side, about.side),
+            classes: about.classes,
+        };
+        Ok(Read {
+            network: spec.build()?,
+            about,
+            settings,
+        })
     };
-    let flops = flops(&settings, &about, &spec.build().with_context(broken)?);
+    read().with_context(|| format!("the preset {} is damaged", preset.name))
+}
+
+/// The memory of a preset's phases.
+#[derive(Debug, Serialize)]
+struct Planned {
+    name: &'static str,
+    model: String,
+    image_size: usize,
+    #[serde(flatten)]
+    plan: Plan,
+}
+
+/// Prints the memory that presets take.
+fn plan(args: &Args) -> Result<End> {
+    let chosen = match &args.name {
+        Some(name) => vec![find(name)?],
+        None => PRESETS.iter().collect(),
+    };
+    let mut out = stdout().lock();
+    let mut list = Vec::new();
+    for preset in chosen {
+        let Read {
+            about,
+            mut settings,
+            network,
+        } = read(preset)?;
+        settings.memory_gib = args.memory_gib.unwrap_or(settings.memory_gib);
+        settings.validate()?;
+        let gpu = Gpu::planner(&AdapterReport::typical());
+        let plan = Plan::of_preset(&gpu, &about, &settings, &network)?;
+        let planned = Planned {
+            name: preset.name,
+            model: settings.model,
+            image_size: about.side,
+            plan,
+        };
+        if args.json {
+            list.push(planned);
+        } else {
+            write!(out, "{}", planned.text(Look::of_stdout()))?;
+        }
+    }
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&list)?)?;
+    }
+    Ok(End::Done)
+}
+
+impl Planned {
+    fn text(&self, look: Look) -> String {
+        let Cut { batch, parts, .. } = self.plan.cut;
+        let in_parts = match parts {
+            1 => String::new(),
+            _ => format!(" in {parts} parts"),
+        };
+        let mut text = look.title(self.name);
+        text += &format!(
+            "\n{}, batch {batch}{in_parts}, {side}×{side}, {}\n\n",
+            self.model,
+            match self.plan.resident {
+                Some(images) => format!("{images} images on the device"),
+                None => "images streamed".to_owned(),
+            },
+            side = self.image_size,
+        );
+        text += &phases(look, &self.plan.phases);
+        if let Some(shortage) = &self.plan.shortage {
+            text += &format!("\n{shortage}\n");
+        }
+        text + "\n"
+    }
+}
+
+fn entry(preset: &'static Preset) -> Result<Entry> {
+    let Read {
+        about,
+        settings,
+        network,
+    } = read(preset)?;
+    let flops = flops(&settings, &about, &network);
     Ok(Entry {
         name: preset.name,
         model: settings.model,

@@ -3,7 +3,7 @@
 use super::End;
 use super::common::{AdapterArgs, note};
 use crate::data::{self, OpenOptions};
-use crate::gpu::Gpu;
+use crate::gpu::{AdapterReport, Gpu};
 use crate::kernels::gate::{self, Activation, Residual};
 use crate::kernels::tuning::Tuner;
 use crate::kernels::{Compiler, Preset, conv2d, plane};
@@ -123,12 +123,9 @@ impl Args {
             bail!("--batch {}: must lie in 1…65535", self.batch);
         }
         if self.plan {
-            let gpu = Gpu::null_with_large_buffers();
-            let preset = match self.preset.as_str() {
-                "auto" => Ok(Preset::Large),
-                name => Preset::parse(name, &gpu),
-            };
-            return Ok((gpu, preset.map_err(anyhow::Error::msg)?));
+            let gpu = Gpu::planner(&AdapterReport::typical());
+            let preset = Preset::parse(&self.preset, &gpu).map_err(anyhow::Error::msg)?;
+            return Ok((gpu, preset));
         }
         let gpu = self.adapter.open(&self.preset)?;
         let preset = Preset::parse(&self.preset, &gpu).map_err(anyhow::Error::msg)?;

@@ -1,7 +1,7 @@
 //! `autorep search`
 
 use super::End;
-use super::common::{RunArgs, begin, finished, note, percent};
+use super::common::{RunArgs, begin, finished, note, percent, undone};
 use crate::gpu::Gpu;
 use crate::search::objective::prices;
 use crate::search::run::{self, RunEnd, Summary};
@@ -109,7 +109,7 @@ fn search(args: &RunArgs, gpu: &Gpu, settings: Settings, out: &Path) -> Result<O
         return Ok(Some(summary));
     }
     let (mut trainer, at) = begin(gpu, settings, args, out, Phase::Finish, run::check)?;
-    match run::search(&mut trainer, at)? {
+    match run::search(&mut trainer, at).map_err(|error| undone(out, error))? {
         RunEnd::Done(summary) => Ok(Some(*summary)),
         RunEnd::Interrupted => {
             note("interrupted; continue with --resume");

@@ -1,7 +1,7 @@
 //! `autorep train`
 
 use super::End;
-use super::common::{RunArgs, begin, finished, note, percent};
+use super::common::{RunArgs, begin, finished, note, percent, undone};
 use crate::search::run::{self, RunEnd, Summary};
 use crate::train::run_folder::Phase;
 use crate::train::settings::Settings;
@@ -45,7 +45,8 @@ pub(super) fn run(args: Args) -> Result<End> {
 fn train(args: &RunArgs, settings: Settings) -> Result<Option<Summary>> {
     let gpu = args.adapter.open(&settings.kernels)?;
     let (mut trainer, at) = begin(&gpu, settings, args, &args.out, Phase::Teacher, |_| Ok(()))?;
-    Ok(match run::train(&mut trainer, at)? {
+    let end = run::train(&mut trainer, at).map_err(|error| undone(&args.out, error))?;
+    Ok(match end {
         RunEnd::Done(summary) => Some(*summary),
         RunEnd::Interrupted => None,
     })

@@ -1,7 +1,7 @@
 //! Images in device memory, bytes and labels: a whole data set, uploaded once, or the batch of
 //! a step, overwritten for the next.
 
-use super::{Batch, Files, Images, Split};
+use super::{Files, Images, Split};
 use crate::gpu::{Buffer, Gpu, GpuError, View};
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,32 +24,41 @@ pub struct Resident {
 const CHUNK_BYTES: u64 = 128 << 20;
 
 impl Resident {
-    /// Uploads all images. Buffers are cut at whole images and stay below what the adapter can
-    /// bind.
+    /// Uploads all images.
     ///
     /// # Errors
     /// [`GpuError::OutOfMemory`].
     pub fn upload(gpu: &Gpu, images: &Images) -> Result<Self, GpuError> {
-        let bytes = images.image_bytes();
+        let place = Self::place(gpu, (images.height, images.width), images.len())?;
+        place.write(gpu, &images.pixels, &images.labels);
+        Ok(place)
+    }
+
+    /// A place for `len` images of `size`, height first. Buffers are cut at whole images and
+    /// stay below what the adapter can bind.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`].
+    pub fn place(gpu: &Gpu, size: (usize, usize), len: usize) -> Result<Self, GpuError> {
+        let (height, width) = size;
+        let bytes = 3 * height * width;
         let limit = CHUNK_BYTES.min(gpu.report.max_binding_bytes) as usize;
         // A chunk of a multiple of four images is a whole number of words.
         let per_chunk = (limit / bytes / 4 * 4).max(1);
-        let chunks = images
-            .pixels
-            .chunks(per_chunk * bytes)
-            .enumerate()
-            .map(|(index, pixels)| {
-                let first = (index * per_chunk) as u32;
-                let buffer = gpu.upload("images", pixels)?;
-                Ok((first..first + (pixels.len() / bytes) as u32, buffer))
+        let chunks = (0..len)
+            .step_by(per_chunk)
+            .map(|first| {
+                let images = first as u32..len.min(first + per_chunk) as u32;
+                let buffer = gpu.allocate("images", (images.len() * bytes) as u64)?;
+                Ok((images, buffer))
             })
             .collect::<Result<_, GpuError>>()?;
         Ok(Self {
             chunks,
-            labels: gpu.upload("labels", &images.labels)?,
-            len: images.len(),
-            height: images.height,
-            width: images.width,
+            labels: gpu.allocate("labels", 4 * len as u64)?,
+            len,
+            height,
+            width,
         })
     }
 
@@ -58,13 +67,13 @@ impl Resident {
         self.labels.view()
     }
 
-    /// Writes a batch over the first images; it happens before the next submitted tape.
+    /// Writes images over the first ones; it happens before the next submitted tape.
     ///
     /// # Panics
-    /// When the batch has more images: a defect of the caller.
-    pub fn overwrite(&self, gpu: &Gpu, batch: &Batch) {
+    /// When there are more: a defect of the caller.
+    pub fn write(&self, gpu: &Gpu, pixels: &[u8], labels: &[u32]) {
         let bytes = 3 * self.height * self.width;
-        let mut rest = &batch.pixels[..];
+        let mut rest = pixels;
         for (images, buffer) in &self.chunks {
             let (now, later) = rest.split_at(rest.len().min(images.len() * bytes));
             gpu.write(&buffer.view(), now);
@@ -72,9 +81,9 @@ impl Resident {
         }
         assert!(
             rest.is_empty(),
-            "a batch larger than its place on the device"
+            "more images than their place on the device holds"
         );
-        gpu.write(&self.labels.view(), &batch.labels);
+        gpu.write(&self.labels.view(), labels);
     }
 }
 
@@ -99,18 +108,10 @@ impl Source {
     pub fn new(gpu: &Gpu, split: &Split, batch: usize) -> Result<Self, GpuError> {
         Ok(match split {
             Split::Images(images) => Source::Resident(Resident::upload(gpu, images)?),
-            Split::Files(files) => {
-                let blank = Images {
-                    height: files.height,
-                    width: files.width,
-                    pixels: vec![0; batch * files.image_bytes()],
-                    labels: vec![0; batch],
-                };
-                Source::Streamed {
-                    files: Arc::clone(files),
-                    window: Resident::upload(gpu, &blank)?,
-                }
-            }
+            Split::Files(files) => Source::Streamed {
+                files: Arc::clone(files),
+                window: Resident::place(gpu, split.size(), batch)?,
+            },
         })
     }
 

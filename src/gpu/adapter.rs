@@ -59,6 +59,30 @@ pub struct AdapterReport {
     pub storage_buffers: u32,
 }
 
+impl AdapterReport {
+    /// A GPU as most are, for plans without an adapter.
+    pub fn typical() -> Self {
+        let limits = portable_limits();
+        // What wgpu makes of the 2 to 4 GiB that drivers allow.
+        let most = i32::MAX as u64 / 4 * 4;
+        Self {
+            index: 0,
+            name: "a GPU".to_owned(),
+            backend: "none".to_owned(),
+            class: AdapterClass::Discrete,
+            driver: "none".to_owned(),
+            subgroup: Some((32, 32)),
+            timestamps: false,
+            f16: false,
+            max_binding_bytes: most,
+            max_buffer_bytes: most,
+            workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+            workgroup_invocations: limits.max_compute_invocations_per_workgroup,
+            storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        }
+    }
+}
+
 /// Limits that every kernel is written for (WebGPU's defaults): an adapter below them is
 /// refused when the device is opened.
 pub(super) fn portable_limits() -> wgpu::Limits {
@@ -102,6 +126,8 @@ pub(super) fn enumerate(choice: &AdapterChoice) -> Result<Vec<wgpu::Adapter>, Gp
     let backends = backends(choice)?;
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends;
+    // Beyond what the system grants, drivers move memory to the host and crawl: better say so.
+    descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
     let instance = wgpu::Instance::new(descriptor);
     let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
     let low_power = matches!(

@@ -18,6 +18,8 @@ pub struct Gpu {
     pub(super) timestamps: bool,
     fault: Arc<Mutex<Option<String>>>,
     checked_shaders: bool,
+    /// Whether buffers have a size and nothing else, see [`Gpu::planner`].
+    hollow: bool,
     /// What it takes to open the device a second time; the null device cannot be.
     origin: Option<(wgpu::Adapter, wgpu::DeviceDescriptor<'static>)>,
     pipeline_cache: Option<PipelineCache>,
@@ -74,22 +76,7 @@ impl Gpu {
     /// dispatched. What lists and checks kernels works without a GPU, and for subgroups of
     /// sizes that no adapter at hand has.
     pub fn null() -> Self {
-        Self::null_within(adapter::portable_limits())
-    }
-
-    /// [`Gpu::null`] with buffers of up to 2 GiB, which take no memory until they are written:
-    /// what plans the memory of steps that fit no adapter at hand.
-    pub fn null_with_large_buffers() -> Self {
-        // The most that wgpu's device without an adapter knows.
-        const MOST: u64 = i32::MAX as u64 / 4 * 4;
-        Self::null_within(wgpu::Limits {
-            max_buffer_size: MOST,
-            max_storage_buffer_binding_size: MOST,
-            ..adapter::portable_limits()
-        })
-    }
-
-    fn null_within(limits: wgpu::Limits) -> Self {
+        let limits = adapter::portable_limits();
         let features = wgpu::Features::SUBGROUP;
         let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
             label: Some("autorep"),
@@ -113,6 +100,21 @@ impl Gpu {
             storage_buffers: limits.max_storage_buffers_per_shader_stage,
         };
         Self::new(device, queue, features, report)
+    }
+
+    /// A device that plans: its buffers have a size, at most what `adapter` allows, but take no
+    /// memory and hold nothing, and what binds them cannot be run. It tells in a moment what a
+    /// step takes on an adapter that is busy, or not at hand.
+    pub fn planner(adapter: &AdapterReport) -> Self {
+        let mut gpu = Self::null();
+        gpu.report = adapter.clone();
+        gpu.hollow = true;
+        gpu
+    }
+
+    /// Whether this is a [`Gpu::planner`].
+    pub(super) fn is_hollow(&self) -> bool {
+        self.hollow
     }
 
     /// Listens to the device's errors.
@@ -143,6 +145,7 @@ impl Gpu {
             // checked; the trusted path saves a bounds test on every load.
             checked_shaders: cfg!(debug_assertions)
                 || std::env::var_os("AUTOREP_CHECKED_SHADERS").is_some(),
+            hollow: false,
             origin: None,
             pipeline_cache: None,
         }
@@ -222,17 +225,24 @@ impl Gpu {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let inner = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(what),
-            size: bytes,
+            size: if self.hollow { 4 } else { bytes },
             usage: contents.usage(),
             mapped_at_creation: false,
         });
         match pollster::block_on(scope.pop()) {
             None => Ok(Buffer::new(inner, bytes)),
-            Some(_) => Err(GpuError::OutOfMemory {
-                what: what.to_owned(),
-                bytes,
-                adapter: self.report.name.clone(),
-            }),
+            Some(_) => Err(self.out_of_memory(what, bytes)),
+        }
+    }
+
+    /// That there is no room for another `bytes` bytes.
+    pub(super) fn out_of_memory(&self, what: &str, bytes: u64) -> GpuError {
+        let report = self.device.generate_allocator_report();
+        GpuError::OutOfMemory {
+            what: what.to_owned(),
+            bytes,
+            held: report.map_or(0, |report| report.total_allocated_bytes),
+            adapter: self.report.name.clone(),
         }
     }
 
@@ -256,6 +266,9 @@ impl Gpu {
     /// # Panics
     /// When `data` is longer than the view: a defect of the caller, not of any input.
     pub fn write<T: bytemuck::NoUninit>(&self, view: &View, data: &[T]) {
+        if self.hollow {
+            return;
+        }
         let bytes: &[u8] = bytemuck::cast_slice(data);
         assert!(
             bytes.len() as u64 <= view.bytes,

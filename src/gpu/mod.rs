@@ -68,6 +68,8 @@ pub enum GpuError {
         what: String,
         /// Bytes wanted.
         bytes: u64,
+        /// Bytes that the program had by then; 0 where the driver does not tell.
+        held: u64,
         /// Adapter name.
         adapter: String,
     },

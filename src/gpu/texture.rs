@@ -68,17 +68,17 @@ impl Gpu {
         let width = texels.clamp(1, Texture::WIDTH);
         let height = texels.div_ceil(Texture::WIDTH).max(1);
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let view = create(&self.device, what, width as u32, height as u32);
+        let (columns, rows) = match self.is_hollow() {
+            true => (1, 1),
+            false => (width as u32, height as u32),
+        };
+        let view = create(&self.device, what, columns, rows);
         match pollster::block_on(scope.pop()) {
             None => Ok(Texture {
                 view,
                 texels: width * height,
             }),
-            Some(_) => Err(GpuError::OutOfMemory {
-                what: what.to_owned(),
-                bytes,
-                adapter: self.report.name.clone(),
-            }),
+            Some(_) => Err(self.out_of_memory(what, bytes)),
         }
     }
 }

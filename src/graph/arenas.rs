@@ -45,6 +45,20 @@ impl Arenas {
         })
     }
 
+    /// Allocates the arenas and writes nothing: for a plan.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`], [`GpuError::OutOfMemory`].
+    pub fn place(gpu: &Gpu, layout: &Layout) -> Result<Self, GpuError> {
+        let f32s = |what: &str, len: usize| gpu.allocate(what, 4 * len as u64);
+        Ok(Self {
+            params: f32s("parameters", layout.params.len)?,
+            state: f32s("running statistics", layout.state.len)?,
+            mask: f32s("masks", layout.elements)?,
+            scores: f32s("scores", layout.elements)?,
+        })
+    }
+
     /// Overwrites the arenas with `tensors` before the next step.
     pub fn write(&self, gpu: &Gpu, tensors: &Tensors) {
         gpu.write(&self.params.view(), &tensors.params);

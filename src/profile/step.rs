@@ -90,8 +90,9 @@ impl Step {
         let order: Vec<u32> = (0..spec.images.len() as u32).collect();
         let program = if spec.phase == Phase::Eval {
             let sites = evaluated(Sites::Gate);
+            let (pixels, batch) = (spec.pixels, spec.batch);
             let program =
-                EvalProgram::compile(compiler, student, sites, &images, spec.pixels, spec.batch)?;
+                EvalProgram::compile(compiler, student, sites, &images, pixels, batch, &[])?;
             program.set_order(gpu, &order);
             Program::Eval(Box::new(program))
         } else {

@@ -6,6 +6,7 @@ use super::roofline::Roofline;
 use super::statistics::{Statistics, ratio};
 use super::suite::Row;
 use crate::train::account::{Memory, Need};
+use crate::train::run_folder::Phase;
 use console::{Alignment, Style, measure_text_width, pad_str, truncate_str};
 use std::fmt::Write;
 
@@ -39,7 +40,8 @@ impl Look {
         style.apply_to(text.as_ref()).to_string()
     }
 
-    fn title(self, text: impl AsRef<str>) -> String {
+    /// A title.
+    pub fn title(self, text: impl AsRef<str>) -> String {
         self.paint(Style::new().bold(), text)
     }
 
@@ -202,6 +204,28 @@ pub fn memory(look: Look, memory: &Memory) -> String {
         .collect();
     rows.push(row("together", total));
     table(look, &["device memory", "MiB", "least", "  share "], &rows)
+}
+
+/// The memory of a run's phases: what is planned, and the least possible.
+pub fn phases(look: Look, phases: &[(Phase, Memory)]) -> String {
+    let names: Vec<String> = phases.iter().map(|(phase, _)| phase.to_string()).collect();
+    let mut head = vec!["device memory, MiB"];
+    for name in &names {
+        head.extend([name.as_str(), "least"]);
+    }
+    let row = |name: &str, need: &dyn Fn(&Memory) -> Need| {
+        let needs = phases.iter().map(|(_, memory)| need(memory));
+        let cells = needs.flat_map(|need| [mebibytes(need.planned), mebibytes(need.least)]);
+        [name.to_owned()].into_iter().chain(cells).collect()
+    };
+    let categories = Memory::default().categories();
+    let mut rows: Vec<Vec<String>> = categories
+        .iter()
+        .enumerate()
+        .map(|(index, (name, _))| row(name, &|memory| memory.categories()[index].1))
+        .collect();
+    rows.push(row("together", &Memory::total));
+    table(look, &head, &rows)
 }
 
 /// The roofs, in words.

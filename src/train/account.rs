@@ -145,6 +145,15 @@ impl Memory {
         total
     }
 
+    /// Adds what `other` takes beside the same network and data set. Only one of the two
+    /// computes at a time.
+    pub(super) fn beside(&mut self, other: &Memory) {
+        let activations = other.activations;
+        let more = activations.least.saturating_sub(self.activations.least);
+        self.activations.add_padded(activations.planned, more);
+        self.staging.add(other.staging.planned);
+    }
+
     /// Adds the arenas of a network. They are padded; masks are needed where sites are gated,
     /// scores where they are trained.
     pub(super) fn network(&mut self, network: &Loaded, gated: bool, scored: bool) {

@@ -83,7 +83,7 @@ impl<'a> Feed<'a> {
                 "the images of an epoch ran out".into(),
             ));
         };
-        window.overwrite(gpu, &batch);
+        window.write(gpu, &batch.pixels, &batch.labels);
         scalars.first = 0;
         scalars.count = batch.labels.len() as u32;
         loader.recycle(batch);

@@ -11,6 +11,8 @@ pub mod checkpoint;
 pub mod config;
 /// Ctrl-C and termination, turned into a question the training loop can ask.
 pub mod feed;
+/// The memory of a run, planned before it begins.
+pub mod forecast;
 /// Weights that were trained elsewhere.
 pub mod import;
 pub mod interrupt;

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Checkpoint, CheckpointStore, Tensor, Unpack};
 use super::feed::Feed;
+use super::forecast::Shape;
 use super::metrics::Record as LogRecord;
 use super::model_file::Sites;
 use super::program::{EvalProgram, Evaluation, SQUARES, Scoring, TrainProgram, TrainSpec};
@@ -180,7 +181,7 @@ pub fn run(
     let gpu = trainer.gpu();
     let steps_per_epoch = trainer.steps_per_epoch();
     let steps = steps_per_epoch * spec.epochs as u64;
-    let micro_batches = trainer.micro_batches()?;
+    let micro_batches = trainer.cut.parts;
     if micro_batches > 1 {
         log::info!(
             "a batch of {} images is taken in {micro_batches} parts; batch norm sees one at a time",
@@ -205,7 +206,8 @@ pub fn run(
             lookahead: spec.lookahead,
             averaging: spec.average_epochs > 0.0,
         },
-    )?;
+    )
+    .map_err(|error| trainer.explain(spec.shape(), error))?;
     let standing = match resume {
         None => Standing {
             kept: trainer.network.relu_total() as u32,
@@ -234,7 +236,9 @@ pub fn run(
         trainer.images.on_device(),
         trainer.pixels,
         trainer.evaluation_batch(),
-    )?;
+        &program.idle,
+    )
+    .map_err(|error| trainer.explain(spec.shape(), error))?;
     let bar = progress_bar(trainer.progress, spec.phase, steps);
     bar.set_position(standing.step);
     bar.reset_eta();
@@ -311,6 +315,19 @@ impl PhaseSpec<'_> {
         match self.activations {
             Activations::Relu => Sites::Relu,
             Activations::Gate { .. } => Sites::Gate,
+        }
+    }
+
+    /// What decides how much memory it takes.
+    fn shape(&self) -> Shape {
+        Shape {
+            phase: self.phase,
+            activations: self.activations,
+            optimizer: self.descent.optimizer,
+            distil: self.teacher.is_some(),
+            search: self.search.is_some(),
+            lookahead: self.lookahead,
+            averaging: self.average_epochs > 0.0,
         }
     }
 

@@ -380,6 +380,8 @@ pub struct TrainProgram {
     pub work: Vec<Work>,
     /// The memory that a step was planned to take.
     pub memory: Memory,
+    /// Buffers that hold nothing between steps.
+    pub idle: Vec<Buffer>,
 }
 
 impl TrainProgram {
@@ -671,6 +673,7 @@ impl TrainProgram {
             unread: 0,
             work,
             memory,
+            idle: plan.buffers,
         })
     }
 
@@ -811,7 +814,8 @@ pub struct EvalProgram {
 }
 
 impl EvalProgram {
-    /// Compiles the evaluation of `model` on `images` in batches of at most `batch`.
+    /// Compiles the evaluation of `model` on `images` in batches of at most `batch`. Buffers
+    /// that are lent hold nothing between its batches: those of a training step that waits.
     ///
     /// # Errors
     /// [`GpuError`].
@@ -822,6 +826,7 @@ impl EvalProgram {
         images: &Resident,
         pixels: Normalization,
         batch: usize,
+        lent: &[Buffer],
     ) -> Result<Self, GpuError> {
         let gpu = compiler.gpu;
         let batch = batch.min(images.len).max(1);
@@ -838,7 +843,11 @@ impl EvalProgram {
             recompute: false,
         };
         let ports = &wiring.ports;
-        let plan = Plan::compile(compiler, network, layout, arenas, None, ports, mode)?;
+        let place = &Ports {
+            lent: lent.to_vec(),
+            ..ports.clone()
+        };
+        let plan = Plan::compile(compiler, network, layout, arenas, None, place, mode)?;
         let mut memory = wiring.memory(images);
         memory.network(&model, activations != Activations::Relu, false);
         memory.activations(&plan);

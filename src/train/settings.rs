@@ -31,6 +31,9 @@ pub struct Settings {
     /// Compute activations again in the backward pass instead of keeping them: saves up to a third
     /// of the memory, for about 2 % of the time.
     pub recompute: bool,
+    /// GiB of device memory that a run may take: it is planned before it begins, and refused if it
+    /// needs more. 0: what the adapter gives.
+    pub memory_gib: f64,
     /// Where training images are kept: auto, resident (on the device), stream (in their files).
     pub placement: Placement,
     /// `auto` keeps them on the device up to this many GiB.
@@ -268,6 +271,7 @@ impl Default for Settings {
             batch: 128,
             micro_batches: 0,
             recompute: false,
+            memory_gib: 0.0,
             placement: Placement::Auto,
             resident_gib: 4.0,
             kernels: "auto".into(),
@@ -409,6 +413,11 @@ impl Descent {
 }
 
 impl Settings {
+    /// Bytes of device memory that the run may take, where that is set.
+    pub fn memory_limit(&self) -> Option<u64> {
+        (self.memory_gib > 0.0).then_some((self.memory_gib * f64::from(1u32 << 30)) as u64)
+    }
+
     /// Checks what the types do not.
     ///
     /// # Errors
@@ -437,6 +446,12 @@ impl Settings {
             "checkpoint-minutes",
             self.checkpoint_minutes,
             "must be a positive number",
+        )?;
+        check(
+            self.memory_gib >= 0.0 && self.memory_gib.is_finite(),
+            "memory-gib",
+            self.memory_gib,
+            "must be 0 (what the adapter gives) or a positive number",
         )?;
         check(
             self.resident_gib >= 0.0 && self.resident_gib.is_finite(),

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::config::ConfigError;
+use super::forecast::{self, Cut, Forecast, ForecastError, Shape, Shortage};
 use super::interrupt::Interrupt;
 use super::metrics::{MetricsError, MetricsLog};
 use super::model_file::{ModelFileError, Sites};
@@ -67,9 +68,21 @@ pub enum TrainError {
         /// The phase's learning rate.
         rate: f32,
     },
+    /// More memory than there is.
+    #[error("{0}")]
+    Shortage(Box<Shortage>),
     /// Settings that do not fit the data or each other.
     #[error("{0}")]
     Unusable(String),
+}
+
+impl From<ForecastError> for TrainError {
+    fn from(error: ForecastError) -> Self {
+        match error {
+            ForecastError::Gpu(error) => TrainError::Gpu(error),
+            ForecastError::Shortage(shortage) => TrainError::Shortage(shortage),
+        }
+    }
 }
 
 /// What all phases of a run share.
@@ -90,6 +103,8 @@ pub struct Trainer<'g> {
     pub classes: Vec<String>,
     /// How input values are scaled.
     pub pixels: Normalization,
+    /// How a batch goes through the network.
+    pub cut: Cut,
     /// All training images, held-out ones among them.
     pub images: Arc<Source>,
     /// Indices of those that are trained on.
@@ -117,8 +132,9 @@ pub struct Trainer<'g> {
 }
 
 impl<'g> Trainer<'g> {
-    /// Opens the data, builds the network and prepares the run folder. A resumed folder keeps
-    /// its log up to the checkpoint that it goes on from.
+    /// Opens the data, builds the network, checks that the phases of `shapes` will fit, and
+    /// prepares the run folder. A resumed folder keeps its log up to the checkpoint that it goes
+    /// on from.
     ///
     /// # Errors
     /// [`TrainError`].
@@ -127,6 +143,7 @@ impl<'g> Trainer<'g> {
         settings: Settings,
         folder: RunFolder,
         at: Option<&(Mark, Checkpoint)>,
+        shapes: &[Shape],
         progress: bool,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
@@ -145,6 +162,19 @@ impl<'g> Trainer<'g> {
         };
         let network = spec.build()?;
         let layout = Layout::new(&network);
+        let batch = settings.batch.min(train.len());
+        let cut = forecast::cut(&settings, &network, batch, gpu.report.max_binding_bytes)?;
+        let planner = Gpu::planner(&gpu.report);
+        let forecast = || Forecast {
+            compiler: Compiler::new(&planner, preset),
+            network: &network,
+            shapes,
+            resident: resident(&dataset.train),
+            limit: settings.memory_limit(),
+        };
+        forecast().check(cut)?;
+        let images = Source::new(gpu, &dataset.train, batch)
+            .map_err(|error| forecast().explain(cut, error))?;
         let log = match at {
             Some((mark, checkpoint)) => {
                 MetricsLog::resume(&folder, logged_before(checkpoint, *mark))?
@@ -162,16 +192,13 @@ impl<'g> Trainer<'g> {
                 mean: dataset.mean,
                 std: dataset.std,
             },
-            images: Arc::new(Source::new(
-                gpu,
-                &dataset.train,
-                settings.batch.min(train.len()),
-            )?),
+            images: Arc::new(images),
             dataset: dataset.name,
             classes: dataset.classes,
             train,
             validation,
             test: dataset.test,
+            cut,
             folder,
             log,
             interrupt: Interrupt::install(),
@@ -191,33 +218,23 @@ impl<'g> Trainer<'g> {
 
     /// Images of a step: the setting, or all there are.
     pub fn batch(&self) -> usize {
-        self.settings.batch.min(self.train.len())
+        self.cut.batch
     }
 
-    /// Parts that a batch is taken in: the setting, or the fewest whose largest tensor fits into
-    /// one binding of the adapter.
-    ///
-    /// # Errors
-    /// [`TrainError::Unusable`] when the setting does not divide the batch.
-    pub fn micro_batches(&self) -> Result<usize, TrainError> {
-        let (batch, wanted) = (self.batch(), self.settings.micro_batches);
-        if wanted > 0 {
-            return match batch.is_multiple_of(wanted) {
-                true => Ok(wanted),
-                false => Err(TrainError::Unusable(format!(
-                    "a batch of {batch} images cannot be taken in {wanted} equal parts: choose a \
-                     --micro-batches that divides it"
-                ))),
-            };
-        }
-        let largest = self.network.nodes.iter().map(|node| node.shape.len()).max();
-        let image_bytes = 4 * largest.unwrap_or(1) as u64;
-        let limit = self.gpu().report.max_binding_bytes;
-        let fits = |&parts: &usize| {
-            batch.is_multiple_of(parts) && (batch / parts) as u64 * image_bytes <= limit
+    /// What it means that an allocation of a phase failed.
+    pub fn explain(&self, shape: Shape, error: GpuError) -> TrainError {
+        let planner = Gpu::planner(&self.gpu().report);
+        let forecast = Forecast {
+            compiler: Compiler::new(&planner, self.compiler.preset),
+            network: &self.network,
+            shapes: &[shape],
+            resident: match &*self.images {
+                Source::Resident(images) => Some(images.len),
+                Source::Streamed { .. } => None,
+            },
+            limit: None,
         };
-        // Where a single image does not fit the allocation says so.
-        Ok((1..=batch).find(fits).unwrap_or(batch))
+        forecast.explain(self.cut, error).into()
     }
 
     /// Whole batches of an epoch; what is left over takes part in another epoch's order.
@@ -343,6 +360,7 @@ impl<'g> Trainer<'g> {
             self.images.on_device(),
             self.pixels,
             self.evaluation_batch(),
+            &[],
         )?;
         program.evaluate_all(gpu, &self.images, &self.validation)
     }
@@ -359,8 +377,13 @@ impl<'g> Trainer<'g> {
 
     /// Images that are evaluated at a time: those of a part of a training batch.
     pub fn evaluation_batch(&self) -> usize {
-        self.batch() / self.micro_batches().unwrap_or(1)
+        self.cut.batch / self.cut.parts
     }
+}
+
+/// Images of a split that stay on the device.
+fn resident(split: &Split) -> Option<usize> {
+    matches!(split, Split::Images(_)).then(|| split.len())
 }
 
 /// Draws how far the compilation of shaders has come, where it takes long enough to be seen.
@@ -441,8 +464,15 @@ pub fn evaluation(
         std: model.std,
     };
     let on_device = source.on_device();
-    let program =
-        EvalProgram::compile(compiler, loaded, evaluated(sites), on_device, pixels, batch)?;
+    let program = EvalProgram::compile(
+        compiler,
+        loaded,
+        evaluated(sites),
+        on_device,
+        pixels,
+        batch,
+        &[],
+    )?;
     Ok((program, source))
 }
 

@@ -1,0 +1,109 @@
+//! The phases of a run, as far as the memory that they take goes.
+
+use super::dapa;
+use crate::data::{Crop, Placement};
+use crate::gpu::Gpu;
+use crate::graph::Network;
+use crate::graph::plan::Activations;
+use crate::kernels::{Compiler, Preset as Kernels};
+use crate::train::account::Memory;
+use crate::train::forecast::{Cut, Forecast, ForecastError, Shape, Shortage, cut};
+use crate::train::presets::About;
+use crate::train::run_folder::Phase;
+use crate::train::settings::{Method, Settings};
+use crate::train::trainer::TrainError;
+use serde::Serialize;
+
+/// The phases that a run with these settings trains in, up to `last`.
+pub fn shapes(settings: &Settings, last: Phase) -> Vec<Shape> {
+    let teacher = Shape {
+        phase: Phase::Teacher,
+        activations: Activations::Relu,
+        optimizer: settings.teacher.descent.optimizer,
+        distil: false,
+        search: false,
+        lookahead: false,
+        averaging: false,
+    };
+    let search = Shape {
+        phase: Phase::Search,
+        // Methods that fit no polynomial take a few kilobytes less.
+        activations: dapa::activations(&settings.search),
+        optimizer: settings.search.descent.optimizer,
+        distil: settings.search.distill > 0.0,
+        search: settings.search.method != Method::None,
+        lookahead: settings.search.lookahead_every > 0,
+        ..teacher
+    };
+    let finish = Shape {
+        phase: Phase::Finish,
+        optimizer: settings.finish.descent.optimizer,
+        search: false,
+        lookahead: false,
+        averaging: settings.finish.average_epochs > 0.0,
+        ..search
+    };
+    let given = !settings.teacher.from.as_os_str().is_empty();
+    let mut shapes = vec![teacher, search, finish];
+    shapes.retain(|shape| shape.phase <= last && !(given && shape.phase == Phase::Teacher));
+    shapes
+}
+
+/// The memory of a run with a preset's settings on its data set.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// How a batch goes through the network.
+    pub cut: Cut,
+    /// Training images that stay on the device; none where they are streamed.
+    pub resident: Option<usize>,
+    /// Device memory of every phase, its validation included.
+    pub phases: Vec<(Phase, Memory)>,
+    /// What would fit into `memory-gib`, where the run does not.
+    pub shortage: Option<Box<Shortage>>,
+}
+
+impl Plan {
+    /// Plans with the limits of `gpu`, a [`Gpu::planner`].
+    ///
+    /// # Errors
+    /// [`TrainError`], where a buffer is larger than the adapter allows or the settings do not
+    /// fit each other.
+    pub fn of_preset(
+        gpu: &Gpu,
+        about: &About,
+        settings: &Settings,
+        network: &Network,
+    ) -> Result<Self, TrainError> {
+        // As the data set is opened; see `data::open_for_training`.
+        let gib = (3 * about.images * about.side * about.side) as f64 / f64::from(1u32 << 30);
+        let resident = match (settings.placement, settings.augment.crop) {
+            (Placement::Stream, _) | (_, Crop::Resized) => None,
+            (Placement::Auto, _) if gib > settings.resident_gib => None,
+            _ => Some(about.images),
+        };
+        let trained_on = (about.images as f64 * (1.0 - settings.validation)) as usize;
+        let batch = settings.batch.min(trained_on);
+        let cut = cut(settings, network, batch, gpu.report.max_binding_bytes)?;
+        let forecast = Forecast {
+            compiler: Compiler::new(gpu, Kernels::for_adapter(gpu)),
+            network,
+            shapes: &shapes(settings, Phase::Finish),
+            resident,
+            limit: settings.memory_limit(),
+        };
+        let phase = |shape: &Shape| Ok((shape.phase, forecast.memory(shape, cut)?));
+        Ok(Self {
+            cut,
+            resident,
+            phases: forecast
+                .shapes
+                .iter()
+                .map(phase)
+                .collect::<Result<_, TrainError>>()?,
+            shortage: match forecast.check(cut) {
+                Err(ForecastError::Shortage(shortage)) => Some(shortage),
+                checked => checked.map(|()| None)?,
+            },
+        })
+    }
+}
