@@ -350,9 +350,10 @@ fn text(report: &Report, with_layers: bool) -> String {
         }
     }
     let mut notes = report.notes.clone();
-    if report.weights == Weights::Encrypted {
+    let opens = |protocol: &Protocol| protocol.linear.is_some_and(|linear| linear.weight > 0.0);
+    if report.weights == Weights::Encrypted && report.protocols.iter().any(opens) {
         notes.push(
-            "Encrypted weights are opened, under a mask, once a batch: more images share that."
+            "Where encrypted weights are opened, under a mask, the images of a batch share that."
                 .into(),
         );
     }
