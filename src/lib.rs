@@ -13,7 +13,8 @@
 //! 5. [`models`]: functions that build a `Network`.
 //! 6. [`data`]: readers, split, the built-in generator, the resident data set.
 //! 7. [`train`]: phases, schedules, metrics, checkpoints, the run folder.
-//! 8. [`search`]: the paper: scores with hysteresis, DaPa, the budget.
+//! 8. [`search`]: the paper: scores with hysteresis, DaPa, the budget; other methods beside it,
+//!    and searches for what private inference really costs.
 //! 9. [`profile`]: where a step's time goes, against what the adapter can do.
 //! 10. [`export`]: ONNX and safetensors files for private-inference engines.
 //! 11. [`cost`]: bytes, rounds and time in private inference, by protocol.

@@ -151,7 +151,7 @@ fn budgets_of_bytes_rounds_and_time_are_kept_at_the_prices_of_the_protocol() {
     let cases: [(&str, &str, f64, Unit); 5] = [
         ("6kB", "element", 6000.0, &|price| price.0),
         ("12kB", "channel", 12_000.0, &|price| price.0),
-        ("13rounds", "element", 13.0, &|price| price.1),
+        ("14rounds", "element", 14.0, &|price| price.1),
         ("5rounds", "site", 5.0, &|price| price.1),
         ("300ms", "element", 300.0, &time),
     ];

@@ -29,6 +29,16 @@ struct Item {
     what: What,
 }
 
+impl Item {
+    /// Elements of a run of ReLUs.
+    fn elements(&self) -> usize {
+        match &self.what {
+            What::Relus(run, _) => run.len(),
+            What::Squares(_) => 0,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 enum What {
     /// ReLUs of these elements, and the group that their squares belong to, if to any.
@@ -149,6 +159,50 @@ impl Ledger<'_> {
         }
     }
 
+    /// Gives sites without a ReLU all of theirs again, the highest mean score first, where sites
+    /// cost as such and the budget allows it: once one ReLU is paid for, the others are cheap.
+    fn reopen(&mut self, items: &[Item]) {
+        if self.objective.prices.relu_site == 0.0 {
+            return;
+        }
+        let is_relu = |item: &&Item| matches!(item.what, What::Relus(..));
+        let mut sites: Vec<(f64, usize)> = (0..self.sites.len())
+            .filter(|&site| self.sites[site].0 == 0)
+            .map(|site| {
+                let own = items
+                    .iter()
+                    .filter(|item| item.site == site)
+                    .filter(is_relu);
+                let (sum, count) = own.fold((0.0, 0), |(s, n), item| (s + item.score, n + 1));
+                (sum / f64::from(count.max(1)), site)
+            })
+            .collect();
+        sites.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        for (_, site) in sites {
+            let own = items
+                .iter()
+                .filter(|item| item.site == site)
+                .filter(is_relu);
+            let elements: usize = own.clone().map(Item::elements).sum();
+            let prices = &self.objective.prices;
+            let (relus, squares) = self.sites[site];
+            let more = prices.site(elements, 0) - prices.site(relus, squares);
+            if self.objective.allows(self.cost + more) {
+                own.for_each(|item| self.toggle(item));
+            }
+        }
+    }
+
+    /// Keeps what costs nothing, for what else is there has been paid for: a polynomial without
+    /// its square, or in the place of a ReLU, is only second best.
+    fn keep_what_is_free(&mut self, items: &[Item]) {
+        for item in items {
+            if !self.is_kept(item) && self.difference(item) == 0.0 {
+                self.toggle(item);
+            }
+        }
+    }
+
     /// Keeps more while the budget allows it. A site that costs as such is not opened again for
     /// an element.
     fn spend<'i>(&mut self, items: impl IntoIterator<Item = &'i Item>) {
@@ -169,7 +223,7 @@ impl Ledger<'_> {
 }
 
 /// Makes `mask` and `squares` a selection within the budget: what is too much goes, lowest score
-/// first; what is left over is spent, highest score first. Equal scores go by position, so the
+/// first; what is left over is spent, highest score first; what costs nothing is kept. Equal scores go by position, so the
 /// selection is reproducible. `runs` are kept or dropped as one, by the score of their first
 /// element. Where only ReLUs are counted, one by one, the budget is met exactly. Padding between
 /// sites is never touched. Returns the cost.
@@ -215,7 +269,9 @@ pub fn settle(
     ledger.empty_while_over(&items, |item| matches!(item.what, What::Relus(..)));
     ledger.empty_while_over(&items, |item| matches!(item.what, What::Squares(_)));
     items.sort_by(|a, b| b.score.total_cmp(&a.score).then(by_place(a, b)));
+    ledger.reopen(&items);
     ledger.spend(&items);
+    ledger.keep_what_is_free(&items);
     objective.prices.cost(ledger.sites)
 }
 
@@ -395,7 +451,7 @@ mod tests {
                     .map(|g| (random(case, 1, g, 0) % 50) as f32 - 25.0)
                     .collect(),
                 kept: (0..groups.len() as u32)
-                    .map(|g| random(case, 1, g, 1) % 3 > 0)
+                    .map(|g| !random(case, 1, g, 1).is_multiple_of(3))
                     .collect(),
                 groups,
             };
@@ -459,12 +515,21 @@ mod tests {
         };
         let cost = settle(&layout, &objective, &runs, &scores, &mut mask, &mut squares);
         assert_eq!(cost, objective.budget);
-        for (index, site) in layout.sites.iter().enumerate() {
-            let kept = if index == 2 { 0.0 } else { 1.0 };
-            assert!(
-                mask[site.range()].iter().all(|m| *m == kept),
-                "site {index}"
-            );
+        let all = |mask: &[f32], site: usize, kept| {
+            let mask = &mask[layout.sites[site].range()];
+            mask.iter().all(|m| *m == kept)
+        };
+        for site in 0..sites {
+            let kept = if site == 2 { 0.0 } else { 1.0 };
+            assert!(all(&mask, site, kept), "site {site}");
         }
+
+        // A search that emptied too much: all that can be paid for comes back, squares too.
+        mask.fill(0.0);
+        squares.kept[3..].fill(false);
+        let cost = settle(&layout, &objective, &runs, &scores, &mut mask, &mut squares);
+        assert_eq!(cost, objective.budget);
+        assert!(all(&mask, 2, 0.0) && all(&mask, 3, 1.0));
+        assert!(squares.kept.iter().all(|kept| *kept));
     }
 }

@@ -15,9 +15,10 @@ use crate::train::schedule::cosine;
 const THRESHOLD: f32 = 1e-2;
 /// Factor by which the penalty grows, as published.
 const GROWTH: f64 = 1.1;
-/// Times that it grows during a search. The published code lets it grow whenever an epoch brings
-/// too little; a fixed number of times depends on nothing but the step.
-const GROWTHS: f64 = 50.0;
+/// Times that it grows during a search, to 14,000 times its beginning if the budget is not met
+/// before. The published code lets it grow whenever an epoch brings too little; a fixed number of
+/// times depends on nothing but the step.
+const GROWTHS: f64 = 100.0;
 
 /// Slopes, without polynomials.
 pub struct Snl {
@@ -55,12 +56,12 @@ impl Strategy for Snl {
         None
     }
 
-    /// The penalty reaches λ over the full cost, AutoReP's, at the end. It rests while the budget
-    /// is met.
+    /// The penalty reaches λ over the full cost, AutoReP's, in the middle of the search. It rests
+    /// while the budget is met.
     fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars) {
         self.finish_scalars(scalars);
         let progress = step as f64 / steps.max(1) as f64;
-        let growths = (GROWTHS * progress).floor() - GROWTHS;
+        let growths = (GROWTHS * progress).floor() - 0.5 * GROWTHS;
         scalars.penalty = (f64::from(self.task.penalty()) * GROWTH.powf(growths)) as f32;
         scalars.score_rate = self.task.score_rate * cosine(progress, 0.01) as f32;
         scalars.threshold = THRESHOLD;

@@ -177,7 +177,7 @@ fn lines_are_held() {
         let (groups, [_, coefficients, _]) = groups(&[(1, 4, 0), (70, 4, 0), (2, 1, 1)]);
         let mut params = noise(1, 4 * coefficients);
         for (index, c) in params.chunks_exact_mut(4).enumerate() {
-            c[3] = f32::from(u8::from(index % 3 == 0));
+            c[3] = f32::from(u8::from(index.is_multiple_of(3)));
         }
         let recipe = squares::hold(compiler, &groups).unwrap();
         let table: Vec<u32> = bytemuck::cast_slice(&groups).to_vec();
