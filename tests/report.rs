@@ -64,11 +64,16 @@ fn run(root: &Path, name: &str, seed: u32, keep: usize, test_top1: f64) -> PathB
     let mut lines = String::new();
     for step in 1..=20 {
         let count = 5000.0 - 200.0 * f64::from(step);
-        lines += &json!({"phase": "search", "step": step, "relu_count": count, "relu_target": 400.0})
-            .to_string();
+        lines +=
+            &json!({"phase": "search", "step": step, "relu_count": count, "relu_target": 400.0})
+                .to_string();
         lines.push('\n');
     }
-    for (phase, step, epoch) in [("search", 10, 1.0), ("search", 20, 2.0), ("finish", 30, 1.0)] {
+    for (phase, step, epoch) in [
+        ("search", 10, 1.0),
+        ("search", 20, 2.0),
+        ("finish", 30, 1.0),
+    ] {
         lines += &json!({
             "phase": phase, "step": step, "epoch": epoch, "epoch_loss_ce": 1.0 / epoch,
             "epoch_top1": 0.5, "val_loss": null, "val_top1": 0.6, "val_top5": 0.9,
@@ -143,7 +148,14 @@ fn nothing_on_the_page_is_fetched_or_run() {
     // Names are there, and are text.
     assert!(html.contains("&lt;script&gt;alert("));
     assert!(html.contains("a &lt;b&gt;&amp;"));
-    for element in ["<script", "<img src=http", "<iframe", "<object", "<base", "<b>&"] {
+    for element in [
+        "<script",
+        "<img src=http",
+        "<iframe",
+        "<object",
+        "<base",
+        "<b>&",
+    ] {
         assert!(!html.contains(element), "{element}");
     }
     for fetch in ["url(", "@import", "srcset", "xlink:", "onload", "onclick"] {
@@ -209,7 +221,10 @@ fn chromium() -> Option<&'static str> {
     let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
     names.into_iter().find(|name| {
         let mut command = Command::new(name);
-        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     })
 }
@@ -229,41 +244,72 @@ fn a_browser_shows_it_without_a_request_and_without_scrolling_sideways() {
     let end = policy + html[policy..].find('>').unwrap() + 1;
     let copy = format!("{}{}", &html[..policy], &html[end..]);
     fs::write(root.path().join("copy.html"), copy).unwrap();
+    let at = |name: &str| format!("file://{}", root.path().join(name).display());
+    // Shows a file; returns what became of it, what the console said, and what was asked for.
+    let open = |file: &str, width: u32| {
+        let log = root.path().join("net.json");
+        let mut command = Command::new(chromium);
+        command
+            .args(["--headless", "--no-sandbox", "--disable-gpu"])
+            .args([
+                "--disable-dev-shm-usage",
+                "--hide-scrollbars",
+                "--no-first-run",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+            ])
+            // No test reaches a network; that it wanted to is in the log.
+            .arg("--host-resolver-rules=MAP * ~NOTFOUND")
+            .args(["--allow-file-access-from-files", "--enable-logging=stderr"])
+            .arg(format!("--window-size={},900", width.max(500)))
+            .arg(format!(
+                "--user-data-dir={}",
+                root.path().join("profile").display()
+            ))
+            .arg(format!("--log-net-log={}", log.display()))
+            .args(["--dump-dom", &at(file)]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{file} could not be opened");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let console = text(&output.stderr);
+        let console = console.lines().filter(|line| line.contains("CONSOLE"));
+        let console: Vec<String> = console.map(str::to_owned).collect();
+        let log = fs::read_to_string(&log).unwrap();
+        let urls = log.split("\"url\":\"http").skip(1);
+        let urls = urls.filter_map(|rest| rest.split('"').next());
+        // What the browser asks its maker, of its own.
+        let own = |url: &&str| {
+            ["google.com/", "googleapis.com/", "gvt1.com/"]
+                .iter()
+                .any(|h| url.contains(h))
+        };
+        let urls: Vec<String> = urls.filter(|url| !own(url)).map(str::to_owned).collect();
+        (text(&output.stdout), console, urls)
+    };
+
+    // What is looked for would be found.
+    let bad = "<img src=http://example.org/x><script>console.error('x')</script>";
+    fs::write(root.path().join("bad.html"), bad).unwrap();
+    let (_, console, urls) = open("bad.html", 1280);
+    assert!(
+        !console.is_empty() && !urls.is_empty(),
+        "{console:?} {urls:?}"
+    );
+
+    let (dom, console, urls) = open("page.html", 1280);
+    assert!(dom.contains("going-on"), "the page was read");
+    assert_eq!((console, urls), (Vec::new(), Vec::new()));
     for width in [360, 1280] {
         let probe = format!(
             "<!DOCTYPE html><iframe src=copy.html style='width:{width}px;height:800px;border:0' \
              onload='const d = this.contentDocument.documentElement; \
-             document.title = `measured ${{d.scrollWidth}} in ${{this.clientWidth}}`'></iframe>"
+             document.title = `measured ${{d.scrollWidth}} in ${{d.clientWidth}}`'></iframe>"
         );
         fs::write(root.path().join("probe.html"), probe).unwrap();
-        let log = root.path().join("net.json");
-        let open = |file: &str| {
-            let mut command = Command::new(chromium);
-            command
-                .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-                .args(["--allow-file-access-from-files", "--disable-background-networking"])
-                .args(["--enable-logging=stderr", "--v=0", "--dump-dom"])
-                .arg(format!("--window-size={},900", width.max(500)))
-                .arg(format!("--user-data-dir={}", root.path().join("profile").display()))
-                .arg(format!("--log-net-log={}", log.display()))
-                .arg(format!("file://{}", root.path().join(file).display()));
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{file} could not be opened");
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            let said = said.lines().filter(|line| line.contains("CONSOLE"));
-            let said: Vec<String> = said.map(str::to_owned).collect();
-            (String::from_utf8_lossy(&output.stdout).into_owned(), said)
-        };
-        let (dom, said) = open("page.html");
-        assert!(dom.contains("going-on"), "the page was read");
-        assert_eq!(said, Vec::<String>::new(), "console");
-        // The browser calls its maker now and then; what the page asks for is what counts.
-        let requests = fs::read_to_string(&log).unwrap();
-        assert!(requests.contains("logEventTypes"), "a log of the network");
-        assert!(!requests.contains("example.org"), "a request");
-
-        let (dom, _) = open("probe.html");
+        let (dom, ..) = open("probe.html", width);
         let measured = format!("measured {width} in {width}");
-        assert!(dom.contains(&measured), "not `{measured}`: {}", &dom[..dom.len().min(300)]);
+        assert!(dom.contains(&measured), "not `{measured}`: {:.300}", dom);
     }
 }

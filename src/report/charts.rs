@@ -156,8 +156,8 @@ fn relus(id: &str, run: &Run) -> Option<String> {
         ("s1".to_owned(), 1, "target".to_owned()),
     ];
     let caption = format!(
-        "ReLUs while searching. What is then left to the budget of {} is settled at once, exactly.",
-        run.summary.relu_budget
+        "ReLUs while searching. Then the budget is met exactly, at once: {} are left.",
+        run.summary.relu_count
     );
     let key = legend(&key[..if target.is_empty() { 1 } else { 2 }]);
     Some(figure(chart.finish(), key, &caption))

@@ -52,7 +52,11 @@ impl<'a> Family<'a> {
             width => format!(" ×{width}"),
         };
         let dataset = self.dataset.map_or(&summary.dataset, |set| &set.title);
-        format!("{}{width} on {dataset}", summary.model)
+        let images = summary.images[0];
+        format!(
+            "{}{width} on {dataset}, {images} training images",
+            summary.model
+        )
     }
 
     /// Its searches by what they have in common, each with the runs that differ only by seed.
@@ -96,10 +100,12 @@ impl<'a> Family<'a> {
             (name, curve.points.clone())
         });
         let (svg, key) = self.chart(id, "ReLUs", x, others.collect());
-        let mut caption = "Top-1 on the test images against ReLUs kept; the axis is logarithmic, \
-                           and its left edge is 0: the all-polynomial control. Dashed across: the \
-                           all-ReLU teacher."
+        let mut caption = "Top-1 on the test images against ReLUs kept, on a logarithmic axis; \
+                           dashed across: the all-ReLU teacher."
             .to_owned();
+        if self.runs.iter().any(|run| run.summary.relu_count == 0) {
+            caption += " At the left edge, 0: the all-polynomial control.";
+        }
         if !curves.is_empty() {
             caption += " Grey: published points";
             let model = &self.runs[0].summary.model;
@@ -166,6 +172,11 @@ impl<'a> Family<'a> {
         let (least, most) = match least.is_finite() {
             true => (least, most),
             false => (1.0, 10.0),
+        };
+        // Points close together need not fill the axis.
+        let (least, most) = match most < 4.0 * least {
+            true => (least / 2.0, most * 2.0),
+            false => (least, most),
         };
         // Room at the edge for what has none of it.
         let zero = least / (most / least).max(8.0).powf(0.14);

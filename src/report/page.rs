@@ -197,7 +197,9 @@ fn of_run(id: &str, run: &Run, protocols: &[Protocol]) -> Value {
     let speeds: Vec<Value> = speeds
         .map(|(phase, speed)| context! { phase, speed => format!("{speed:.0}") })
         .collect();
-    let spent = summary.spent.as_ref();
+    // A budget in ReLUs is told by their counts.
+    let priced = summary.cost.as_deref().is_some_and(|cost| cost != "relu");
+    let spent = summary.spent.as_ref().filter(|_| priced);
     let spent = spent.map(|s| format!("{} of {} ({})", short(s.cost), short(s.budget), s.given));
     let [train, held_out, test] = summary.images.map(grouped);
     context! {
@@ -219,7 +221,7 @@ fn of_run(id: &str, run: &Run, protocols: &[Protocol]) -> Value {
         speeds,
         spent,
         relus => grouped(summary.relu_count),
-        budget => grouped(summary.relu_budget),
+        budget => (!priced).then(|| grouped(summary.relu_budget)),
         total => grouped(summary.relu_total),
         share => percent(summary.relu_count as f64 / summary.relu_total as f64),
         fewer => match summary.relu_count {
