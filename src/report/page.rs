@@ -306,6 +306,13 @@ fn command(run: &Run) -> String {
     )
 }
 
+fn milliseconds(time: f64) -> String {
+    match time {
+        ms if ms < 1000.0 => format!("{} ms", short(ms)),
+        ms => format!("{} s", short(ms / 1000.0)),
+    }
+}
+
 fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{s:.0} s"),
