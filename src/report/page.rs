@@ -6,7 +6,7 @@ use super::overview::{Family, spread};
 use super::published::Published;
 use super::run::{Found, Run};
 use super::svg::short;
-use crate::cost::{Link, Price, Protocol, SiteCost, SiteCounts};
+use crate::cost::{self, Link, Parts, Price, Protocol, SiteCost, SiteCounts, Weights};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, context};
@@ -242,14 +242,14 @@ fn of_run(id: &str, run: &Run, protocols: &[Protocol]) -> Value {
         kept => charts::kept(run),
         maps => all_safe(maps),
         polynomials => all_safe(polynomials),
-        costs => protocols.iter().map(|p| cost(run, p)).collect::<Vec<_>>(),
+        costs => protocols.iter().map(|p| price(run, p)).collect::<Vec<_>>(),
         command => command(run),
         config => &run.config,
     }
 }
 
 /// A row of the cost table.
-fn cost(run: &Run, protocol: &Protocol) -> Value {
+fn price(run: &Run, protocol: &Protocol) -> Value {
     let sum = |counts: &[SiteCounts], part: &dyn Fn(SiteCost) -> Price| -> Price {
         counts.iter().map(|c| part(protocol.site(*c))).sum()
     };
@@ -264,12 +264,12 @@ fn cost(run: &Run, protocol: &Protocol) -> Value {
         .collect();
     let total = sum(&counts, &|cost| cost.total());
     let teacher = sum(&all_relu, &|cost| cost.total());
+    let network = cost::layers(&run.model.network);
+    let network = cost::bill(protocol, &network, &counts, Weights::Encrypted);
+    let whole = network.into_iter().sum::<Parts>().total();
     let bytes = |price: Price| price.bytes.map(|bytes| format!("{}B", short(bytes)));
     let rounds = |price: Price| price.rounds.map(short);
-    let time = |link: Link| {
-        link.milliseconds(total)
-            .map(|ms| format!("{} ms", short(ms)))
-    };
+    let time = |link: Link| link.milliseconds(total).map(milliseconds);
     context! {
         title => &protocol.title,
         source => &protocol.source,
@@ -281,6 +281,8 @@ fn cost(run: &Run, protocol: &Protocol) -> Value {
         rounds => rounds(total),
         lan => time(Link::lan()),
         wan => time(Link::wan()),
+        whole_bytes => bytes(whole),
+        whole_rounds => rounds(whole),
         teacher_bytes => bytes(teacher),
         teacher_rounds => rounds(teacher),
     }
