@@ -185,7 +185,7 @@ pub fn padded(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     });
     let margin = match high - low {
         width if width > 0.0 => 0.08 * width,
-        width if width == 0.0 => 1.0,
+        0.0 => 1.0,
         _ => return None,
     };
     Some((low - margin, high + margin))

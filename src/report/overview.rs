@@ -126,20 +126,17 @@ impl<'a> Family<'a> {
                 .map(|c| protocol.site(c).total())
                 .sum()
         };
-        let parts: [(&str, &dyn Fn(&Run) -> Option<f64>); 2] = [
-            ("bytes", &|run| price(run).bytes),
-            ("rounds", &|run| price(run).rounds),
-        ];
-        let charts = parts.into_iter().map(|(name, x)| {
-            let (svg, key) = self.chart(&format!("{id}-{name}"), name, x, Vec::new());
+        let chart = |name: &str, x: fn(Price) -> Option<f64>| {
+            let id = format!("{id}-{name}");
+            let (svg, key) = self.chart(&id, name, |run| x(price(run)), Vec::new());
             let caption = format!(
                 "Top-1 on the test images against {name} of one image's activations under {}: \
                  ReLUs, squares and their truncations.",
                 protocol.title
             );
             figure(svg, key, &caption)
-        });
-        charts.collect()
+        };
+        vec![chart("bytes", |p| p.bytes), chart("rounds", |p| p.rounds)]
     }
 
     /// Accuracy against `x` of the runs and of `others`, and the key.
