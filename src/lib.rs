@@ -18,7 +18,8 @@
 //! 9. [`profile`]: where a step's time goes, against what the adapter can do.
 //! 10. [`export`]: ONNX and safetensors files for private-inference engines.
 //! 11. [`cost`]: bytes, rounds and time in private inference, by protocol.
-//! 12. [`cli`]: one file per subcommand.
+//! 12. [`report`]: runs as one page of HTML.
+//! 13. [`cli`]: one file per subcommand.
 
 pub mod cli;
 pub mod cost;
@@ -30,5 +31,6 @@ pub mod kernels;
 pub mod models;
 pub mod profile;
 pub mod reference;
+pub mod report;
 pub mod search;
 pub mod train;

@@ -15,6 +15,7 @@ mod export;
 mod import;
 mod presets;
 mod profile;
+mod report;
 mod search;
 mod shaders;
 mod sweep;
@@ -49,6 +50,8 @@ enum Command {
     Export(export::Args),
     /// Price the network of a run, or a model, in private inference: bytes, rounds, time.
     Cost(cost::Args),
+    /// Show runs on one self-contained page of HTML.
+    Report(report::Args),
     /// Show where a step's time goes, and how far each kernel is from what the adapter can do.
     Profile(profile::Args),
     /// Make a run of weights that were trained elsewhere: a teacher.
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Cost(args) => cost::run(args),
+        Command::Report(args) => report::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Import(args) => import::run(args),
         Command::Devices(args) => devices::run(args),
