@@ -10,7 +10,9 @@
 //                  c₂ is that of the fit to its moments
 //              g = softplus(score)·(dL/dq + penalty·price·squares), the second term while the
 //                  cost is above the budget; squares: the group's elements without a ReLU
-//              score ← Adam(score, g);  q by hysteresis, as in indicator.wgsl
+//              score ← Adam(score, g);  q by hysteresis, as in indicator.wgsl, but a square comes
+//                  back only from a score of {{ regain }}: one that comes and goes upsets all
+//                  layers behind it
 //              a square lost takes c₂·r(x) from the polynomial and leaves a mark of 1 in its
 //                  fourth component; a square regained adds c₂·r(x) of the fit
 //            and adds the squares of groups that have them to their site's count.
@@ -84,7 +86,7 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
     let m2 = mix(g * g, before.z, step.beta2);
     let root = sqrt(m2 / step.correction2) + step.epsilon;
     let moved = score - step.score_rate * (m1 / step.correction1) / root;
-    let keep = moved > select(step.threshold, -step.threshold, has_square);
+    let keep = moved > select({{ regain }}, -step.threshold, has_square);
     for (var c = lane; c < extent.w; c += 64u) {
         var coefficients = params[extent.z + c];
         let m = moments[place.x + c];

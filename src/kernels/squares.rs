@@ -27,6 +27,9 @@ pub struct Group {
     pub padding: [u32; 2],
 }
 
+/// Score from which a channel regains its square.
+pub const REGAIN: f64 = 0.5;
+
 const FILE: &str = "squares.wgsl";
 
 /// One update of the squares of `groups`. Arguments: step scalars, parameters, their gradients,
@@ -46,6 +49,7 @@ pub fn update(
         entry => "update",
         groups => groups.len(),
         row, sites,
+        regain => REGAIN,
         official => fit.official.is_some(),
         scale_x2 => fit.official.unwrap_or(1.0),
         variance_floor => VARIANCE_FLOOR,

@@ -1,7 +1,7 @@
 //! Twin of `shaders/squares.wgsl`.
 
 use super::dapa;
-use super::indicator::{Adam, Score, hysteresis, score_gradient};
+use super::indicator::{Adam, Score, score_gradient};
 
 /// Channels that keep or lose their squares together.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +25,10 @@ pub struct Step<'a> {
     pub push: f64,
     /// Elements of the group without a ReLU.
     pub squares: f64,
-    /// Hysteresis threshold.
+    /// A square stays while its score is above minus this.
     pub threshold: f64,
+    /// A square comes back when its score is above this.
+    pub regain: f64,
     /// The optimiser.
     pub adam: Adam,
 }
@@ -64,7 +66,11 @@ impl Group {
         }
         let g = score_gradient(self.score.value, slope, step.push * step.squares);
         self.score = self.score.step(g, &step.adam);
-        let keeps = hysteresis(self.has_square, self.score.value, step.threshold);
+        let bound = match self.has_square {
+            true => -step.threshold,
+            false => step.regain,
+        };
+        let keeps = self.score.value > bound;
         for (c, &[mean, variance]) in self.coefficients.iter_mut().zip(step.moments) {
             *c = match (keeps, self.has_square) {
                 (false, true) => without_square(*c, mean, variance),
