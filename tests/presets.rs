@@ -258,7 +258,7 @@ fn a_buffer_that_cannot_be_bound_is_named() {
     for words in [
         "in one buffer",
         "not even one image",
-        "`a GPU` allows 1 MiB",
+        "`a GPU` allows 1.00 MiB",
     ] {
         assert!(error.contains(words), "{error}");
     }

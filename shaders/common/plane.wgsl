@@ -20,6 +20,16 @@ const IMAGES = {{ images }}u;
 const WORKGROUP = {{ lanes_p * lanes_n }}u;
 
 // Sum of `value` over the workgroup, in a fixed order; every invocation calls it.
+{% if subgroup %}
+fn workgroup_sum(lane: u32, value: vec4f) -> vec4f {
+    // The workgroup is one subgroup: no memory, no barriers.
+    var sum = value;
+    {% for half in [8, 4, 2, 1] if half < lanes_p * lanes_n %}
+    sum += subgroupShuffleXor(sum, {{ half }}u);
+    {% endfor %}
+    return sum;
+}
+{% else %}
 var<workgroup> tree: array<vec4f, WORKGROUP>;
 fn workgroup_sum(lane: u32, value: vec4f) -> vec4f {
     tree[lane] = value;
@@ -34,6 +44,7 @@ fn workgroup_sum(lane: u32, value: vec4f) -> vec4f {
     workgroupBarrier();
     return sum;
 }
+{% endif %}
 
 // A value whose exponent is all ones is infinite or not a number. Asked of the bits, since
 // compilers may assume that neither exists.

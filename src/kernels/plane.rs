@@ -53,6 +53,8 @@ pub(super) struct Walk {
     pub slices: usize,
     /// Images of a slice.
     pub images: usize,
+    /// Whether a workgroup is one subgroup.
+    pub subgroup: bool,
     /// Whether positions past the plane's end occur.
     pub ragged: bool,
 }
@@ -82,6 +84,10 @@ impl Walk {
 
     /// Cuts the images so that the adapter is busy and every invocation still has eight of
     /// them, for what it hands over at the end to be small beside what it read.
+    ///
+    /// A CPU wants no more than that: the images lie a power of two apart, so that what its
+    /// prefetchers fetch beyond the end of each image's piece falls into the same few sets of
+    /// its caches. It must be used, by the next workgroup, before it is pushed out.
     fn along_images(
         preset: Preset,
         shape: Shape,
@@ -92,13 +98,18 @@ impl Walk {
         let width = vector_width(shape.pixels);
         let plane = shape.pixels / width;
         let along_plane = shape.channels * chunks * lanes_p;
-        let wanted = (preset.target_invocations() as usize).div_ceil(along_plane);
-        let cuts = wanted.clamp(1, (shape.batch / 8).max(1));
         let room = preset.workgroup() as usize / lanes_p;
-        let lanes_n = match preset {
+        let (cuts, lanes_n) = match preset {
             // A workgroup is one subgroup: idle lanes cost as much as busy ones.
-            Preset::Cpu { .. } => room,
-            _ => cuts.next_power_of_two().min(room),
+            Preset::Cpu { .. } => {
+                let images = if plane >= 256 { 8 } else { 4 };
+                (shape.batch.div_ceil(images), room)
+            }
+            _ => {
+                let wanted = (preset.target_invocations() as usize).div_ceil(along_plane);
+                let cuts = wanted.clamp(1, (shape.batch / 8).max(1));
+                (cuts, cuts.next_power_of_two().min(room))
+            }
         };
         let images = shape.batch.div_ceil(cuts.div_ceil(lanes_n)).max(1);
         Self {
@@ -112,6 +123,7 @@ impl Walk {
             lanes_n,
             slices: shape.batch.div_ceil(images),
             images,
+            subgroup: matches!(preset, Preset::Cpu { .. }),
             ragged: !plane.is_multiple_of(lanes_p * unroll),
         }
     }
@@ -139,6 +151,7 @@ impl Walk {
             lanes_n => self.lanes_n,
             slices => self.slices,
             images => self.images,
+            subgroup => self.subgroup,
             ragged => self.ragged,
         };
         context! { ..walk, ..family }

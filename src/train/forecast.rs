@@ -366,5 +366,7 @@ impl fmt::Display for Shortage {
 }
 
 fn mebibytes(bytes: u64) -> String {
-    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    let decimals = if mebibytes < 100.0 { 2 } else { 0 };
+    format!("{mebibytes:.decimals$} MiB")
 }
