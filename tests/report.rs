@@ -213,7 +213,7 @@ fn what_cannot_be_reported_says_what_to_do() {
     assert!(!report(&good, &at("no/such/folder.html")).status.success());
     assert!(!report(&good, root.path()).status.success());
     assert!(report(&good, &output).status.success());
-    assert!(fs::read_to_string(&output).unwrap().ends_with("</html>\n"));
+    assert!(fs::read_to_string(&output).unwrap().ends_with("</html>"));
 }
 
 /// Chromium, if it is installed.

@@ -171,7 +171,7 @@ fn mark_phases(chart: &mut Chart, phases: &[(f64, Phase)]) {
 
 fn describe(lines: &[(&str, Vec<(f64, f64)>)]) -> String {
     let ends = lines.iter().filter_map(|(name, points)| {
-        let last = points.last()?.1;
+        let last = points.iter().rev().find(|p| p.1.is_finite())?.1;
         Some(format!("{name} ends at {last:.3}."))
     });
     ends.collect::<Vec<_>>().join(" ")

@@ -207,8 +207,12 @@ impl Chart {
         }
     }
 
-    /// A marker in the shape of series `series`, with what it says when pointed at.
+    /// A marker in the shape of series `series`, with what it says when pointed at; none where a
+    /// value is not finite.
     pub fn marker(&mut self, x: f64, y: f64, series: usize, class: &str, says: &str) {
+        if !(x.is_finite() && y.is_finite()) {
+            return;
+        }
         let (x, y, says) = (self.x.at(x), self.y.at(y), escape(says));
         let path = shape(series, x, y);
         self.push(format_args!(
