@@ -87,7 +87,8 @@ impl Walk {
     ///
     /// A CPU wants no more than that: the images lie a power of two apart, so that what its
     /// prefetchers fetch beyond the end of each image's piece falls into the same few sets of
-    /// its caches. It must be used, by the next workgroup, before it is pushed out.
+    /// its caches. It must be used, by the next workgroup, before it is pushed out. Planes
+    /// smaller than a workgroup leave little beyond their end.
     fn along_images(
         preset: Preset,
         shape: Shape,
@@ -99,17 +100,16 @@ impl Walk {
         let plane = shape.pixels / width;
         let along_plane = shape.channels * chunks * lanes_p;
         let room = preset.workgroup() as usize / lanes_p;
+        let wanted = (preset.target_invocations() as usize).div_ceil(along_plane);
+        let busy = wanted.clamp(1, (shape.batch / 8).max(1));
         let (cuts, lanes_n) = match preset {
-            // A workgroup is one subgroup: idle lanes cost as much as busy ones.
-            Preset::Cpu { .. } => {
+            Preset::Cpu { .. } if room == 1 => {
                 let images = if plane >= 256 { 8 } else { 4 };
-                (shape.batch.div_ceil(images), room)
+                (shape.batch.div_ceil(images), 1)
             }
-            _ => {
-                let wanted = (preset.target_invocations() as usize).div_ceil(along_plane);
-                let cuts = wanted.clamp(1, (shape.batch / 8).max(1));
-                (cuts, cuts.next_power_of_two().min(room))
-            }
+            // A workgroup is one subgroup: idle lanes cost as much as busy ones.
+            Preset::Cpu { .. } => (busy, room),
+            _ => (busy, busy.next_power_of_two().min(room)),
         };
         let images = shape.batch.div_ceil(cuts.div_ceil(lanes_n)).max(1);
         Self {
