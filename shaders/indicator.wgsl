@@ -9,13 +9,18 @@
 //              slopes      g = dL/dm + push
 //                          aux ← Adam(aux, g), held within 0…1;  m ← aux, a slope (SNL);
 //                          kept while above t
+//              importance  v ← average of (dL/dm)²;  aux ← v/(2·penalty·price): what the loss
+//                          would rise by without the ReLU, to second order and with the Fisher
+//                          information for the curvature, over its share of the full cost
+//                          m stays 1 while aux > 0.9·θ;  m becomes 1 when aux > 1.1·θ
 //            and counts the ReLUs kept at each site. `penalty` is λ over the cost of the network
 //            with all its ReLUs, so push is the gradient of λ·relu(share − target); cost and
-//            prices are those after the step before (metrics.wgsl).
-//            share: dL/dm of every element becomes the mean over its group, for masks that keep
-//            or drop a channel or a site as one. Elements that begin alike then stay alike.
+//            prices are those after the step before (metrics.wgsl), and so is the threshold θ.
+//            share: dL/dm of every element becomes the mean over its group of n, for masks that
+//            keep or drop a channel or a site as one: times √n for importance, whose square is then
+//            that of the sum over n, an element of the price's. Elements that begin alike stay so.
 // Layout     arenas of f32[length] (each site starts at a multiple of 256); sites u32[length/256]
-//            tells the site of a block; counts u32[…] by site; ledger vec2f[1+sites]: (cost, 0),
+//            tells the site of a block; counts u32[…] by site; ledger vec2f[1+sites]: (cost, θ),
 //            then (price of a ReLU, of a square) by site; groups vec2u[G]: first element, elements
 // Split      update: a workgroup of 64 takes a block of 256 elements, four each; counts go
 //            through workgroup memory to one atomic addition a block: integers, so the order is
@@ -24,15 +29,19 @@
 {% if entry == "update" %}
 {% include "common/step.wgsl" %}
 
-@group(0) @binding(0) var<uniform> step: Step;
-@group(0) @binding(1) var<storage, read_write> scores: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> mask: array<vec4f>;
-@group(0) @binding(3) var<storage, read> mask_gradient: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> first_moment: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> second_moment: array<vec4f>;
-@group(0) @binding(6) var<storage, read> sites: array<u32>;
-@group(0) @binding(7) var<storage, read_write> counts: array<atomic<u32>>;
-@group(0) @binding(8) var<storage, read> ledger: array<vec2f>;
+{% set b = namespace(next=0) %}
+{% macro binding() %}@group(0) @binding({{ b.next }}){% set b.next = b.next + 1 %}{% endmacro %}
+{{ binding() }} var<uniform> step: Step;
+{{ binding() }} var<storage, read_write> scores: array<vec4f>;
+{{ binding() }} var<storage, read_write> mask: array<vec4f>;
+{{ binding() }} var<storage, read> mask_gradient: array<vec4f>;
+{% if rule != "importance" %}
+{{ binding() }} var<storage, read_write> first_moment: array<vec4f>;
+{% endif %}
+{{ binding() }} var<storage, read_write> second_moment: array<vec4f>;
+{{ binding() }} var<storage, read> sites: array<u32>;
+{{ binding() }} var<storage, read_write> counts: array<atomic<u32>>;
+{{ binding() }} var<storage, read> ledger: array<vec2f>;
 
 var<workgroup> block_count: atomic<u32>;
 
@@ -55,6 +64,16 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
         let i = block * 64u + lane;
         let aux = scores[i];
         let price = ledger[1u + sites[block]].x;
+        {% if rule == "importance" %}
+        let g = mask_gradient[i];
+        let v = mix(g * g, second_moment[i], step.beta2);
+        second_moment[i] = v;
+        let worth = v / (2.0 * step.correction2 * max(step.penalty * price, 1e-30));
+        scores[i] = worth;
+        let bound = ledger[0].y * select(vec4f(1.1), vec4f(0.9), mask[i] > vec4f(0.5));
+        let keep = select(vec4f(0.0), vec4f(1.0), worth > bound);
+        mask[i] = keep;
+        {% else %}
         let push = select(0.0, step.penalty * price, ledger[0].x > step.budget);
         {% if rule == "hysteresis" %}
         let g = softplus(aux) * (mask_gradient[i] + vec4f(push));
@@ -78,6 +97,7 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
         mask[i] = slope;
         let keep = select(vec4f(0.0), vec4f(1.0), slope > vec4f(step.threshold));
         {% endif %}
+        {% endif %}
         atomicAdd(&block_count, u32(dot(keep, vec4f(1.0))));
     }
     workgroupBarrier();
@@ -95,7 +115,9 @@ var<workgroup> tree: array<f32, 64>;
 fn share(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let index = min(group.y * {{ row }}u + group.x, {{ groups - 1 }}u);
     let first = groups[index].x;
-    let elements = groups[index].y;
+    // Workgroups past the last group have none.
+    let inside = group.y * {{ row }}u + group.x == index;
+    let elements = select(0u, groups[index].y, inside);
     var sum = 0.0;
     for (var i = lane; i < elements; i += 64u) {
         sum += mask_gradient[first + i];
@@ -108,12 +130,13 @@ fn share(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) grou
         }
     }
     workgroupBarrier();
+    {% if rule == "importance" %}
+    let mean = tree[0] / sqrt(f32(elements));
+    {% else %}
     let mean = tree[0] / f32(elements);
-    // Workgroups past the last group take it once more, and leave it alone.
-    if (group.y * {{ row }}u + group.x == index) {
-        for (var i = lane; i < elements; i += 64u) {
-            mask_gradient[first + i] = mean;
-        }
+    {% endif %}
+    for (var i = lane; i < elements; i += 64u) {
+        mask_gradient[first + i] = mean;
     }
 }
 {% endif %}

@@ -5,17 +5,21 @@
 //            that the host reads every few steps; clears counts and health for the next step.
 //            What the ReLUs k and squares q of the sites cost, and their prices for the next
 //            step, go into the ledger:
-//              cost = Σ k·relu + q·square + (k > 0 ? relu_site : q > 0 ? square_site : 0)
-//              price of a ReLU at a site     relu − square + (relu_site − square_site) / max(k, 1),
-//                                            without what squares cost where there are none
+//              cost = Σ k·relu + q·square + max(k > 0 ? relu_site : 0, q > 0 ? square_site : 0)
+//              price of a ReLU at a site     relu − square
+//                                                + (max(relu_site, square_site) − square_site)
+//                                                    / max(k, 1),
+//                                            with 0 for what squares cost where there are none
 //              price of a square at a site   square + (k = 0 ? square_site / max(q, 1) : 0)
 //            What a site costs as such is shared by what is left at it: the less, the dearer.
+//            θ, the threshold of searches by importance, rises by the share step.score_rate while
+//            the cost is above the budget, and falls by it otherwise.
 // Layout     samples vec4f[N] (cross-entropy, distillation, top-1 hit, top-5 hit);
 //            ring u32[{{ rows }}, {{ words }}]; row = step mod {{ rows }}; words:
 //            0–3 sums of samples (f32)   4 samples   5 gradient norm (f32)   6 ReLUs kept
 //            7 first bad layer forward (0xffffffff: none)   8 last bad layer backward + 1 (0: none)
 //            9 step   10 cost (f32)   11 squares kept   16… ReLUs kept per site
-//            counts u32[2,sites]: ReLUs, squares;  ledger vec2f[1+sites]: (cost, 0), then the
+//            counts u32[2,sites]: ReLUs, squares;  ledger vec2f[1+sites]: (cost, θ), then the
 //            prices of each site
 // Split      one workgroup; a tree in workgroup memory, so the order of the sums is fixed.
 // Cost       16·N bytes.
@@ -83,14 +87,15 @@ fn record(@builtin(local_invocation_index) lane: u32) {
         kept += k;
         squares += q;
         let beside = select(vec2f(0.0), vec2f({{ square }}, {{ square_site }}), q > 0u);
-        cost += f32(k) * {{ relu }} + f32(q) * {{ square }}
-            + select(beside.y, {{ relu_site }}, k > 0u);
+        let own = max({{ relu_site }}, beside.y);
+        cost += f32(k) * {{ relu }} + f32(q) * {{ square }} + select(beside.y, own, k > 0u);
         ledger[1u + site] = vec2f(
-            {{ relu }} - beside.x + ({{ relu_site }} - beside.y) / f32(max(k, 1u)),
+            {{ relu }} - beside.x + (own - beside.y) / f32(max(k, 1u)),
             {{ square }} + select({{ square_site }} / f32(max(q, 1u)), 0.0, k > 0u),
         );
     }
-    ledger[0] = vec2f(cost, 0.0);
+    let rise = select(-step.score_rate, step.score_rate, cost > step.budget);
+    ledger[0] = vec2f(cost, ledger[0].y * (1.0 + rise));
     {% endif %}
     ring[row + 6u] = kept;
     ring[row + 10u] = bitcast<u32>(cost);

@@ -13,6 +13,8 @@
 //              score ← Adam(score, g);  q by hysteresis, as in indicator.wgsl, but a square comes
 //                  back only from a score of {{ regain }}: one that comes and goes upsets all
 //                  layers behind it
+//              by importance instead: v ← average of (dL/dq)²;  score ← v/(2·penalty·price·squares);
+//                  q by the threshold θ, as in indicator.wgsl
 //              a square lost takes c₂·r(x) from the polynomial and leaves a mark of 1 in its
 //                  fourth component; a square regained adds c₂·r(x) of the fit
 //            and adds the squares of groups that have them to their site's count.
@@ -24,7 +26,6 @@
 //            ledger as in indicator.wgsl
 // Split      a workgroup of 64 a group: lanes over elements, then over channels; sums by a tree.
 // Cost       4 bytes an element and 40 a channel.
-// Kept out   A race between workgroups: each group's channels are its own.
 {% if entry == "update" %}
 {% include "common/step.wgsl" %}
 {% include "common/fit.wgsl" %}
@@ -51,9 +52,14 @@ fn remainder(moments: vec2f) -> vec4f {
 @compute @workgroup_size(64)
 fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let index = min(group.y * {{ row }}u + group.x, {{ groups - 1 }}u);
-    let extent = groups[2u * index];
     let place = groups[2u * index + 1u];
-    let before = states[index];
+    // Workgroups past the last group have none.
+    let inside = group.y * {{ row }}u + group.x == index;
+    let extent = select(vec4u(0u), groups[2u * index], inside);
+    var before = vec4f(0.0);
+    if (inside) {
+        before = states[index];
+    }
     let has_square = before.w > 0.5;
     var sums = vec2f(0.0);
     for (var i = lane; i < extent.y; i += 64u) {
@@ -72,12 +78,14 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
         }
     }
     workgroupBarrier();
-    // Workgroups past the last group take it once more, and leave it alone.
-    if (group.y * {{ row }}u + group.x != index) {
-        return;
-    }
     let squares = f32(extent.y) - tree[0].y;
     let price = step.penalty * ledger[1u + place.y].y * squares;
+    {% if rule == "importance" %}
+    let m1 = 0.0;
+    let m2 = mix(tree[0].x * tree[0].x, before.z, step.beta2);
+    let moved = m2 / (2.0 * step.correction2 * max(price, 1e-30));
+    let keep = moved > ledger[0].y * select(1.1, 0.9, has_square);
+    {% else %}
     let push = select(0.0, price, ledger[0].x > step.budget);
     let score = before.x;
     let softplus = max(score, 0.0) + log(1.0 + exp(-abs(score)));
@@ -87,6 +95,7 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
     let root = sqrt(m2 / step.correction2) + step.epsilon;
     let moved = score - step.score_rate * (m1 / step.correction1) / root;
     let keep = moved > select({{ regain }}, -step.threshold, has_square);
+    {% endif %}
     for (var c = lane; c < extent.w; c += 64u) {
         var coefficients = params[extent.z + c];
         let m = moments[place.x + c];
@@ -103,7 +112,7 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
         coefficients.w = select(1.0, 0.0, keep);
         params[extent.z + c] = coefficients;
     }
-    if (lane == 0u) {
+    if (lane == 0u && inside) {
         states[index] = vec4f(moved, m1, m2, select(0.0, 1.0, keep));
         if (keep) {
             atomicAdd(&counts[{{ sites }}u + place.y], u32(squares));

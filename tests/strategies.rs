@@ -79,6 +79,8 @@ fn every_method_and_granularity_keeps_its_budget() {
         ("autorep", "element", "100", 100, 100),
         ("autorep", "channel", "100", 97, 100),
         ("autorep", "site", "300", 64, 300),
+        ("fisher", "element", "100", 100, 100),
+        ("fisher", "channel", "100", 97, 100),
         ("snl", "element", "100", 100, 100),
         ("snl", "channel", "100", 97, 100),
         ("autopoly", "element", "100", 100, 100),
@@ -185,9 +187,25 @@ fn budgets_of_bytes_rounds_and_time_are_kept_at_the_prices_of_the_protocol() {
 #[test]
 fn searches_with_state_of_their_own_are_resumed_to_the_bit() {
     let root = TempDir::new().unwrap();
-    let cases: [(&str, &[&str]); 3] = [
+    let cases: [(&str, &[&str]); 4] = [
         ("snl", &["--method", "snl", "--budget", "100"]),
-        ("bytes", &["--cost", "crypten", "--budget", "8kB"]),
+        (
+            "bytes",
+            &[
+                "--cost",
+                "crypten",
+                "--budget",
+                "6kB",
+                "--micro-batches",
+                "2",
+                "--set",
+                "finish.average-epochs=0.5",
+            ],
+        ),
+        (
+            "fisher",
+            &["--method", "fisher", "--cost", "crypten", "--budget", "6kB"],
+        ),
         (
             "site",
             &[
@@ -225,9 +243,20 @@ fn searches_with_state_of_their_own_are_resumed_to_the_bit() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
+        let ended = torn.join("summary.json").exists();
+        assert!(!ended, "{name}: it was over before it could be killed");
         succeed(short(&torn, more).args(often).arg("--resume"));
         let [a, b] = [&whole, &torn].map(|run| fs::read(checkpoint(run, "result")).unwrap());
         assert!(a == b, "{name}: the results differ");
+        // What the summary tells of is in the network: lines, for one, in spite of all that trains
+        // on after the search.
+        let summary = json(whole.join("summary.json"));
+        let (sites, _) = counted(&whole);
+        assert_eq!(sites, summarised(&summary), "{name}");
+        if summary["cost"] == "crypten" && name != "site" {
+            let used: u64 = sites.iter().map(|(relus, squares)| relus + squares).sum();
+            assert!(used < TOTAL - 100, "{name}: there are no lines");
+        }
         let log = metrics(&whole);
         assert_eq!(log, metrics(&torn), "{name}");
         assert!(log.len() > 5, "{name}");
@@ -358,5 +387,14 @@ fn a_sweep_compares_and_goes_on_where_it_was() {
         &mut sweep(&missing, &["--budgets", "1", "--vary", "x"]),
         &["search.degree=1,2"],
     );
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&["--vary", "seed=1,2"], &["--seeds"]),
+        (&["--seeds", "4000000000"], &["--seeds", "1000"]),
+        (&["--set", "search.cost=crypten"], &["crypten", "400kB"]),
+        (&["--methods", "none"], &["nothing to search"]),
+    ];
+    for (more, words) in cases {
+        refused(sweep(&missing, &["--budgets", "10%"]).args(more), words);
+    }
     assert!(!missing.exists());
 }

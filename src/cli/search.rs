@@ -3,6 +3,7 @@
 use super::End;
 use super::common::{RunArgs, begin, finished, note, percent, undone};
 use crate::gpu::Gpu;
+use crate::search::budget::Budget;
 use crate::search::objective::prices;
 use crate::search::run::{self, RunEnd, Summary};
 use crate::train::run_folder::Phase;
@@ -21,7 +22,7 @@ pub struct Args {
     /// protocol bytes (400kB), rounds (15rounds) or time (20ms) for an image.
     #[arg(long, allow_hyphen_values = true)]
     budget: Option<String>,
-    /// How ReLUs are chosen: autorep, snl, autopoly, none.
+    /// How ReLUs are chosen: autorep, fisher, snl, autopoly, none.
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
     /// What is kept or dropped as one: element, channel, site.
@@ -118,6 +119,14 @@ fn search(args: &RunArgs, gpu: &Gpu, settings: Settings, out: &Path) -> Result<O
     }
 }
 
+/// With digits enough for what is small.
+fn rounded(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value => format!("{value:.3}"),
+    }
+}
+
 fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> io::Result<()> {
     writeln!(
         stdout(),
@@ -147,6 +156,7 @@ fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> io::
     row("teacher, all ReLU", summary.relu_total, &summary.teacher)?;
     let method = match summary.method.as_str() {
         "autorep" => "AutoReP",
+        "fisher" => "Fisher",
         "snl" => "SNL",
         "none" => "no search",
         other => other,
@@ -154,7 +164,10 @@ fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> io::
     row(method, summary.relu_count, &summary.result)?;
     if let Some(control) = control {
         row(
-            "control, all polynomial",
+            match summary.method.as_str() {
+                "snl" => "control, all identity",
+                _ => "control, all polynomial",
+            },
             control.relu_count,
             &control.result,
         )?;
@@ -165,10 +178,14 @@ fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> io::
         let squares: usize = summary.sites.iter().map(|site| site.squares).sum();
         writeln!(
             stdout(),
-            "\n{cost}: {:.0} of {:.0} spent (budget {}), with {squares} squares beside the ReLUs",
-            spent.cost,
-            spent.budget,
-            spent.given
+            "\n{cost}: {} of {} {} spent, with {squares} squares beside the ReLUs",
+            rounded(spent.cost),
+            rounded(spent.budget),
+            match spent.given.parse() {
+                Ok(Budget::Rounds(_)) => "rounds",
+                Ok(Budget::Milliseconds(_)) => "ms",
+                _ => "bytes",
+            },
         )?;
     }
     writeln!(stdout(), "\nwritten to {}", out.display())

@@ -3,19 +3,22 @@
 use super::End;
 use super::common::{RunArgs, note, percent};
 use crate::search::objective::prices;
-use crate::search::run::Summary;
+use crate::search::run::{self, Summary};
 use crate::search::sweep::{Entry, Grid, Row, Spread, rows};
 use crate::train::config::Layers;
 use crate::train::interrupt::Interrupt;
-use crate::train::run_folder::RunFolder;
-use crate::train::settings::Settings;
+use crate::train::run_folder::{RunFolder, write_atomic};
+use crate::train::settings::{self, Settings};
 use anyhow::{Context, Result, bail, ensure};
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Write, stdout};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Arguments of `autorep sweep`.
@@ -26,7 +29,7 @@ pub struct Args {
     /// Budgets, as `autorep search --budget` takes them: 6k,12.9k,10%,0.
     #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
     budgets: Vec<String>,
-    /// Methods: autorep, snl, autopoly, none.
+    /// Methods: autorep, fisher, snl, autopoly, none.
     #[arg(
         long,
         value_name = "LIST",
@@ -50,12 +53,23 @@ pub struct Args {
 
 /// Folder of the teacher within that of the sweep.
 const TEACHER: &str = "teacher";
+/// Most seeds of a sweep.
+const MOST_SEEDS: usize = 1000;
 /// What all searches share, within the folder of the sweep.
 const SETTINGS: &str = "sweep.toml";
 
 pub(super) fn run(args: Args) -> Result<End> {
     let out = &args.run.out;
-    let base = args.run.settings(&[])?;
+    let teacher = args.teacher.as_ref().map(|path| path.display().to_string());
+    let mut base = args
+        .run
+        .settings(&[("teacher.from", teacher.map(toml::Value::String))])?;
+    // Searches are gone on with from whatever folder one is in.
+    base.data = absolute(&base.data)?;
+    base.search.cost = absolute(&base.search.cost)?;
+    if !base.teacher.from.as_os_str().is_empty() {
+        base.teacher.from = std::path::absolute(&base.teacher.from)?;
+    }
     let grid = grid(&args, &base)?;
     let entries = grid.entries();
     ensure!(
@@ -63,88 +77,87 @@ pub(super) fn run(args: Args) -> Result<End> {
         "there is nothing to search: method none needs a budget of 0 or 100%"
     );
     let text = toml::to_string(&base).context("the settings have no TOML form")?;
-    for entry in &entries {
+    let mut searches = Vec::new();
+    for entry in entries {
         // A slip of the pen is an error now, not in an hour.
         let mut layers = Layers::default();
         layers.file(SETTINGS, &text)?;
         for set in &entry.sets {
             layers.set(set)?;
         }
-        let search = layers.finish()?.search;
-        prices(&search, search.budget.parse()?).with_context(|| entry.name.clone())?;
+        let settings = layers.finish()?;
+        let search = &settings.search;
+        let prices = prices(search, search.budget.parse()?).with_context(|| entry.name.clone())?;
+        run::fits_prices(search, &prices).with_context(|| entry.name.clone())?;
+        searches.push(Search { entry, settings });
     }
-    open(&args, out, &text)?;
+    open(&args, out, &base)?;
     let interrupt = Interrupt::install();
 
-    let teacher = match &args.teacher {
-        Some(path) => path.clone(),
-        None if !base.teacher.from.as_os_str().is_empty() => base.teacher.from.clone(),
-        None => {
-            let folder = out.join(TEACHER);
+    let teacher = match base.teacher.from.as_os_str().is_empty() {
+        false => base.teacher.from.clone(),
+        true => {
+            let folder = std::path::absolute(out.join(TEACHER))?;
             if !folder.join("summary.json").is_file() {
                 note("teacher");
-                let mut child = spawn(&args, "train", &folder, &[])?;
-                match ended(child.wait()?, interrupt) {
-                    Ended::Well => {}
-                    Ended::Interrupted => return Ok(interrupted()),
-                    Ended::Badly => bail!("the teacher could not be trained"),
+                let mut children = Children::default();
+                children.begin(&args, "train", TEACHER, &[])?;
+                while !children.0.is_empty() {
+                    match children.wait(interrupt)? {
+                        Ended::Well => {}
+                        Ended::Interrupted => return Ok(interrupted()),
+                        Ended::Badly(_) => bail!("the teacher could not be trained"),
+                    }
                 }
             }
             folder
         }
     };
 
-    let mut waiting: VecDeque<&Entry> = entries
-        .iter()
-        .filter(|entry| !out.join(&entry.name).join("summary.json").is_file())
-        .collect();
-    let done = entries.len() - waiting.len();
+    let done = finished(out, &searches)?.len();
     note(format_args!(
         "{} searches{}",
-        entries.len(),
+        searches.len(),
         if done > 0 {
             format!(", {done} of them done already")
         } else {
             String::new()
         }
     ));
-    let mut running: Vec<(&Entry, Child)> = Vec::new();
-    let mut failed: Vec<&str> = Vec::new();
-    let mut stopped = false;
-    while !running.is_empty() || (!waiting.is_empty() && !stopped) {
-        while running.len() < args.jobs.get() && !stopped {
-            let Some(entry) = waiting.pop_front() else {
+    let is_done = |search: &&Search| search.folder(out).join("summary.json").is_file();
+    let mut waiting: VecDeque<&Search> = searches.iter().filter(|s| !is_done(s)).collect();
+    let mut children = Children::default();
+    let mut failed = Vec::new();
+    let mut stopped = interrupt.requested();
+    while !children.0.is_empty() || (!waiting.is_empty() && !stopped) {
+        while children.0.len() < args.jobs.get() && !stopped {
+            let Some(search) = waiting.pop_front() else {
                 break;
             };
-            note(&entry.name);
-            let mut sets = entry.sets.clone();
+            note(&search.entry.name);
+            let mut sets = search.entry.sets.clone();
             sets.push(format!("teacher.from={}", toml_text(&teacher)?));
-            let child = spawn(&args, "search", &out.join(&entry.name), &sets)?;
-            running.push((entry, child));
+            children.begin(&args, "search", &search.entry.name, &sets)?;
         }
-        std::thread::sleep(Duration::from_millis(100));
-        let mut left = Vec::new();
-        for (entry, mut child) in running {
-            match child.try_wait()? {
-                None => left.push((entry, child)),
-                Some(status) => match ended(status, interrupt) {
-                    Ended::Well => {}
-                    Ended::Interrupted => stopped = true,
-                    Ended::Badly => {
-                        note(format_args!("{} failed; the others go on", entry.name));
-                        failed.push(&entry.name);
-                    }
-                },
+        match children.wait(interrupt)? {
+            Ended::Well => {}
+            Ended::Interrupted => stopped = true,
+            Ended::Badly(name) => {
+                let log = match args.jobs.get() {
+                    1 => String::new(),
+                    _ => format!(", see {}", out.join(format!("{name}.log")).display()),
+                };
+                note(format_args!("{name} failed{log}; the others go on"));
+                failed.push(name);
             }
         }
-        running = left;
         stopped |= interrupt.requested();
     }
 
-    let summaries = finished(out, entries.clone())?;
+    let summaries = finished(out, &searches)?;
     let rows = rows(&summaries);
     let table = Table {
-        searches: entries.len(),
+        searches: searches.len(),
         finished: summaries.len(),
         rows,
     };
@@ -161,7 +174,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         "{} of {} searches failed: {}; mend what they say above and run the sweep again with \
          --resume",
         failed.len(),
-        entries.len(),
+        searches.len(),
         failed.join(", ")
     );
     Ok(End::Done)
@@ -170,6 +183,31 @@ pub(super) fn run(args: Args) -> Result<End> {
 fn interrupted() -> End {
     note("interrupted; continue with --resume");
     End::Interrupted
+}
+
+/// One search of the sweep, and all its settings but the teacher's place.
+struct Search {
+    entry: Entry,
+    settings: Settings,
+}
+
+impl Search {
+    fn folder(&self, out: &Path) -> PathBuf {
+        out.join(&self.entry.name)
+    }
+}
+
+/// The absolute form of what names a file or folder; other texts (`builtin`, `crypten`) as they
+/// are.
+fn absolute(text: &str) -> Result<String> {
+    let path = Path::new(text);
+    if !path.exists() {
+        return Ok(text.to_owned());
+    }
+    let absolute = std::path::absolute(path)?;
+    let text = absolute.to_str();
+    let text = text.with_context(|| format!("{}: the path is no UTF-8", absolute.display()))?;
+    Ok(text.to_owned())
 }
 
 fn grid(args: &Args, base: &Settings) -> Result<Grid> {
@@ -181,22 +219,38 @@ fn grid(args: &Args, base: &Settings) -> Result<Grid> {
         let Some((key, values)) = parts else {
             bail!("--vary {text}: write --vary KEY=LIST, for example --vary search.degree=1,2");
         };
-        let values = values.split(',').map(str::to_owned).collect();
-        varied.push((key.to_owned(), values));
+        let key = key.trim();
+        let own = ["seed", "search.method", "search.budget", "teacher.from"];
+        ensure!(
+            !own.contains(&key),
+            "--vary {text}: use --seeds, --methods, --budgets and --teacher"
+        );
+        // A link has a comma of its own.
+        let comma = if values.contains(';') { ';' } else { ',' };
+        varied.push((key.to_owned(), trimmed(values.split(comma))));
     }
+    ensure!(
+        args.seeds.get() <= MOST_SEEDS,
+        "--seeds {}: choose at most {MOST_SEEDS}",
+        args.seeds
+    );
     let last = u32::try_from(args.seeds.get() - 1).ok();
     let last = last.and_then(|more| base.seed.checked_add(more));
     let last = last.context("--seed and --seeds lead past the largest seed")?;
     Ok(Grid {
-        methods: args.methods.clone(),
+        methods: trimmed(args.methods.iter().map(String::as_str)),
         varied,
-        budgets: args.budgets.clone(),
+        budgets: trimmed(args.budgets.iter().map(String::as_str)),
         seeds: (base.seed..=last).collect(),
     })
 }
 
+fn trimmed<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<String> {
+    texts.map(|text| text.trim().to_owned()).collect()
+}
+
 /// Makes the sweep's folder, or checks that it is the same sweep's.
-fn open(args: &Args, out: &Path, text: &str) -> Result<()> {
+fn open(args: &Args, out: &Path, base: &Settings) -> Result<()> {
     let path = out.join(SETTINGS);
     if path.is_file() {
         ensure!(
@@ -206,8 +260,10 @@ fn open(args: &Args, out: &Path, text: &str) -> Result<()> {
         );
         let stored = std::fs::read_to_string(&path)
             .with_context(|| format!("{}: cannot be read", path.display()))?;
+        let mut layers = Layers::default();
+        layers.file(&path.display().to_string(), &stored)?;
         ensure!(
-            stored == text,
+            shared(layers.finish()?) == shared(base.clone()),
             "the sweep in {} was begun with other settings: only budgets, methods, seeds and \
              --vary may be added to; choose another --out",
             out.display()
@@ -221,58 +277,115 @@ fn open(args: &Args, out: &Path, text: &str) -> Result<()> {
         out.display()
     );
     std::fs::create_dir_all(out).with_context(|| format!("{}: cannot be made", out.display()))?;
-    write_atomically(&path, text)
+    let text = toml::to_string(base).context("the settings have no TOML form")?;
+    Ok(write_atomic(&path, text.as_bytes())?)
 }
 
-fn write_atomically(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)
-        .with_context(|| format!("{}: cannot be written to", folder.display()))?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path)
-        .with_context(|| format!("{}: cannot be written", path.display()))?;
-    Ok(())
-}
-
-/// Begins `autorep COMMAND` with the sweep's settings in `folder`, or goes on with it.
-fn spawn(args: &Args, command: &str, folder: &Path, sets: &[String]) -> Result<Child> {
-    let program = std::env::current_exe().context("the program cannot find itself")?;
-    let mut child = Command::new(program);
-    child.arg(command).arg("--resume").arg("--out").arg(folder);
-    child.arg("--config").arg(args.run.out.join(SETTINGS));
-    for set in sets {
-        child.arg("--set").arg(set);
+/// The settings that all searches of a sweep have in common.
+fn shared(settings: Settings) -> Settings {
+    let defaults = Settings::default();
+    Settings {
+        seed: defaults.seed,
+        search: settings::Search {
+            method: defaults.search.method,
+            budget: defaults.search.budget,
+            ..settings.search
+        },
+        ..settings
     }
-    let adapter = &args.run.adapter;
-    for (option, value) in [
-        ("--adapter", &adapter.adapter),
-        ("--backend", &adapter.backend),
-    ] {
-        if let Some(value) = value {
-            child.arg(option).arg(value);
+}
+
+/// Processes under way. Whatever happens to the sweep, they are told to keep what they have and end.
+#[derive(Default)]
+struct Children(Vec<(String, Child)>);
+
+impl Children {
+    /// Begins `autorep COMMAND` with the sweep's settings in the folder `name`, or goes on with it.
+    fn begin(&mut self, args: &Args, command: &str, name: &str, sets: &[String]) -> Result<()> {
+        let out = &args.run.out;
+        let program = std::env::current_exe().context("the program cannot find itself")?;
+        let mut child = Command::new(program);
+        child.arg(command).arg("--resume");
+        child.arg("--out").arg(out.join(name));
+        child.arg("--config").arg(out.join(SETTINGS));
+        for set in sets {
+            child.arg("--set").arg(set);
+        }
+        let adapter = &args.run.adapter;
+        for (option, value) in [
+            ("--adapter", &adapter.adapter),
+            ("--backend", &adapter.backend),
+        ] {
+            if let Some(value) = value {
+                child.arg(option).arg(value);
+            }
+        }
+        // A row's own table would be in the way of the sweep's.
+        child.stdin(Stdio::null()).stdout(Stdio::null());
+        if args.jobs.get() > 1 {
+            // Nor can several draw on one terminal.
+            let path = out.join(format!("{name}.log"));
+            let log = File::create(&path)
+                .with_context(|| format!("{}: cannot be written", path.display()))?;
+            child.stderr(log);
+        }
+        let child = child
+            .spawn()
+            .with_context(|| format!("{name}: cannot begin"))?;
+        self.0.push((name.to_owned(), child));
+        Ok(())
+    }
+
+    /// Waits until one of them ends. Once somebody has asked to stop, tells all of them: whoever
+    /// asked may not have told them.
+    fn wait(&mut self, interrupt: Interrupt) -> Result<Ended> {
+        let mut told = false;
+        loop {
+            if interrupt.requested() && !told {
+                self.terminate();
+                told = true;
+            }
+            for index in 0..self.0.len() {
+                if let Some(status) = self.0[index].1.try_wait()? {
+                    let (name, _) = self.0.remove(index);
+                    return Ok(match status.code() {
+                        Some(0) => Ended::Well,
+                        Some(130) => Ended::Interrupted,
+                        _ if interrupt.requested() => Ended::Interrupted,
+                        _ => Ended::Badly(name),
+                    });
+                }
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
-    // A row's own table would be in the way of the sweep's.
-    child.stdin(Stdio::null()).stdout(Stdio::null());
-    child
-        .spawn()
-        .with_context(|| format!("{}: cannot begin", folder.display()))
+
+    /// Asks all of them to keep what they have and end.
+    fn terminate(&self) {
+        #[cfg(unix)]
+        for (_, child) in &self.0 {
+            if let Some(process) = Pid::from_raw(child.id() as i32) {
+                // One that has ended meanwhile needs no telling.
+                let _ = kill_process(process, Signal::TERM);
+            }
+        }
+    }
 }
 
+impl Drop for Children {
+    fn drop(&mut self) {
+        self.terminate();
+        for (_, child) in &mut self.0 {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// How a process ended, and which where that matters.
 enum Ended {
     Well,
     Interrupted,
-    Badly,
-}
-
-fn ended(status: ExitStatus, interrupt: Interrupt) -> Ended {
-    match status.code() {
-        Some(0) => Ended::Well,
-        Some(130) => Ended::Interrupted,
-        _ if interrupt.requested() => Ended::Interrupted,
-        _ => Ended::Badly,
-    }
+    Badly(String),
 }
 
 /// A path as a TOML string.
@@ -283,14 +396,26 @@ fn toml_text(path: &Path) -> Result<String> {
 }
 
 /// Summaries of the searches that are done.
-fn finished(out: &Path, entries: Vec<Entry>) -> Result<Vec<(Entry, Summary)>> {
+fn finished(out: &Path, searches: &[Search]) -> Result<Vec<(Entry, Summary)>> {
     let mut summaries = Vec::new();
-    for entry in entries {
-        let folder = out.join(&entry.name);
-        if folder.join("summary.json").is_file() {
-            let summary = RunFolder::open(folder)?.read_summary()?;
-            summaries.push((entry, summary));
+    for search in searches {
+        let path = search.folder(out);
+        if !path.join("summary.json").is_file() {
+            continue;
         }
+        let folder = RunFolder::open(&path)?;
+        let mut layers = Layers::default();
+        layers.file("config.toml", &folder.read_config()?.unwrap_or_default())?;
+        let mut settings = layers.finish()?;
+        // The sweep may have been moved since, with its teacher.
+        settings.teacher.from = search.settings.teacher.from.clone();
+        ensure!(
+            settings == search.settings,
+            "{}: this search was made with other settings; move it away, or sweep into another \
+             --out",
+            path.display()
+        );
+        summaries.push((search.entry.clone(), folder.read_summary()?));
     }
     Ok(summaries)
 }
@@ -305,7 +430,7 @@ struct Table {
 
 fn write_table(out: &Path, table: &Table) -> Result<()> {
     let text = serde_json::to_string_pretty(table)?;
-    write_atomically(&out.join("sweep.json"), &text)
+    Ok(write_atomic(&out.join("sweep.json"), text.as_bytes())?)
 }
 
 fn print(table: &Table, out: &Path) -> io::Result<()> {
@@ -321,27 +446,32 @@ fn print(table: &Table, out: &Path) -> io::Result<()> {
         .unwrap_or(0)
         .max(6);
     let mut to = stdout();
-    writeln!(
-        to,
-        "\n  {:<width$} {:>5} {:>9} {:>9} {:>16} {:>16}",
-        "search", "seeds", "ReLUs", "squares", "validation", "test"
-    )?;
+    let mut unit = "";
     for row in &table.rows {
+        if row.unit != unit {
+            unit = &row.unit;
+            writeln!(
+                to,
+                "\n  {:<width$} {:>5} {:>9} {:>9} {:>9} {:>16} {:>16}   (cost in {unit})",
+                "search", "seeds", "ReLUs", "squares", "cost", "validation", "test"
+            )?;
+        }
         writeln!(
             to,
-            "{} {:<width$} {:>5} {:>9} {:>9.0} {:>16} {:>16}",
+            "{} {:<width$} {:>5} {:>9} {:>9.0} {:>9.0} {:>16} {:>16}",
             if row.pareto { '*' } else { ' ' },
             row.name,
             row.seeds.len(),
             row.relus,
             row.squares,
+            row.cost,
             spread(row.validation),
             spread(row.test)
         )?;
     }
     writeln!(
         to,
-        "\n* no other row has as few ReLUs and as much validation accuracy\n{} of {} searches are \
+        "\n* no other row costs as little and is as accurate on the validation images\n{} of {} searches are \
          done; written to {}",
         table.finished,
         table.searches,

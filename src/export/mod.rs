@@ -223,12 +223,13 @@ fn mask(model: &Model, site: &Site) -> Result<Vec<bool>, ExportError> {
     }
 }
 
-/// A site's polynomials by power: `[x⁰, x¹, …]`, each with one coefficient per channel. High
-/// powers that are zero in every channel are left out, down to `at_least` of them.
+/// A site's polynomials by power: `[x⁰, x¹, x²]`, each with one coefficient per channel. High
+/// powers that are zero in every channel are left out, down to `at_least` of them. What marks a
+/// line among the coefficients is no power.
 fn powers(model: &Model, site: &Site, at_least: usize) -> Result<Vec<Vec<f32>>, ExportError> {
     let (_, coefficients) = param(model, site.coefficients)?;
     let stride = coefficients.len() / site.shape.channels;
-    let mut powers: Vec<Vec<f32>> = (0..stride)
+    let mut powers: Vec<Vec<f32>> = (0..stride.min(3))
         .map(|power| {
             let channels = coefficients.iter().skip(power);
             channels.step_by(stride).copied().collect()

@@ -2,9 +2,8 @@
 //!
 //! Parameters and running statistics are f32 under PyTorch's names and load into a PyTorch
 //! module of the same architecture. Of every site there are `NAME.mask`, u8 [C,H,W] with 1
-//! where the ReLU stays, and `NAME.coefficients`, f32 [C,3] with the factors of x⁰, x¹ and x²
-//! (one column more should a cubic term be in use). Metadata are strings; lists among them are
-//! JSON.
+//! where the ReLU stays, and `NAME.coefficients`, f32 [C,3] with the factors of x⁰, x¹ and x².
+//! Metadata are strings; lists among them are JSON.
 
 use super::{
     BATCH_NORM_EPSILON, ExportError, PRODUCER, PRODUCER_VERSION, bytes, check, json, mask,

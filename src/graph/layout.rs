@@ -90,7 +90,8 @@ pub struct Site {
     pub shape: Chw,
     /// First element in the score and mask arenas, a multiple of [`ALIGN`].
     pub offset: usize,
-    /// Slot of the coefficients [C, 4] (of x⁰ … x³; the last is zero) among the parameters.
+    /// Slot of the coefficients [C, 4] among the parameters: of x⁰, x¹ and x², and a mark, 1
+    /// where a search has taken a channel's square, else 0.
     pub coefficients: usize,
     /// Slot of the running moments [C, 2] (mean, variance) in the state arena.
     pub moments: usize,

@@ -11,6 +11,19 @@ pub enum Rule {
     Hysteresis,
     /// The score itself, held within 0…1 (SNL).
     Slopes,
+    /// 0 or 1 by a threshold that all scores share; a score is what the loss would rise by for
+    /// the cost that is saved (Fisher information).
+    Importance,
+}
+
+impl Rule {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Rule::Hysteresis => "hysteresis",
+            Rule::Slopes => "slopes",
+            Rule::Importance => "importance",
+        }
+    }
 }
 
 const FILE: &str = "indicator.wgsl";
@@ -22,17 +35,16 @@ pub(super) fn rows_of(groups: usize) -> ([u32; 3], u32) {
 }
 
 /// One update of all scores and masks. `length` is a multiple of 256. Arguments: step scalars,
-/// scores, masks, mask gradient, Adam's two moments (each f32[length]), site table
+/// scores, masks, mask gradient, Adam's two moments (each f32[length]; importance has the second
+/// only), site table
 /// u32[length/256], counts u32[…] (added to), ledger vec2[1+sites].
 ///
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn update(compiler: &Compiler, length: usize, rule: Rule) -> Result<Recipe, GpuError> {
     let (grid, row) = rows_of(length / 256);
-    let rule = match rule {
-        Rule::Hysteresis => "hysteresis",
-        Rule::Slopes => "slopes",
-    };
+    let arguments = if rule == Rule::Importance { 8 } else { 9 };
+    let rule = rule.name();
     let constants = context! { entry => "update", length, row, rule };
     let kernel = Kernel {
         pipeline: compiler.pipeline(FILE, "update", constants)?,
@@ -42,17 +54,23 @@ pub fn update(compiler: &Compiler, length: usize, rule: Rule) -> Result<Recipe, 
             bytes: 36.0 * length as f64,
         },
     };
-    Ok(Recipe::single(kernel, 9))
+    Ok(Recipe::single(kernel, arguments))
 }
 
-/// Gives every element of a group the mean of the group's mask gradients. `elements` counts those
-/// of all groups. Arguments: groups vec2u[groups] (first element, elements), mask gradient.
+/// Gives every element of a group the mean of the group's mask gradients (for importance, times
+/// the root of its size). `elements` counts those of all groups. Arguments: groups vec2u[groups] (first element, elements), mask gradient.
 ///
 /// # Errors
 /// [`GpuError::Compile`].
-pub fn share(compiler: &Compiler, groups: usize, elements: usize) -> Result<Recipe, GpuError> {
+pub fn share(
+    compiler: &Compiler,
+    groups: usize,
+    elements: usize,
+    rule: Rule,
+) -> Result<Recipe, GpuError> {
     let (grid, row) = rows_of(groups);
-    let constants = context! { entry => "share", groups, row };
+    let rule = rule.name();
+    let constants = context! { entry => "share", groups, row, rule };
     let kernel = Kernel {
         pipeline: compiler.pipeline(FILE, "share", constants)?,
         grid,

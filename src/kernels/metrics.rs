@@ -16,8 +16,8 @@ pub fn row_words(sites: usize) -> usize {
 
 /// What the ReLUs and squares of a network cost, in the unit of the budget.
 ///
-/// All sites together cost `Σ k·relu + q·square + (k > 0 ? relu_site : q > 0 ? square_site : 0)`
-/// for k ReLUs and q squares at a site. The paper's objective, the number of ReLUs, is
+/// All sites together cost `Σ k·relu + q·square + max(k > 0 ? relu_site : 0, q > 0 ? square_site :
+/// 0)` for k ReLUs and q squares at a site: its elements go side by side. The paper's objective, the number of ReLUs, is
 /// [`Prices::COUNT`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prices {
@@ -27,7 +27,7 @@ pub struct Prices {
     pub square: f64,
     /// Of a site that has any ReLU.
     pub relu_site: f64,
-    /// Of a site that has no ReLU, but squares.
+    /// Of a site that has any square, unless ReLUs beside them cost more.
     pub square_site: f64,
 }
 
@@ -40,6 +40,11 @@ impl Prices {
         square_site: 0.0,
     };
 
+    /// Whether squares cost anything, so that a search must choose among them too.
+    pub fn has_squares(&self) -> bool {
+        self.square > 0.0 || self.square_site > 0.0
+    }
+
     /// What `(ReLUs, squares)` of all sites cost.
     pub fn cost(&self, sites: impl IntoIterator<Item = (usize, usize)>) -> f64 {
         let sites = sites.into_iter();
@@ -50,23 +55,21 @@ impl Prices {
 
     /// What the ReLUs and squares of one site cost.
     pub fn site(&self, relus: usize, squares: usize) -> f64 {
-        let site = match (relus, squares) {
-            (0, 0) => 0.0,
-            (0, _) => self.square_site,
-            _ => self.relu_site,
-        };
+        let site = |count, price| if count > 0 { price } else { 0.0 };
+        let site = f64::max(site(relus, self.relu_site), site(squares, self.square_site));
         relus as f64 * self.relu + squares as f64 * self.square + site
     }
 
     /// The ledger that `shaders/metrics.wgsl` writes after a step that left `(ReLUs, squares)` at
-    /// the sites: (cost, 0), then the prices of a ReLU and of a square for each site.
-    pub fn ledger(&self, sites: &[(usize, usize)]) -> Vec<[f32; 2]> {
+    /// the sites: (cost, threshold), then the prices of a ReLU and of a square for each site.
+    pub fn ledger(&self, sites: &[(usize, usize)], threshold: f32) -> Vec<[f32; 2]> {
         let prices = sites.iter().map(|&(relus, squares)| {
             let (beside, site_beside) = match squares {
                 0 => (0.0, 0.0),
                 _ => (self.square, self.square_site),
             };
-            let share = (self.relu_site - site_beside) / relus.max(1) as f64;
+            let site = self.relu_site.max(site_beside) - site_beside;
+            let share = site / relus.max(1) as f64;
             let relu = self.relu - beside + share;
             let square = match relus {
                 0 => self.square + self.square_site / squares.max(1) as f64,
@@ -75,7 +78,10 @@ impl Prices {
             [relu as f32, square as f32]
         });
         let cost = self.cost(sites.iter().copied());
-        [[cost as f32, 0.0]].into_iter().chain(prices).collect()
+        [[cost as f32, threshold]]
+            .into_iter()
+            .chain(prices)
+            .collect()
     }
 }
 

@@ -7,6 +7,7 @@
 //! takes it. `autorep shaders` lists the table and prints expansions.
 
 use super::gate::{Activation, Residual};
+use super::indicator::Rule;
 use super::metrics::Prices;
 use super::{
     Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, conv2d_grouped, dapa, dropout,
@@ -362,7 +363,7 @@ impl Table {
     }
 
     fn indicator(&mut self) {
-        let rules = [indicator::Rule::Hysteresis, indicator::Rule::Slopes];
+        let rules = [Rule::Hysteresis, Rule::Slopes, Rule::Importance];
         for (length, rule) in [256, 16_777_216]
             .into_iter()
             .flat_map(|n| rules.map(|r| (n, r)))
@@ -371,10 +372,12 @@ impl Table {
                 indicator::update(c, length, rule)
             });
         }
-        for groups in [1, 100_000] {
-            self.push("indicator share", format!("{groups} groups"), move |c| {
-                indicator::share(c, groups, 16 * groups)
-            });
+        for (groups, rule) in [1, 100_000].into_iter().flat_map(|n| rules.map(|r| (n, r))) {
+            self.push(
+                "indicator share",
+                format!("{groups} groups {rule:?}"),
+                move |c| indicator::share(c, groups, 16 * groups, rule),
+            );
         }
     }
 
@@ -523,15 +526,19 @@ impl Table {
     }
 
     fn squares(&mut self) {
-        for official in [None, Some(0.1)] {
+        let rules = [Rule::Hysteresis, Rule::Importance];
+        for (official, rule) in [None, Some(0.1)]
+            .into_iter()
+            .flat_map(|o| rules.map(|r| (o, r)))
+        {
             let fit = dapa::Fit {
                 degree: 2,
                 official,
                 limit: 2.0,
             };
-            let name = format!("2 groups official {official:?}");
+            let name = format!("2 groups official {official:?} {rule:?}");
             self.push("squares update", name, move |c| {
-                squares::update(c, &[GROUP; 2], 16, fit)
+                squares::update(c, &[GROUP; 2], 16, fit, rule)
             });
         }
         self.push("squares hold", "2 groups", |c| {

@@ -1,7 +1,7 @@
 //! Squares worth keeping, where squares have a price: `shaders/squares.wgsl`.
 
 use super::dapa::{Fit, VARIANCE_FLOOR};
-use super::indicator::rows_of;
+use super::indicator::{Rule, rows_of};
 use super::{Compiler, Cost, Kernel, Recipe};
 use crate::gpu::GpuError;
 use bytemuck::{Pod, Zeroable};
@@ -43,6 +43,7 @@ pub fn update(
     groups: &[Group],
     sites: usize,
     fit: Fit,
+    rule: Rule,
 ) -> Result<Recipe, GpuError> {
     let (grid, row) = rows_of(groups.len());
     let constants = context! {
@@ -50,6 +51,7 @@ pub fn update(
         groups => groups.len(),
         row, sites,
         regain => REGAIN,
+        rule => rule.name(),
         official => fit.official.is_some(),
         scale_x2 => fit.official.unwrap_or(1.0),
         variance_floor => VARIANCE_FLOOR,

@@ -55,12 +55,29 @@ impl Score {
             second,
         }
     }
+
+    /// What the loss would rise by, ½·E[g²], for each unit of cost saved.
+    pub fn measure(self, g: f64, cost: f64, adam: &Adam) -> Self {
+        let second = adam.betas[1] * self.second + (1.0 - adam.betas[1]) * g * g;
+        Self {
+            value: second / adam.corrections[1] / (2.0 * cost),
+            second,
+            ..self
+        }
+    }
 }
 
-/// Every element of a group gets the mean of the group; groups are disjoint.
-pub fn share(gradient: &mut [f64], groups: &[Range<usize>]) {
+/// Every element of a group of n gets the mean of the group, times √n for `importance`; groups are
+/// disjoint.
+pub fn share(gradient: &mut [f64], groups: &[Range<usize>], importance: bool) {
     for group in groups {
-        let mean = gradient[group.clone()].iter().sum::<f64>() / group.len() as f64;
-        gradient[group.clone()].fill(mean);
+        let sum: f64 = gradient[group.clone()].iter().sum();
+        let elements = group.len() as f64;
+        let divisor = if importance {
+            elements.sqrt()
+        } else {
+            elements
+        };
+        gradient[group.clone()].fill(sum / divisor);
     }
 }

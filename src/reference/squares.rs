@@ -31,6 +31,11 @@ pub struct Step<'a> {
     pub regain: f64,
     /// The optimiser.
     pub adam: Adam,
+    /// Factor of the published code's fit, where that is used.
+    pub official: Option<f64>,
+    /// Instead of scores that follow the gradient, those that measure importance, and the
+    /// threshold that all of them share; the push is then a square's price.
+    pub importance: Option<f64>,
 }
 
 /// Coefficients of x² − 2u·x − (s² − u²): what the least-squares line under N(u, s²) leaves of a
@@ -45,9 +50,17 @@ pub fn without_square(c: [f64; 4], mean: f64, variance: f64) -> [f64; 4] {
     [c[0] - c[2] * r[0], c[1] - c[2] * r[1], 0.0, 1.0]
 }
 
+/// c₂ of the fit to a channel's moments: the exact one, or the published code's with its factor.
+fn fitted(mean: f64, variance: f64, official: Option<f64>) -> f64 {
+    match official {
+        None => dapa::fit(mean, variance.sqrt(), 2)[2],
+        Some(scale_x2) => dapa::official_fit(mean, variance, 2, scale_x2)[2],
+    }
+}
+
 /// Coefficients of a line that has got the square of the fit to its moments.
-pub fn with_square(c: [f64; 4], mean: f64, variance: f64) -> [f64; 4] {
-    let c2 = dapa::fit(mean, variance.sqrt(), 2)[2];
+pub fn with_square(c: [f64; 4], mean: f64, variance: f64, official: Option<f64>) -> [f64; 4] {
+    let c2 = fitted(mean, variance, official);
     let r = remainder(mean, variance);
     [c[0] + c2 * r[0], c[1] + c2 * r[1], c2, 0.0]
 }
@@ -59,23 +72,30 @@ impl Group {
         for (c, &[mean, variance]) in step.moments.iter().enumerate() {
             let c2 = match self.has_square {
                 true => self.coefficients[c][2],
-                false => dapa::fit(mean, variance.sqrt(), 2)[2],
+                false => fitted(mean, variance, step.official),
             };
             let r = remainder(mean, variance);
             slope += c2 * (0..3).map(|k| r[k] * step.gradients[c][k]).sum::<f64>();
         }
-        let g = score_gradient(self.score.value, slope, step.push * step.squares);
-        self.score = self.score.step(g, &step.adam);
-        let bound = match self.has_square {
-            true => -step.threshold,
-            false => step.regain,
+        let push = step.push * step.squares;
+        let bounds = match step.importance {
+            None => {
+                let g = score_gradient(self.score.value, slope, push);
+                self.score = self.score.step(g, &step.adam);
+                [step.regain, -step.threshold]
+            }
+            Some(threshold) => {
+                self.score = self.score.measure(slope, push, &step.adam);
+                [1.1 * threshold, 0.9 * threshold]
+            }
         };
+        let bound = bounds[usize::from(self.has_square)];
         let keeps = self.score.value > bound;
         for (c, &[mean, variance]) in self.coefficients.iter_mut().zip(step.moments) {
             *c = match (keeps, self.has_square) {
                 (false, true) => without_square(*c, mean, variance),
                 (false, false) => [c[0], c[1], 0.0, 1.0],
-                (true, false) => with_square(*c, mean, variance),
+                (true, false) => with_square(*c, mean, variance, step.official),
                 (true, true) => [c[0], c[1], c[2], 0.0],
             };
         }
@@ -94,7 +114,7 @@ mod tests {
             let line = dapa::fit(u, s, 1);
             let [c0, c1, c2] = quadratic;
             let lost = without_square([c0, c1, c2, 0.0], u, s * s);
-            let regained = with_square([line[0], line[1], 0.0, 1.0], u, s * s);
+            let regained = with_square([line[0], line[1], 0.0, 1.0], u, s * s, None);
             for k in 0..3 {
                 assert!((lost[k] - line[k]).abs() < 1e-12, "u {u}, s {s}");
                 assert!((regained[k] - quadratic[k]).abs() < 1e-12, "u {u}, s {s}");

@@ -73,7 +73,12 @@ impl FromStr for Budget {
         ];
         for (suffix, unit, make) in units {
             if let Some(digits) = trimmed.strip_suffix(suffix) {
-                return Ok(make(number(digits)? * unit));
+                let value = number(digits)? * unit;
+                return if value.is_finite() {
+                    Ok(make(value))
+                } else {
+                    Err(syntax())
+                };
             }
         }
         let (digits, unit) = match trimmed.strip_suffix(['k', 'm']) {
@@ -153,7 +158,7 @@ mod tests {
         assert_eq!(parse("1.5s"), Ok(Budget::Milliseconds(1500.0)));
         for bad in [
             "", "k", "%", "-1", "1e400", "nan", "12.5", "101%", "ten", "1kk", "-0.1%", "b", "-1kB",
-            "nanms", "rounds",
+            "nanms", "rounds", "1e308GB",
         ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }

@@ -36,6 +36,14 @@ pub fn begin_slopes(tensors: &mut Tensors, layout: &Layout) {
     }
 }
 
+/// Scores of 0, all masks 1: how a search begins that measures what scores are.
+pub fn forget(tensors: &mut Tensors, layout: &Layout) {
+    for site in &layout.sites {
+        tensors.scores[site.range()].fill(0.0);
+        tensors.mask[site.range()].fill(1.0);
+    }
+}
+
 /// Gives all elements of each run the score of its first: they are kept or dropped as one.
 pub fn share(tensors: &mut Tensors, runs: &[Range<usize>]) {
     for run in runs {

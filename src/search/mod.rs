@@ -8,6 +8,7 @@ mod autopoly;
 mod autorep;
 pub mod budget;
 pub mod dapa;
+mod fisher;
 mod fixed;
 pub mod granularity;
 pub mod indicator;

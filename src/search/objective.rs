@@ -4,7 +4,7 @@ use super::budget::{Budget, BudgetError};
 use crate::cost::{Link, LinkError, Price, Protocol, ProtocolError};
 use crate::graph::Layout;
 use crate::kernels::metrics::Prices;
-use crate::train::settings::Search;
+use crate::train::settings::{Method, Polynomial, Search};
 
 /// Why settings make no objective.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,10 @@ impl Objective {
         let prices = prices(settings, budget)?;
         let full = full(layout, &prices);
         let budget = match budget {
-            Budget::Bytes(value) | Budget::Rounds(value) | Budget::Milliseconds(value) => value,
+            // More than all is all.
+            Budget::Bytes(value) | Budget::Rounds(value) | Budget::Milliseconds(value) => {
+                value.min(full)
+            }
             counted => counted.resolve(full as usize)? as f64,
         };
         Ok(Self {
@@ -84,14 +87,9 @@ impl Objective {
         })
     }
 
-    /// Whether squares cost anything, so that the search must choose among them too.
-    pub fn prices_squares(&self) -> bool {
-        self.prices.square > 0.0 || self.prices.square_site > 0.0
-    }
-
     /// Whether `cost` is within the budget, but for the last digits of a sum.
     pub fn allows(&self, cost: f64) -> bool {
-        cost <= self.budget + 1e-9 * self.full
+        cost <= self.budget + 1e-12 * self.full
     }
 }
 
@@ -141,13 +139,27 @@ pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveErro
         })
     };
     let (relu, relu_site) = price("ReLU", protocol.relu)?;
-    let (square, square_site) = price("square", protocol.square + protocol.truncation.square)?;
+    let (square, square_site) = match has_squares(settings) {
+        true => price("square", protocol.square + protocol.truncation.square)?,
+        false => (0.0, 0.0),
+    };
     Ok(Prices {
         relu,
         square,
         relu_site,
         square_site,
     })
+}
+
+/// Whether the method's polynomials have squares at all.
+fn has_squares(settings: &Search) -> bool {
+    match settings.method {
+        Method::Snl => false,
+        Method::Autopoly => settings.degree == 2,
+        Method::Autorep | Method::Fisher | Method::None => {
+            settings.degree == 2 && settings.polynomial != Polynomial::Identity
+        }
+    }
 }
 
 fn full(layout: &Layout, prices: &Prices) -> f64 {
@@ -157,6 +169,7 @@ fn full(layout: &Layout, prices: &Prices) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cost::SiteCounts;
 
     fn search(cost: &str, budget: &str) -> Search {
         Search {
@@ -186,8 +199,51 @@ mod tests {
         let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
         assert!(close(relu, 184.0 / 12_500.0) && close(square, 8.0 / 12_500.0));
         assert_eq!((relu_site, square_site), (180.0, 20.0));
+        // Lines cost nothing, so nothing need be known of squares.
+        let lines = Search {
+            degree: 1,
+            ..search("cheetah", "4MB")
+        };
+        assert_eq!(prices(&lines, Budget::Bytes(4e6)).unwrap().square, 0.0);
         // A square and its truncation.
         assert_eq!(prices_of("spu-aby3", "1kB").unwrap()[1], 16.0);
+    }
+
+    #[test]
+    fn sites_cost_what_the_protocol_says() {
+        for protocol in ["crypten", "spu-semi2k", "spu-aby3"] {
+            for (unit, budget) in [
+                ("bytes", Budget::Bytes(1.0)),
+                ("rounds", Budget::Rounds(1.0)),
+            ] {
+                let prices = prices(&search(protocol, ""), budget).unwrap();
+                for (relus, squares) in [(0, 0), (0, 7), (5, 0), (5, 7)] {
+                    let counts = SiteCounts {
+                        elements: 20,
+                        relus,
+                        squares,
+                    };
+                    let total = Protocol::find(protocol).unwrap().site(counts).total();
+                    let told = if unit == "bytes" {
+                        total.bytes
+                    } else {
+                        total.rounds
+                    };
+                    let what = format!("{protocol}, {relus} ReLUs, {squares} squares, {unit}");
+                    assert_eq!(Some(prices.site(relus, squares)), told, "{what}");
+                }
+            }
+        }
+        // Where squares take longer than ReLUs, a site with both takes the longer.
+        let prices = Prices {
+            relu_site: 2.0,
+            square_site: 3.0,
+            ..Prices::COUNT
+        };
+        assert_eq!(
+            [prices.site(1, 0), prices.site(1, 1), prices.site(0, 1)],
+            [3.0, 4.0, 3.0]
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::strategy::{Finishing, Searching, Strategy, Task, strategy};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Tensors};
 use crate::kernels::dapa::VARIANCE_FLOOR;
+use crate::kernels::metrics::Prices;
 use crate::kernels::squares::Group;
 use crate::reference::squares::{with_square, without_square};
 use crate::train::checkpoint::{Checkpoint, CheckpointStore};
@@ -15,7 +16,7 @@ use crate::train::model_file::Sites;
 use crate::train::phase::{self, PhaseEnd, PhaseResult, PhaseSpec, Resume, Supervised};
 use crate::train::program::{Evaluation, Normalization, Scoring, SquareScoring};
 use crate::train::run_folder::{Mark, Phase};
-use crate::train::settings::{Granularity, Method, Polynomial, Settings};
+use crate::train::settings::{Granularity, Method, Polynomial, Search, Settings};
 use crate::train::trainer::{TrainError, Trainer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -179,15 +180,30 @@ pub fn check(trainer: &Trainer) -> Result<(), RunError> {
 
 /// Whether the method can spend the objective.
 fn fits_method(settings: &Settings, objective: &Objective) -> Result<(), RunError> {
-    let search = &settings.search;
     let all_or_none = objective.budget == 0.0 || objective.budget == objective.full;
+    if settings.search.method == Method::None && !all_or_none {
+        return Err(RunError::Method(NONE));
+    }
+    fits_prices(&settings.search, &objective.prices)
+}
+
+const NONE: &str =
+    "method none keeps all ReLUs or no ReLU: give it --cost relu and --budget 100% or 0";
+
+/// Whether a method can search at such prices: what can be said without a network.
+///
+/// # Errors
+/// [`RunError::Method`].
+pub fn fits_prices(search: &Search, prices: &Prices) -> Result<(), RunError> {
     match search.method {
-        Method::None if search.cost != "relu" || !all_or_none => Err(RunError::Method(
-            "method none keeps all ReLUs or no ReLU: give it --cost relu and --budget 100% or 0",
-        )),
-        Method::Autopoly if objective.prices_squares() => Err(RunError::Method(
+        Method::None if search.cost != "relu" => Err(RunError::Method(NONE)),
+        Method::Autopoly if prices.has_squares() => Err(RunError::Method(
             "method autopoly cannot choose among squares: search at a protocol's prices with \
-             --method autorep",
+             --method autorep or fisher",
+        )),
+        _ if prices.has_squares() && search.lookahead_every > 0 => Err(RunError::Method(
+            "slow weights would bring dropped squares back by half: where squares have a price, \
+             search with search.lookahead-every=0",
         )),
         _ => Ok(()),
     }
@@ -340,7 +356,7 @@ pub fn search(
     );
     summary.method = settings.search.method.to_string();
     summary.granularity = Some(settings.search.granularity);
-    if let Method::Autorep | Method::None = settings.search.method {
+    if let Method::Autorep | Method::Fisher | Method::None = settings.search.method {
         summary.polynomial = Some(settings.search.polynomial);
     }
     if settings.search.method != Method::Snl {
@@ -370,7 +386,9 @@ impl Choice {
         let settings = &trainer.settings;
         let granularity = settings.search.granularity;
         let runs = granularity::runs(&trainer.layout, granularity);
-        let squares = strategy.squares().filter(|_| objective.prices_squares());
+        let squares = strategy
+            .squares()
+            .filter(|_| objective.prices.has_squares());
         let squares = squares.map(|fit| {
             let groups = granularity::squares(&trainer.layout, granularity);
             let scores = indicator::squares(groups.len(), settings.seed);
@@ -425,6 +443,12 @@ impl Choice {
         settle(layout, objective, &self.runs, &scores, mask, &mut squares);
         let after: usize = tensors.kept(layout).iter().sum();
         log::info!("the search ends with {before} ReLUs; {after} will stay");
+        let fit = self
+            .scoring
+            .as_ref()
+            .and_then(|s| s.squares.as_ref())
+            .map(|s| s.fit);
+        let official = fit.and_then(|fit| fit.official);
         for (group, kept) in squares.groups.iter().zip(squares.kept) {
             let moments =
                 group.first_moment as usize..(group.first_moment + group.channels) as usize;
@@ -438,7 +462,7 @@ impl Choice {
                 let variance = f64::from(variance).max(VARIANCE_FLOOR);
                 let after = match (kept, is_line) {
                     (false, false) => without_square(before, mean, variance),
-                    (true, true) => with_square(before, mean, variance),
+                    (true, true) => with_square(before, mean, variance, official),
                     _ => before,
                 };
                 c.copy_from_slice(&after.map(|v| v as f32));

@@ -264,11 +264,11 @@ pub fn settle(
         relus,
         cost,
     };
-    items.sort_by(|a, b| a.score.total_cmp(&b.score).then(by_place(a, b)));
+    items.sort_unstable_by(|a, b| a.score.total_cmp(&b.score).then(by_place(a, b)));
     ledger.drop_while_over(&items);
     ledger.empty_while_over(&items, |item| matches!(item.what, What::Relus(..)));
     ledger.empty_while_over(&items, |item| matches!(item.what, What::Squares(_)));
-    items.sort_by(|a, b| b.score.total_cmp(&a.score).then(by_place(a, b)));
+    items.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(by_place(a, b)));
     ledger.reopen(&items);
     ledger.spend(&items);
     ledger.keep_what_is_free(&items);

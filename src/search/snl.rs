@@ -15,8 +15,8 @@ use crate::train::schedule::cosine;
 const THRESHOLD: f32 = 1e-2;
 /// Factor by which the penalty grows, as published.
 const GROWTH: f64 = 1.1;
-/// Times that it grows during a search, to 14,000 times its beginning if the budget is not met
-/// before. The published code lets it grow whenever an epoch brings too little; a fixed number of
+/// Times that it grows during a search, to 14,000 times its beginning; it is not felt while
+/// the budget is met. The published code lets it grow whenever an epoch brings too little; a fixed number of
 /// times depends on nothing but the step.
 const GROWTHS: f64 = 100.0;
 

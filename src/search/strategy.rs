@@ -3,6 +3,7 @@
 
 use super::autopoly::Autopoly;
 use super::autorep::AutoRep;
+use super::fisher::Fisher;
 use super::fixed::Fixed;
 use super::objective::Objective;
 use super::snl::Snl;
@@ -71,6 +72,9 @@ pub fn strategy(task: Task) -> Box<dyn Strategy> {
     match task.settings.method {
         Method::Autorep => Box::new(AutoRep { task }),
         Method::Snl => Box::new(Snl { task }),
+        Method::Fisher => Box::new(Fisher {
+            search: AutoRep { task },
+        }),
         Method::Autopoly => Box::new(Autopoly {
             search: AutoRep { task },
         }),

@@ -1,8 +1,9 @@
 //! Many searches from one teacher: which there are, and what they say together.
 
+use super::budget::Budget;
 use super::run::Summary;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One search of a sweep.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,24 +30,20 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Every combination, seeds last: the first of each row are the first to be seen.
-    ///
-    /// Method `none` has one budget of its own kind, none or all: it is left out at others, and
-    /// so is its repetition at the same one.
+    /// Every combination once, seeds last: the first of each row are the first to be seen.
+    /// Method `none` keeps all or none: it is left out at other budgets.
     pub fn entries(&self) -> Vec<Entry> {
-        let mut entries = Vec::new();
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut names = HashSet::new();
         for &seed in &self.seeds {
             for method in &self.methods {
                 for choice in self.choices() {
                     for budget in &self.budgets {
-                        if method == "none" && !["0", "0%", "100%"].contains(&budget.as_str()) {
+                        if method == "none" && !is_all_or_none(budget) {
                             continue;
                         }
                         let mut row = vec![method.clone()];
-                        row.extend(choice.iter().map(|(key, value)| {
-                            let last = key.rsplit('.').next().unwrap_or(key);
-                            format!("{last}-{value}")
-                        }));
+                        row.extend(choice.iter().map(|(key, value)| format!("{key}-{value}")));
                         row.push(budget.clone());
                         let row = file_name(&row.join("-"));
                         let mut sets = vec![
@@ -55,11 +52,10 @@ impl Grid {
                             format!("seed={seed}"),
                         ];
                         sets.extend(choice.iter().map(|(key, value)| format!("{key}={value}")));
-                        entries.push(Entry {
-                            name: format!("{row}-s{seed}"),
-                            sets,
-                            row,
-                        });
+                        let name = format!("{row}-s{seed}");
+                        if names.insert(name.clone()) {
+                            entries.push(Entry { name, sets, row });
+                        }
                     }
                 }
             }
@@ -83,6 +79,14 @@ impl Grid {
                 .collect();
         }
         choices
+    }
+}
+
+fn is_all_or_none(budget: &str) -> bool {
+    match budget.parse() {
+        Ok(Budget::Count(count)) => count == 0,
+        Ok(Budget::Share(share)) => share == 0.0 || share == 1.0,
+        _ => false,
     }
 }
 
@@ -129,16 +133,20 @@ pub struct Row {
     pub relus: usize,
     /// Squares kept, the mean.
     pub squares: f64,
+    /// What the activations cost, the most of all seeds, in the unit of the budget.
+    pub cost: f64,
+    /// The unit: `ReLUs`, or bytes, rounds or ms in a protocol.
+    pub unit: String,
     /// Validation accuracy, a share of 1.
     pub validation: Spread,
     /// Test accuracy, a share of 1.
     pub test: Spread,
-    /// Whether no other row is at least as accurate (validation) for fewer ReLUs, or more for as
-    /// many.
+    /// Whether no other row with this unit is as accurate (validation) at a lower cost, or more at
+    /// the same.
     pub pareto: bool,
 }
 
-/// Rows from the summaries of finished searches, fewest ReLUs first.
+/// Rows from the summaries of finished searches, by unit, the cheapest first.
 pub fn rows(summaries: &[(Entry, Summary)]) -> Vec<Row> {
     let mut groups: BTreeMap<&str, Vec<&Summary>> = BTreeMap::new();
     for (entry, summary) in summaries {
@@ -161,6 +169,8 @@ pub fn rows(summaries: &[(Entry, Summary)]) -> Vec<Row> {
                 seeds: group.iter().map(|summary| summary.seed).collect(),
                 relus: group.iter().map(|s| s.relu_count).max().unwrap_or(0),
                 squares: of(&squares).mean,
+                cost: group.iter().map(|s| cost(s)).fold(0.0, f64::max),
+                unit: group.first().map_or(String::new(), |s| unit(s)),
                 validation: of(&|s| s.result.val_top1),
                 test: of(&|s| s.result.test_top1),
                 pareto: false,
@@ -169,19 +179,35 @@ pub fn rows(summaries: &[(Entry, Summary)]) -> Vec<Row> {
         .collect();
     rows.sort_by(|a, b| {
         let accuracy = b.validation.mean.total_cmp(&a.validation.mean);
-        a.relus
-            .cmp(&b.relus)
-            .then(accuracy)
-            .then(a.name.cmp(&b.name))
+        let cost = a.unit.cmp(&b.unit).then(a.cost.total_cmp(&b.cost));
+        cost.then(accuracy).then(a.name.cmp(&b.name))
     });
-    // Fewest ReLUs first, the most accurate of equals first: a row is on the front if it beats
-    // all before it.
-    let mut best = f64::NEG_INFINITY;
+    // The cheapest first, the most accurate of equals first: a row is on the front if it beats all
+    // before it.
+    let mut best: HashMap<String, f64> = HashMap::new();
     for row in &mut rows {
-        row.pareto = row.validation.mean > best;
-        best = best.max(row.validation.mean);
+        let best = best.entry(row.unit.clone()).or_insert(f64::NEG_INFINITY);
+        row.pareto = row.validation.mean > *best;
+        *best = best.max(row.validation.mean);
     }
     rows
+}
+
+fn cost(summary: &Summary) -> f64 {
+    let spent = summary.spent.as_ref();
+    spent.map_or(summary.relu_count as f64, |spent| spent.cost)
+}
+
+/// What a budget is counted in.
+fn unit(summary: &Summary) -> String {
+    let given = summary.spent.as_ref().map(|spent| spent.given.parse());
+    let unit = match given {
+        Some(Ok(Budget::Bytes(_))) => "bytes",
+        Some(Ok(Budget::Rounds(_))) => "rounds",
+        Some(Ok(Budget::Milliseconds(_))) => "ms",
+        _ => return "ReLUs".into(),
+    };
+    format!("{unit}, {}", summary.cost.as_deref().unwrap_or("relu"))
 }
 
 #[cfg(test)]
@@ -204,7 +230,7 @@ mod tests {
         // Two seeds, two degrees, three budgets of autorep and one of none.
         assert_eq!(entries.len(), 2 * 2 * (3 + 1));
         let mut names: Vec<&str> = entries.iter().map(|e| e.name.as_str()).collect();
-        assert_eq!(names[1], "autorep-degree-1-10pct-s7");
+        assert_eq!(names[1], "autorep-search.degree-1-10pct-s7");
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), entries.len());
@@ -216,6 +242,15 @@ mod tests {
         ];
         assert_eq!(entries[1].sets, sets);
         assert!(entries[..8].iter().all(|entry| entry.name.ends_with("s7")));
+        let twice = Grid {
+            budgets: vec!["0".into(), "0".into(), "100.0%".into(), "7".into()],
+            ..grid()
+        };
+        let none = twice
+            .entries()
+            .into_iter()
+            .filter(|e| e.row.starts_with("none"));
+        assert_eq!(none.count(), 2 * 2 * 2, "0 and 100.0%, once each");
         assert_eq!(file_name("a/b\\c:d 1%"), "a_b_c_d_1pct");
     }
 

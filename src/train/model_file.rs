@@ -13,6 +13,8 @@ pub enum Sites {
     Relu,
     /// ReLU or polynomial by the mask.
     Gate,
+    /// Both, blended by slopes, which the scores are: a search by slopes that is under way.
+    Slopes,
 }
 
 /// Why a model cannot be rebuilt from a checkpoint.
@@ -68,6 +70,7 @@ pub fn pack(
     let sites = match sites {
         Sites::Relu => "relu",
         Sites::Gate => "gate",
+        Sites::Slopes => "slopes",
     };
     let metadata = [
         ("model", spec.name.clone()),
@@ -115,6 +118,7 @@ pub fn unpack(checkpoint: Checkpoint) -> Result<(Model, ModelSpec, Sites, Unpack
     let sites = match sites.as_str() {
         "relu" => Sites::Relu,
         "gate" => Sites::Gate,
+        "slopes" => Sites::Slopes,
         other => return Err(wrong(&format!("`sites` is `{other}`"))),
     };
     let spec = ModelSpec {
@@ -130,7 +134,7 @@ pub fn unpack(checkpoint: Checkpoint) -> Result<(Model, ModelSpec, Sites, Unpack
         return Err(wrong("images are larger than 4096 pixels"));
     }
     let mut network = spec.build()?;
-    if sites == Sites::Gate {
+    if sites != Sites::Relu {
         // Whatever its teacher computed: what a search keeps are ReLUs.
         network.nonlinearity = Nonlinearity::Relu;
     }
@@ -160,6 +164,9 @@ pub fn unpack(checkpoint: Checkpoint) -> Result<(Model, ModelSpec, Sites, Unpack
         }
         let aux = unpack.f32(&format!("{}.aux", site.name), &shape)?;
         tensors.scores[site.range()].copy_from_slice(&aux);
+        if sites == Sites::Slopes {
+            tensors.mask[site.range()].copy_from_slice(&aux);
+        }
     }
     let model = Model {
         network,

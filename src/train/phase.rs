@@ -219,10 +219,6 @@ pub fn run(
                 let length = buffer.bytes() as usize / 4;
                 gpu.write(&buffer.view(), &resume.rest.f32(&name, &[length])?);
             }
-            if let Activations::Gate { slopes: true, .. } = spec.activations {
-                // Files keep 0 or 1 of a mask.
-                resume.tensors.mask.clone_from(&resume.tensors.scores);
-            }
             student.write(gpu, &resume.tensors);
             resume.standing
         }
@@ -314,7 +310,8 @@ impl PhaseSpec<'_> {
     fn sites(&self) -> Sites {
         match self.activations {
             Activations::Relu => Sites::Relu,
-            Activations::Gate { .. } => Sites::Gate,
+            Activations::Gate { slopes: false, .. } => Sites::Gate,
+            Activations::Gate { slopes: true, .. } => Sites::Slopes,
         }
     }
 

@@ -339,6 +339,9 @@ impl Scoring {
 pub const SQUARES: &str = "squares";
 /// Name of the buffer with the ledger, see [`Prices::ledger`].
 const LEDGER: &str = "ledger";
+/// The threshold that searches by importance begin with: loss for the full cost. It moves by shares
+/// of itself, and finds its level from wherever it is in some dozens of steps.
+const THRESHOLD: f32 = 1e-4;
 
 /// What training carries from step to step beside the network itself. All are f32 arenas with
 /// the network's layout; a checkpoint holds every one that exists.
@@ -419,10 +422,13 @@ impl TrainProgram {
             buffers.push(("second-moment", zeros("second moment", params)?));
         }
         if let Some(search) = spec.search {
-            for name in ["score-first-moment", "score-second-moment"] {
+            let moments = ["score-first-moment", "score-second-moment"];
+            // Importance is an average of squares only.
+            let first = usize::from(search.rule == Rule::Importance);
+            for name in &moments[first..] {
                 buffers.push((name, zeros("score moment", layout.elements)?));
             }
-            let ledger = search.prices.ledger(&Scoring::start(layout));
+            let ledger = search.prices.ledger(&Scoring::start(layout), THRESHOLD);
             buffers.push((LEDGER, gpu.upload("ledger", &ledger)?));
             if let Some(squares) = &search.squares {
                 let states = squares.scores.iter().map(|&score| [score, 0.0, 0.0, 1.0]);
@@ -598,7 +604,8 @@ impl TrainProgram {
             if !search.groups.is_empty() {
                 let table = gpu.upload("groups", &search.groups)?.view();
                 let elements = search.groups.iter().map(|g| g[1] as usize).sum();
-                let recipe = indicator::share(compiler, search.groups.len(), elements)?;
+                let recipe =
+                    indicator::share(compiler, search.groups.len(), elements, search.rule)?;
                 let arguments = [table, summed.mask.view()];
                 step.recipe(Pass::Update, recipe, &arguments, "scores")?;
             }
@@ -627,7 +634,8 @@ impl TrainProgram {
                 arguments.extend(own(SQUARES));
                 arguments.push(counts.clone());
                 arguments.extend(ledger.clone());
-                let recipe = squares::update(compiler, &squares.groups, sites, squares.fit)?;
+                let recipe =
+                    squares::update(compiler, &squares.groups, sites, squares.fit, search.rule)?;
                 step.recipe(Pass::Update, recipe, &arguments, "squares")?;
             }
             record.push(counts);

@@ -93,7 +93,7 @@ pub struct Teacher {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Search {
-    /// How ReLUs are chosen: autorep, snl, autopoly, none.
+    /// How ReLUs are chosen: autorep, fisher, snl, autopoly, none.
     pub method: Method,
     /// What is kept or dropped as one: element, channel, site.
     pub granularity: Granularity,
@@ -165,6 +165,8 @@ pub enum Method {
     /// Slopes between ReLU and identity under a growing L1 penalty: Selective Network
     /// Linearization (Cho et al., ICML 2022).
     Snl,
+    /// What the loss is most sensitive to, for its price, beside autorep's polynomials.
+    Fisher,
     /// As autorep, with polynomials that are trained from the start and never fitted.
     Autopoly,
     /// No choice: all ReLUs, or none.
@@ -176,6 +178,7 @@ impl fmt::Display for Method {
         f.pad(match self {
             Method::Autorep => "autorep",
             Method::Snl => "snl",
+            Method::Fisher => "fisher",
             Method::Autopoly => "autopoly",
             Method::None => "none",
         })

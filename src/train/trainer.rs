@@ -416,10 +416,10 @@ pub(super) fn draw_target(visible: bool) -> ProgressDrawTarget {
 pub fn evaluated(sites: Sites) -> Activations {
     match sites {
         Sites::Relu => Activations::Relu,
-        Sites::Gate => Activations::Gate {
+        Sites::Gate | Sites::Slopes => Activations::Gate {
             fit: None,
             degree: 0,
-            slopes: false,
+            slopes: sites == Sites::Slopes,
         },
     }
 }

@@ -264,13 +264,13 @@ impl<'a> HostNetwork<'a> {
         }
     }
 
-    /// `m·relu(x) + (1−m)·(c0 + c1·x + c2·x² + c3·x³)`.
+    /// `m·relu(x) + (1−m)·(c0 + c1·x + c2·x²)`.
     fn gate(&self, site: &Site, x: &[f64]) -> Vec<f64> {
         let mask = &self.mask[site.range()];
         let coefficients = self.param(site.coefficients);
         let gate = |i: usize, x: f64| {
             let channel = i / site.shape.plane();
-            let powers = &coefficients[4 * channel..4 * (channel + 1)];
+            let powers = &coefficients[4 * channel..4 * channel + 3];
             let polynomial = powers.iter().rev().fold(0.0, |sum, c| sum * x + c);
             mask[i] * x.max(0.0) + (1.0 - mask[i]) * polynomial
         };

@@ -38,7 +38,7 @@ struct After {
 #[test]
 fn update_matches_its_twin() {
     on_every_engine(|compiler| {
-        let rules = [Rule::Hysteresis, Rule::Slopes];
+        let rules = [Rule::Hysteresis, Rule::Slopes, Rule::Importance];
         let cases = [(1, 100.0), (3, 99.0), (7, 1000.0)];
         for (rule, (blocks, cost)) in rules.iter().flat_map(|r| cases.map(|case| (*r, case))) {
             let length = 256 * blocks;
@@ -65,7 +65,8 @@ fn update_matches_its_twin() {
             let sites: Vec<u32> = (0..blocks as u32).map(|b| b / 2).collect();
             let counts = vec![5u32; blocks.div_ceil(2)];
             let prices: Vec<f32> = (0..counts.len()).map(|site| 1.0 + site as f32).collect();
-            let mut ledger = vec![cost, 0.0];
+            // A threshold in the middle of what importance comes to.
+            let mut ledger = vec![cost, 0.2];
             ledger.extend(prices.iter().flat_map(|&price| [price, 777.0]));
             let scalars = StepScalars {
                 score_rate: 0.002,
@@ -99,7 +100,11 @@ fn update_matches_its_twin() {
                     second: second[i].into(),
                 };
                 let gradient = f64::from(gradient[i]);
+                let bound = 0.2 * if mask[i] == 1.0 { 0.9 } else { 1.1 };
                 let mut after = match rule {
+                    Rule::Importance => {
+                        score.measure(gradient, f64::from(s.penalty) * price, &adam)
+                    }
                     Rule::Hysteresis => {
                         score.step(twin::score_gradient(score.value, gradient, push), &adam)
                     }
@@ -108,6 +113,10 @@ fn update_matches_its_twin() {
                 let (mask, kept) = match rule {
                     Rule::Hysteresis => {
                         let keep = twin::hysteresis(mask[i] == 1.0, after.value, threshold);
+                        (f64::from(u8::from(keep)), keep)
+                    }
+                    Rule::Importance => {
+                        let keep = after.value > bound;
                         (f64::from(u8::from(keep)), keep)
                     }
                     Rule::Slopes => {
@@ -122,21 +131,24 @@ fn update_matches_its_twin() {
                 want.second.push(after.second);
             }
             let recipe = indicator::update(compiler, length, rule).unwrap();
-            let got = run(
-                compiler,
-                &recipe,
-                &[
-                    Data::Uniform(bytemuck::bytes_of(&scalars)),
-                    Data::InOut(&scores),
-                    Data::InOut(&mask),
-                    Data::In(&gradient),
-                    Data::InOut(&first),
-                    Data::InOut(&second),
-                    Data::Words(&sites),
-                    Data::InOutWords(&counts),
-                    Data::In(&ledger),
-                ],
-            );
+            let mut arguments = vec![
+                Data::Uniform(bytemuck::bytes_of(&scalars)),
+                Data::InOut(&scores),
+                Data::InOut(&mask),
+                Data::In(&gradient),
+                Data::InOut(&first),
+                Data::InOut(&second),
+                Data::Words(&sites),
+                Data::InOutWords(&counts),
+                Data::In(&ledger),
+            ];
+            if rule == Rule::Importance {
+                arguments.remove(4);
+            }
+            let mut got = run(compiler, &recipe, &arguments);
+            if rule == Rule::Importance {
+                got.insert(4, first.clone());
+            }
             let what = format!(
                 "{rule:?}, {blocks} blocks, cost {cost}, {}",
                 compiler.preset
@@ -146,7 +158,14 @@ fn update_matches_its_twin() {
             assert_close(&format!("first, {what}"), &got[4], &want.first, 1e-5);
             assert_close(&format!("second, {what}"), &got[5], &want.second, 1e-5);
             // A score within rounding of a threshold may fall on either side.
-            let near = |i: usize| (want.scores[i].abs() - threshold).abs() < 1e-6;
+            let near = |i: usize| match rule {
+                Rule::Importance => [0.18, 0.22]
+                    .iter()
+                    .any(|b| (want.scores[i] - b).abs() < 1e-5),
+                _ => (want.scores[i].abs() - threshold).abs() < 1e-6,
+            };
+            let kept = want.kept.iter().filter(|kept| **kept).count();
+            assert!((1..length).contains(&kept), "all alike, {what}");
             let sure: Vec<usize> = (0..length).filter(|&i| !near(i)).collect();
             assert!(
                 sure.len() > length / 2,
@@ -197,15 +216,17 @@ fn groups_share_their_mean() {
                 .flat_map(|g| [g.start as u32, g.len() as u32])
                 .collect();
             let elements = groups.iter().map(|g| g.len()).sum();
-            let recipe = indicator::share(compiler, groups.len(), elements).unwrap();
-            let arguments = [Data::Words(&table), Data::InOut(&gradient)];
-            let got = run(compiler, &recipe, &arguments);
-            let mut want = wide(&gradient);
-            twin::share(&mut want, &groups);
-            assert_close(&format!("{groups:?}"), &got[1], &want, 1e-6);
-            let outside = |i: &usize| groups.iter().all(|g| !g.contains(i));
-            for i in (0..gradient.len()).filter(outside) {
-                assert_eq!(got[1][i], gradient[i], "element {i} belongs to no group");
+            for rule in [Rule::Hysteresis, Rule::Importance] {
+                let recipe = indicator::share(compiler, groups.len(), elements, rule).unwrap();
+                let arguments = [Data::Words(&table), Data::InOut(&gradient)];
+                let got = run(compiler, &recipe, &arguments);
+                let mut want = wide(&gradient);
+                twin::share(&mut want, &groups, rule == Rule::Importance);
+                assert_close(&format!("{groups:?}"), &got[1], &want, 1e-6);
+                let outside = |i: &usize| groups.iter().all(|g| !g.contains(i));
+                for i in (0..gradient.len()).filter(outside) {
+                    assert_eq!(got[1][i], gradient[i], "element {i} belongs to no group");
+                }
             }
         }
     });

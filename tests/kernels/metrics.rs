@@ -5,12 +5,14 @@ use autorep::kernels::step::StepScalars;
 #[test]
 fn a_record_holds_what_the_step_left() {
     on_every_engine(|compiler| {
-        for batch in [1, 7, 64, 300] {
+        for (batch, over) in [(1, true), (7, false), (64, true), (300, false)] {
             let samples = noise(1, 4 * batch);
             let words = row_words(4);
             let scalars = StepScalars {
                 step: ROWS as u32 + 3,
                 count: batch as u32,
+                budget: if over { 8277.0 } else { 8278.0 },
+                score_rate: 0.25,
                 ..Default::default()
             };
             let prices = Prices {
@@ -32,7 +34,7 @@ fn a_record_holds_what_the_step_left() {
                     Data::In(&[2.5, 1.0, 0.0, 0.0]),
                     Data::InOutWords(&[4, 6]),
                     Data::InOutWords(&[11, 0, 0, 31, 5, 0, 40, 0]),
-                    Data::Out(10),
+                    Data::InOut(&[0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
                 ],
             );
             let bits: Vec<u32> = got[2].iter().map(|v| v.to_bits()).collect();
@@ -63,7 +65,7 @@ fn a_record_holds_what_the_step_left() {
                 [u32::MAX, 0]
             );
             assert_eq!(got[5], [0.0; 8], "counts were not cleared");
-            let ledger = prices.ledger(&sites).concat();
+            let ledger = prices.ledger(&sites, if over { 2.5 } else { 1.5 }).concat();
             let ledger: Vec<f64> = ledger.into_iter().map(f64::from).collect();
             assert_close("ledger", &got[6], &ledger, 1e-6);
             // A site's own price is shared: the less is left, the dearer.

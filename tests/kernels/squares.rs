@@ -1,6 +1,7 @@
 use crate::harness::*;
 use crate::indicator::adam;
 use autorep::kernels::dapa::Fit;
+use autorep::kernels::indicator::Rule;
 use autorep::kernels::squares::{self, Group};
 use autorep::kernels::step::StepScalars;
 use autorep::reference::indicator::Score;
@@ -44,8 +45,21 @@ fn update_matches_its_twin() {
             &[(1, 7, 0), (3, 64, 1), (1, 130, 1), (70, 2, 0)],
             &[(2, 9, 1); 40],
         ];
-        for (case, cost) in cases.iter().flat_map(|&case| [(case, 100.0), (case, 98.0)]) {
+        let variants = [
+            (Rule::Hysteresis, 100.0),
+            (Rule::Hysteresis, 98.0),
+            (Rule::Importance, 100.0),
+            (Rule::Importance, 98.0),
+        ];
+        let cases = cases
+            .iter()
+            .flat_map(|&case| variants.map(|(r, c)| (case, r, c)));
+        for (case, rule, cost) in cases {
             let (groups, [elements, coefficients, moments]) = groups(case);
+            let fit = Fit {
+                official: (cost < 99.0).then_some(0.5),
+                ..FIT
+            };
             let params: Vec<f32> = noise(1, 4 * coefficients)
                 .chunks_exact(4)
                 .flat_map(|c| [c[0], c[1], c[2], 0.0])
@@ -72,7 +86,7 @@ fn update_matches_its_twin() {
                     [score, 0.1 * s[1], 0.01 * s[2].abs(), has]
                 })
                 .collect();
-            let ledger = [cost, 0.0, 777.0, 2.0, 777.0, 0.5];
+            let ledger = [cost, 0.2, 777.0, 2.0, 777.0, 0.5];
             let scalars = StepScalars {
                 score_rate: 0.002,
                 threshold: 0.003,
@@ -92,7 +106,7 @@ fn update_matches_its_twin() {
                 }
             }
 
-            let recipe = squares::update(compiler, &groups, 2, FIT).unwrap();
+            let recipe = squares::update(compiler, &groups, 2, fit, rule).unwrap();
             let table: Vec<u32> = bytemuck::cast_slice(&groups).to_vec();
             let arguments = [
                 Data::Uniform(bytemuck::bytes_of(&scalars)),
@@ -107,7 +121,11 @@ fn update_matches_its_twin() {
             ];
             let got = run(compiler, &recipe, &arguments);
 
-            let what = format!("{} groups, cost {cost}, {}", groups.len(), compiler.preset);
+            let what = format!(
+                "{rule:?}, {} groups, cost {cost}, {}",
+                groups.len(),
+                compiler.preset
+            );
             let mut want_params = wide(&params);
             let (mut want_states, mut counts) = (Vec::new(), [5, 6]);
             for (index, group) in groups.iter().enumerate() {
@@ -131,7 +149,8 @@ fn update_matches_its_twin() {
                         .map(|c| std::array::from_fn(|k| params[coefficient(c) + k].into()))
                         .collect(),
                 };
-                let push = match cost > scalars.budget {
+                let importance = (rule == Rule::Importance).then_some(0.2);
+                let push = match importance.is_some() || cost > scalars.budget {
                     true => f64::from(scalars.penalty * ledger[3 + 2 * group.site as usize]),
                     false => 0.0,
                 };
@@ -149,14 +168,21 @@ fn update_matches_its_twin() {
                     threshold: scalars.threshold.into(),
                     regain: squares::REGAIN,
                     adam: adam(&scalars),
+                    importance,
+                    official: fit.official,
                 });
                 let score = after.score;
-                for threshold in [-0.003, squares::REGAIN] {
+                for threshold in [-0.003, squares::REGAIN, 0.18, 0.22] {
                     let distance = (score.value - threshold).abs();
                     assert!(distance > 1e-6, "choose another seed");
                 }
                 let has = f64::from(u8::from(after.has_square));
-                want_states.extend([score.value, score.first, score.second, has]);
+                let first = if importance.is_some() {
+                    0.0
+                } else {
+                    score.first
+                };
+                want_states.extend([score.value, first, score.second, has]);
                 for c in channels {
                     let at = coefficient(c);
                     want_params[at..at + 4].copy_from_slice(&after.coefficients[c]);

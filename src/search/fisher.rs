@@ -1,0 +1,63 @@
+//! Fisher: what the loss is least sensitive to, for its price, goes first.
+//!
+//! At a trained network the loss has no slope worth speaking of along a mask, so that what a ReLU
+//! is worth shows in the curvature only: dropping it costs about ½·F, with F = E[(∂L/∂m)²], the
+//! Fisher information, in the place of the second derivative (LeCun, Denker, Solla, NIPS 1989;
+//! Theis, Korshunova, Tejani, Huszár 2018 with F). ReLUs and squares are measured alike, and so can
+//! be weighed against each other: all that is worth more than θ for its share of the cost is
+//! kept, and θ rises while too much is.
+
+use super::autorep::AutoRep;
+use super::indicator;
+use super::strategy::Strategy;
+use crate::graph::plan::Activations;
+use crate::graph::{Layout, Tensors};
+use crate::kernels::dapa::Fit;
+use crate::kernels::indicator::Rule;
+use crate::kernels::step::StepScalars;
+use crate::train::schedule::cosine;
+
+/// Share by which θ moves in a step, at first and at last.
+const RISE: [f64; 2] = [0.1, 0.01];
+
+/// Importance by price, beside AutoReP's polynomials.
+pub struct Fisher {
+    /// Whose polynomials it has.
+    pub search: AutoRep,
+}
+
+impl Strategy for Fisher {
+    fn searching(&self) -> Activations {
+        self.search.searching()
+    }
+
+    fn finishing(&self) -> Activations {
+        self.search.finishing()
+    }
+
+    fn begin(&self, tensors: &mut Tensors, layout: &Layout, seed: u32) {
+        self.search.begin(tensors, layout, seed);
+        indicator::forget(tensors, layout);
+    }
+
+    fn rule(&self) -> Option<Rule> {
+        Some(Rule::Importance)
+    }
+
+    fn squares(&self) -> Option<Fit> {
+        self.search.squares()
+    }
+
+    fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars) {
+        self.search.scalars(step, steps, scalars);
+        let task = &self.search.task;
+        let full = task.objective.full;
+        let progress = step as f64 / steps.max(1) as f64;
+        scalars.score_rate = (RISE[0] * cosine(progress, RISE[1] / RISE[0])) as f32;
+        scalars.penalty = (1.0 / full.max(1e-9)) as f32;
+    }
+
+    fn finish_scalars(&self, scalars: &mut StepScalars) {
+        self.search.finish_scalars(scalars);
+    }
+}
