@@ -11,8 +11,8 @@
 //              g = softplus(score)·(dL/dq + penalty·price·squares), the second term while the
 //                  cost is above the budget; squares: the group's elements without a ReLU
 //              score ← Adam(score, g);  q by hysteresis, as in indicator.wgsl, but a square comes
-//                  back only from a score of {{ regain }}: one that comes and goes upsets all
-//                  layers behind it
+//                  back only from a score far above 0: one that comes and goes upsets all layers
+//                  behind it
 //              by importance instead: v ← average of (dL/dq)²;  score ← v/(2·penalty·price·squares);
 //                  q by the threshold θ, as in indicator.wgsl
 //              a square lost takes c₂·r(x) from the polynomial and leaves a mark of 1 in its

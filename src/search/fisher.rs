@@ -17,8 +17,11 @@ use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
 use crate::train::schedule::cosine;
 
-/// Share by which θ moves in a step, at first and at last.
-const RISE: [f64; 2] = [0.1, 0.01];
+/// The shares by which θ rises in all steps of a search, if it were to rise in all: enough to go
+/// from anywhere to anywhere.
+const TRAVEL: f64 = 60.0;
+/// Bounds of the share by which θ moves in a step.
+const RISE: [f64; 2] = [1e-3, 0.3];
 
 /// Importance by price, beside AutoReP's polynomials.
 pub struct Fisher {
@@ -53,7 +56,8 @@ impl Strategy for Fisher {
         let task = &self.search.task;
         let full = task.objective.full;
         let progress = step as f64 / steps.max(1) as f64;
-        scalars.score_rate = (RISE[0] * cosine(progress, RISE[1] / RISE[0])) as f32;
+        let rise = (TRAVEL / steps.max(1) as f64).clamp(RISE[0], RISE[1]);
+        scalars.score_rate = (rise * cosine(progress, 0.25)) as f32;
         scalars.penalty = (1.0 / full.max(1e-9)) as f32;
     }
 
