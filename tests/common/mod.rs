@@ -1,6 +1,5 @@
 //! What several test programs share.
 
-#[allow(dead_code)] // Not every test program needs it.
 pub mod host_network;
 pub mod program;
 
