@@ -7,6 +7,7 @@
 mod autopoly;
 mod autorep;
 pub mod budget;
+mod choice;
 pub mod dapa;
 mod fisher;
 mod fixed;

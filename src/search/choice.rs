@@ -1,0 +1,131 @@
+//! What a search may choose among, and what it makes of its choice.
+
+use super::objective::Objective;
+use super::settle::{Squares, settle};
+use super::strategy::Strategy;
+use super::{granularity, indicator};
+use crate::graph::{Layout, Tensors};
+use crate::kernels::dapa::VARIANCE_FLOOR;
+use crate::kernels::squares::Group;
+use crate::reference::squares::{with_square, without_square};
+use crate::train::program::{Scoring, SquareScoring};
+use crate::train::settings::Granularity;
+use crate::train::trainer::Trainer;
+use std::ops::Range;
+
+/// What a search may choose among.
+pub(super) struct Choice {
+    /// Elements that are kept or dropped as one.
+    pub runs: Vec<Range<usize>>,
+    /// How scores are trained; `None` where there are none.
+    pub scoring: Option<Scoring>,
+}
+
+impl Choice {
+    pub fn new(trainer: &Trainer, strategy: &dyn Strategy, objective: &Objective) -> Self {
+        let settings = &trainer.settings;
+        let granularity = settings.search.granularity;
+        let runs = granularity::runs(&trainer.layout, granularity);
+        let squares = strategy
+            .squares()
+            .filter(|_| objective.prices.has_squares());
+        let squares = squares.map(|fit| {
+            let groups = granularity::squares(&trainer.layout, granularity);
+            let scores = indicator::squares(groups.len(), settings.seed);
+            SquareScoring {
+                groups,
+                scores,
+                fit,
+            }
+        });
+        let groups = match granularity {
+            Granularity::Element => Vec::new(),
+            _ => {
+                let group = |run: &Range<usize>| [run.start as u32, run.len() as u32];
+                runs.iter().map(group).collect()
+            }
+        };
+        let scoring = strategy.rule().map(|rule| Scoring {
+            rule,
+            groups,
+            prices: objective.prices,
+            squares,
+        });
+        Self { runs, scoring }
+    }
+
+    /// Groups of squares, where they are chosen among.
+    pub fn squares(&self) -> &[Group] {
+        let squares = self.scoring.as_ref().and_then(|s| s.squares.as_ref());
+        squares.map_or(&[], |squares| &squares.groups)
+    }
+
+    /// Brings masks and squares within the budget. `states` are those of the squares, see
+    /// [`phase::PhaseResult::squares`].
+    pub fn settle(
+        &self,
+        layout: &Layout,
+        objective: &Objective,
+        tensors: &mut Tensors,
+        states: &[[f32; 4]],
+    ) {
+        if self.scoring.is_none() {
+            return;
+        }
+        let mut squares = Squares {
+            groups: self.squares().to_vec(),
+            scores: states.iter().map(|state| state[0]).collect(),
+            kept: states.iter().map(|state| state[3] > 0.5).collect(),
+        };
+        let before: usize = tensors.kept(layout).iter().sum();
+        let scores = tensors.scores.clone();
+        let mask = &mut tensors.mask;
+        settle(layout, objective, &self.runs, &scores, mask, &mut squares);
+        let after: usize = tensors.kept(layout).iter().sum();
+        log::info!("the search ends with {before} ReLUs; {after} will stay");
+        let fit = self
+            .scoring
+            .as_ref()
+            .and_then(|s| s.squares.as_ref())
+            .map(|s| s.fit);
+        let official = fit.and_then(|fit| fit.official);
+        for (group, kept) in squares.groups.iter().zip(squares.kept) {
+            let moments =
+                group.first_moment as usize..(group.first_moment + group.channels) as usize;
+            let moments: Vec<[f32; 2]> = moments
+                .map(|c| [tensors.state[2 * c], tensors.state[2 * c + 1]])
+                .collect();
+            for (c, [mean, variance]) in coefficients(tensors, group).zip(moments) {
+                let is_line = c[3] > 0.5;
+                let before = [c[0], c[1], c[2], c[3]].map(f64::from);
+                let mean = f64::from(mean);
+                let variance = f64::from(variance).max(VARIANCE_FLOOR);
+                let after = match (kept, is_line) {
+                    (false, false) => without_square(before, mean, variance),
+                    (true, true) => with_square(before, mean, variance, official),
+                    _ => before,
+                };
+                c.copy_from_slice(&after.map(|v| v as f32));
+            }
+        }
+    }
+
+    /// Takes the marks of lines away, which have done their work: their squares are 0.
+    pub fn clear_marks(&self, tensors: &mut Tensors) {
+        for group in self.squares() {
+            for c in coefficients(tensors, group) {
+                c[3] = 0.0;
+            }
+        }
+    }
+}
+
+/// The coefficients of the channels of a group.
+fn coefficients<'t>(
+    tensors: &'t mut Tensors,
+    group: &Group,
+) -> impl Iterator<Item = &'t mut [f32]> {
+    let first = 4 * group.first_coefficient as usize;
+    let length = 4 * group.channels as usize;
+    tensors.params[first..first + length].chunks_exact_mut(4)
+}
