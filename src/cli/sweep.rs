@@ -1,12 +1,14 @@
 //! `autorep sweep`
 
 use super::End;
-use super::common::{RunArgs, note, percent};
+use super::common::{RunArgs, load_result, note, percent};
+use crate::report::published::Published;
 use crate::search::objective::prices;
 use crate::search::run::{self, Summary};
 use crate::search::sweep::{Entry, Grid, Row, Spread, rows};
 use crate::train::config::Layers;
 use crate::train::interrupt::Interrupt;
+use crate::train::model_file;
 use crate::train::run_folder::{RunFolder, write_atomic};
 use crate::train::settings::{self, Settings};
 use anyhow::{Context, Result, bail, ensure};
@@ -159,6 +161,10 @@ pub(super) fn run(args: Args) -> Result<End> {
     let table = Table {
         searches: searches.len(),
         finished: summaries.len(),
+        published: match summaries.first() {
+            Some((entry, summary)) => published(&out.join(&entry.name), summary, &rows)?,
+            None => Vec::new(),
+        },
         rows,
     };
     write_table(out, &table)?;
@@ -426,6 +432,37 @@ struct Table {
     searches: usize,
     finished: usize,
     rows: Vec<Row>,
+    published: Vec<Comparison>,
+}
+
+/// What others published for as many ReLUs as a row has.
+#[derive(Serialize)]
+struct Comparison {
+    row: String,
+    method: String,
+    /// Whose ReLUs they were.
+    model: String,
+    /// Top-1, a share of 1, read between the published points.
+    test: f64,
+}
+
+/// Comparisons of rows with the published curves for the data set of a search, if there are any.
+fn published(folder: &Path, summary: &Summary, rows: &[Row]) -> Result<Vec<Comparison>> {
+    let published = Published::load()?;
+    let (model, spec, ..) = model_file::unpack(load_result(folder)?)?;
+    let dataset = published.dataset(&summary.dataset, spec.input, &model.classes);
+    let curves = dataset.into_iter().flat_map(|set| published.curves(set));
+    let comparisons = curves.flat_map(|curve| {
+        rows.iter().filter_map(|row| {
+            Some(Comparison {
+                row: row.name.clone(),
+                method: curve.method.clone(),
+                model: curve.model.clone(),
+                test: curve.at(row.relus as f64)? / 100.0,
+            })
+        })
+    });
+    Ok(comparisons.collect())
 }
 
 fn write_table(out: &Path, table: &Table) -> Result<()> {
@@ -467,6 +504,22 @@ fn print(table: &Table, out: &Path) -> io::Result<()> {
             row.cost,
             spread(row.validation),
             spread(row.test)
+        )?;
+    }
+    if !table.published.is_empty() {
+        writeln!(to, "\nPublished, for as many ReLUs:")?;
+    }
+    for other in &table.published {
+        writeln!(
+            to,
+            "  {:<width$} {}{}: {}",
+            other.row,
+            other.method,
+            match other.model.as_str() {
+                "" => " on a network of its own".to_owned(),
+                model => format!(" on {model}"),
+            },
+            percent(other.test)
         )?;
     }
     writeln!(

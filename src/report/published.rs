@@ -49,6 +49,22 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
+impl Curve {
+    /// Accuracy at that many ReLUs, along a straight line over their logarithm between two points;
+    /// `None` before the first and behind the last.
+    pub fn at(&self, relus: f64) -> Option<f64> {
+        if let Some(&(_, top1)) = self.points.iter().find(|point| point.0 == relus) {
+            return Some(top1);
+        }
+        let pairs = self.points.windows(2);
+        let (from, to) = pairs
+            .map(|pair| (pair[0], pair[1]))
+            .find(|(a, b)| a.0 < relus && relus < b.0)?;
+        let share = (relus / from.0).ln() / (to.0 / from.0).ln();
+        Some(from.1 + share * (to.1 - from.1))
+    }
+}
+
 /// All that is in the file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +116,21 @@ mod tests {
             let sane = |&(relus, top1): &(f64, f64)| relus >= 1e4 && (50.0..100.0).contains(&top1);
             assert!(curve.points.iter().all(sane), "{}", curve.method);
         }
+    }
+
+    #[test]
+    fn a_curve_is_read_between_its_points_and_not_beyond() {
+        let curve = Curve {
+            method: "SNL".into(),
+            dataset: "cifar10".into(),
+            model: "resnet18".into(),
+            source: "a figure".into(),
+            points: vec![(1e4, 80.0), (1e6, 90.0)],
+        };
+        assert_eq!(curve.at(1e4), Some(80.0));
+        assert_eq!(curve.at(1e6), Some(90.0));
+        assert!((curve.at(1e5).unwrap() - 85.0).abs() < 1e-9);
+        assert_eq!([curve.at(9e3), curve.at(2e6), curve.at(0.0)], [None; 3]);
     }
 
     #[test]
