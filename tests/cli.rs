@@ -902,11 +902,11 @@ fn a_damaged_checkpoint_is_passed_over_and_nothing_is_lost_when_all_are() {
     resume.args(["search", "--resume", "--out"]).arg(&broken);
     refused(&mut resume, &["cut short"]);
     let after = contents(&broken);
-    assert!(
-        before
-            .iter()
-            .all(|(path, file)| after.get(path) == Some(file))
-    );
+    // A file that the killed process had not finished was never there.
+    let finished = |path: &Path| !path.to_string_lossy().ends_with(".partial");
+    for (path, file) in before.iter().filter(|(path, _)| finished(path)) {
+        assert!(after.get(path) == Some(file), "{} changed", path.display());
+    }
 
     // The newest: the one before will do.
     flip(newest);
