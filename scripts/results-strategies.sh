@@ -19,9 +19,10 @@ costs() {
         --set search.cost=crypten --out "$out/costs" "$@"
 }
 
-methods --methods autorep,snl --budgets 10%,2% --seeds 2
-methods --methods none --budgets 0 --seeds 2
-methods --methods autopoly --budgets 10%,2%
+methods --methods autorep --budgets 10%,2% --seeds 2
+methods --methods snl --budgets 10%,2%
+methods --methods autopoly --budgets 10%
+methods --methods none --budgets 0
 costs --methods autorep --budgets 550kB,1MB,14rounds --seeds 2
 costs --methods fisher --budgets 550kB,1MB,14rounds
 "$autorep" report "$out/methods" "$out/costs" -o "$out/report.html"
