@@ -566,6 +566,7 @@ fn a_training_and_a_search_step_of_every_network_agree_with_the_host() {
         ("imagenet_resnet18", 32),
         ("imagenet_resnet18_avgpool", 32),
         ("imagenet_resnet50", 64),
+        ("imagenet_resnet50_avgpool", 64),
         ("efficientnet_b0", 32),
         ("efficientnet_b2", 32),
     ] {
