@@ -75,18 +75,6 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
     {% if gated %}
     let c = coefficients[channel];
     {% endif %}
-    {% for j in range(unroll) %}
-    let p{{ j }} = (chunk * {{ unroll }}u + {{ j }}u) * LANES_P + lane % LANES_P;
-    {% if gated %}
-    let m{{ j }} = mask[channel * PLANE + min(p{{ j }}, PLANE - 1u)];
-    {% if not blend %}
-    let keep{{ j }} = m{{ j }} > Lane(0.5);
-    {% endif %}
-    {% if entry == "backward" %}
-    var dm{{ j }} = Lane(0.0);
-    {% endif %}
-    {% endif %}
-    {% endfor %}
     {% if entry == "forward" %}
     var sum = Lane(0.0);
     var squares = Lane(0.0);
@@ -98,85 +86,100 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
     var dc1 = Lane(0.0);
     var dc2 = Lane(0.0);
     {% endif %}
-    for (var n = begin + lane / LANES_P; n < end; n += LANES_N) {
-        let base = (n * CHANNELS + channel) * PLANE;
+    for (var round = 0u; round < ROUNDS; round++) {
+        let piece = chunk * ROUNDS + round;
         {% for j in range(unroll) %}
-        {% if ragged %}
-        if (p{{ j }} < PLANE)
+        let p{{ j }} = (piece * {{ unroll }}u + {{ j }}u) * LANES_P + lane % LANES_P;
+        {% if gated %}
+        let m{{ j }} = mask[channel * PLANE + min(p{{ j }}, PLANE - 1u)];
+        {% if not blend %}
+        let keep{{ j }} = m{{ j }} > Lane(0.5);
         {% endif %}
-        {
-            let i = base + p{{ j }};
-            var z = u[i];
-            {% if entry == "backward" and normalized %}
-            let centred = z - Lane(main.z);
+        {% if entry == "backward" %}
+        var dm{{ j }} = Lane(0.0);
+        {% endif %}
+        {% endif %}
+        {% endfor %}
+        for (var n = begin + lane / LANES_P; n < end; n += LANES_N) {
+            let base = (n * CHANNELS + channel) * PLANE;
+            {% for j in range(unroll) %}
+            {% if ragged %}
+            if (p{{ j }} < PLANE)
             {% endif %}
-            {% if normalized %}
-            z = z * main.x + Lane(main.y);
-            {% endif %}
-            {% if residual == "plain" %}
-            z += r[i];
-            {% elif residual == "normalized" %}
-            let beside = r[i];
-            z += beside * side.x + Lane(side.y);
-            {% endif %}
-            {% if entry == "forward" %}
-            {% if activation == "identity" %}
-            y[i] = z;
-            {% elif activation == "relu" %}
-            y[i] = max(z, Lane(0.0));
-            {% elif activation == "silu" %}
-            y[i] = z * sigmoid(z);
-            {% else %}
-            let polynomial = (c.z * z + Lane(c.y)) * z + Lane(c.x);
-            y[i] = {{ choose("polynomial", "max(z, Lane(0.0))", j) }};
-            {% endif %}
-            {% if partials %}
-            sum += z;
-            squares += z * z;
-            {% endif %}
-            {% else %}
-            let d = dy[i];
-            {% if activation == "identity" %}
-            let dz = d;
-            {% elif activation == "relu" %}
-            let dz = select(Lane(0.0), d, z > Lane(0.0));
-            {% elif activation == "silu" %}
-            let s = sigmoid(z);
-            let dz = d * s * (Lane(1.0) + z * (Lane(1.0) - s));
-            {% else %}
-            let relu = max(z, Lane(0.0));
-            let polynomial = (c.z * z + Lane(c.y)) * z + Lane(c.x);
-            let on = select(Lane(0.0), d, z > Lane(0.0));
-            let through = d * (2.0 * c.z * z + Lane(c.y));
-            let dz = {{ choose("through", "on", j) }};
-            dm{{ j }} += d * (relu - polynomial);
-            let off = {{ choose("d", "Lane(0.0)", j) }};
-            dc0 += off;
-            dc1 += off * z;
-            dc2 += off * z * z;
-            {% endif %}
-            dy[i] = dz;
-            {% if partials %}
-            sum_dz += dz;
-            {% if normalized %}
-            sum_main += dz * centred;
-            {% endif %}
-            {% if residual == "normalized" %}
-            sum_side += dz * (beside - Lane(side.z));
-            {% endif %}
-            {% endif %}
-            {% endif %}
+            {
+                let i = base + p{{ j }};
+                var z = u[i];
+                {% if entry == "backward" and normalized %}
+                let centred = z - Lane(main.z);
+                {% endif %}
+                {% if normalized %}
+                z = z * main.x + Lane(main.y);
+                {% endif %}
+                {% if residual == "plain" %}
+                z += r[i];
+                {% elif residual == "normalized" %}
+                let beside = r[i];
+                z += beside * side.x + Lane(side.y);
+                {% endif %}
+                {% if entry == "forward" %}
+                {% if activation == "identity" %}
+                y[i] = z;
+                {% elif activation == "relu" %}
+                y[i] = max(z, Lane(0.0));
+                {% elif activation == "silu" %}
+                y[i] = z * sigmoid(z);
+                {% else %}
+                let polynomial = (c.z * z + Lane(c.y)) * z + Lane(c.x);
+                y[i] = {{ choose("polynomial", "max(z, Lane(0.0))", j) }};
+                {% endif %}
+                {% if partials %}
+                sum += z;
+                squares += z * z;
+                {% endif %}
+                {% else %}
+                let d = dy[i];
+                {% if activation == "identity" %}
+                let dz = d;
+                {% elif activation == "relu" %}
+                let dz = select(Lane(0.0), d, z > Lane(0.0));
+                {% elif activation == "silu" %}
+                let s = sigmoid(z);
+                let dz = d * s * (Lane(1.0) + z * (Lane(1.0) - s));
+                {% else %}
+                let relu = max(z, Lane(0.0));
+                let polynomial = (c.z * z + Lane(c.y)) * z + Lane(c.x);
+                let on = select(Lane(0.0), d, z > Lane(0.0));
+                let through = d * (2.0 * c.z * z + Lane(c.y));
+                let dz = {{ choose("through", "on", j) }};
+                dm{{ j }} += d * (relu - polynomial);
+                let off = {{ choose("d", "Lane(0.0)", j) }};
+                dc0 += off;
+                dc1 += off * z;
+                dc2 += off * z * z;
+                {% endif %}
+                dy[i] = dz;
+                {% if partials %}
+                sum_dz += dz;
+                {% if normalized %}
+                sum_main += dz * centred;
+                {% endif %}
+                {% if residual == "normalized" %}
+                sum_side += dz * (beside - Lane(side.z));
+                {% endif %}
+                {% endif %}
+                {% endif %}
+            }
+            {% endfor %}
+        }
+        {% if entry == "backward" and gated %}
+        let slice = group.y * LANES_N + lane / LANES_P;
+        {% for j in range(unroll) %}
+        if (p{{ j }} < PLANE) {
+            mask_gradient[(slice * CHANNELS + channel) * PLANE + p{{ j }}] = dm{{ j }};
         }
         {% endfor %}
+        {% endif %}
     }
-    {% if entry == "backward" and gated %}
-    let slice = group.y * LANES_N + lane / LANES_P;
-    {% for j in range(unroll) %}
-    if (p{{ j }} < PLANE) {
-        mask_gradient[(slice * CHANNELS + channel) * PLANE + p{{ j }}] = dm{{ j }};
-    }
-    {% endfor %}
-    {% endif %}
     {% if partials %}
     let part = (channel * {{ slices }}u + group.y) * CHUNKS + chunk;
     {% if entry == "forward" %}
@@ -227,12 +230,15 @@ alias Lane = f32;
 @group(0) @binding(1) var<storage, read_write> mask_gradient: array<Lane>;
 
 @compute @workgroup_size({{ workgroup }})
-fn sum_mask_slices(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < {{ length }}u; i += {{ stride }}u) {
+fn sum_mask_slices(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    // A workgroup's piece is contiguous, for prefetchers to foresee.
+    let begin = group.x * {{ piece }}u;
+    let end = min(begin + {{ piece }}u, {{ length }}u);
+    for (var i = begin + lane; i < end; i += {{ workgroup }}u) {
         var sum = Lane(0.0);
-        for (var slice = 0u; slice < {{ slices }}u; slice++) {
-            sum += slices[slice * {{ length }}u + i];
-        }
+        {% for slice in range(slices) %}
+        sum += slices[{{ slice * length }}u + i];
+        {% endfor %}
         mask_gradient[i] = sum;
     }
 }

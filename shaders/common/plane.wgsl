@@ -1,8 +1,9 @@
 // How kernels with one set of constants per channel walk over N×C×P (P pixels of a plane,
 // counted in lanes of {{ width }}): a workgroup belongs to one channel, one chunk of its plane
-// and one slice of the images. Its invocations lie as LANES_N × LANES_P; each owns
-// {{ unroll }} fixed position(s) of the plane and visits every LANES_N-th image of the slice, so
-// whatever belongs to a position (mask, its gradient) is loaded or stored once.
+// and one slice of the images. It visits its chunk in {{ rounds }} round(s). Its invocations lie as
+// LANES_N × LANES_P; in a round each owns {{ unroll }} fixed position(s) of the plane and visits
+// every LANES_N-th image of the slice, so whatever belongs to a position (mask, its gradient) is
+// loaded or stored once.
 {% if width == 4 %}
 alias Lane = vec4f;
 fn total(v: Lane) -> f32 { return dot(v, vec4f(1.0)); }
@@ -13,6 +14,7 @@ fn total(v: Lane) -> f32 { return v; }
 const BATCH = {{ batch }}u;
 const CHANNELS = {{ channels }}u;
 const PLANE = {{ plane }}u;
+const ROUNDS = {{ rounds }}u;
 const CHUNKS = {{ chunks }}u;
 const LANES_P = {{ lanes_p }}u;
 const LANES_N = {{ lanes_n }}u;

@@ -1,8 +1,8 @@
 //! The fused gate: normalise + residual + ReLU or polynomial + moments, and its backward:
 //! `shaders/gate.wgsl`.
 
-use super::plane::{Shape, Walk};
-use super::{Arg, Compiler, Cost, Kernel, Recipe, vector_width};
+use super::plane::{MOST_IMAGES, Shape, Walk};
+use super::{Arg, Compiler, Cost, Kernel, Preset, Recipe, vector_width};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -98,6 +98,15 @@ impl Spec {
         16 * norms * channels + gate
     }
 
+    fn walk(&self, preset: Preset) -> Walk {
+        // Three tensors at once crowd a CPU's caches with half as many images.
+        let images = match self.residual {
+            Residual::None => MOST_IMAGES,
+            Residual::Plain | Residual::Normalized => MOST_IMAGES / 2,
+        };
+        Walk::owning(preset, self.shape, images)
+    }
+
     fn kernel(
         &self,
         compiler: &Compiler,
@@ -141,7 +150,7 @@ pub fn forward(
     spec: &Spec,
     moments: bool,
 ) -> Result<(Recipe, Partials), GpuError> {
-    let walk = Walk::owning(compiler.preset, spec.shape);
+    let walk = spec.walk(compiler.preset);
     let partials = Partials {
         parts: walk.parts(),
         stride: 1,
@@ -175,7 +184,7 @@ pub fn forward(
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), GpuError> {
-    let walk = Walk::owning(compiler.preset, spec.shape);
+    let walk = spec.walk(compiler.preset);
     let gated = spec.gated();
     let with_partials = gated || spec.has_norm();
     let stride = 1 + usize::from(gated);
@@ -250,7 +259,7 @@ fn sum_mask_slices(compiler: &Compiler, length: usize, slices: usize) -> Result<
         entry => "sum_mask_slices",
         width, slices, workgroup,
         length => length / width,
-        stride => workgroup * groups,
+        piece => (length / width).div_ceil(groups as usize),
     };
     Ok(Kernel {
         pipeline: compiler.pipeline(FILE, "sum_mask_slices", constants)?,

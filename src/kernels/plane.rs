@@ -32,6 +32,9 @@ impl Shape {
     }
 }
 
+/// Most images of a slice on a CPU, for kernels that read or write up to two tensors.
+pub(super) const MOST_IMAGES: usize = 8;
+
 /// The constants of `common/plane.wgsl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Walk {
@@ -41,8 +44,10 @@ pub(super) struct Walk {
     pub plane: usize,
     /// Elements of a vector.
     pub width: usize,
-    /// Positions that an invocation owns.
+    /// Positions that an invocation owns at a time.
     pub unroll: usize,
+    /// Times that a workgroup moves on along its chunk of the plane.
+    pub rounds: usize,
     /// Workgroups along a plane.
     pub chunks: usize,
     /// Invocations along a plane, a power of two.
@@ -55,77 +60,97 @@ pub(super) struct Walk {
     pub images: usize,
     /// Whether a workgroup is one subgroup.
     pub subgroup: bool,
-    /// Whether positions past the plane's end occur.
-    pub ragged: bool,
 }
 
 impl Walk {
-    /// A walk in which an invocation owns its positions of the plane.
-    pub fn owning(preset: Preset, shape: Shape) -> Self {
-        let plane = shape.pixels / vector_width(shape.pixels);
-        let most = preset.workgroup() as usize;
-        let lanes_p = plane.next_power_of_two().min(most);
-        // Several positions a lane make longer runs of memory, which is what a CPU likes;
-        // a GPU would rather have more invocations.
-        let unroll = match preset {
-            Preset::Cpu { .. } => (plane / lanes_p).clamp(1, 4),
-            _ => 1,
-        };
-        let chunks = plane.div_ceil(lanes_p * unroll);
-        Self::along_images(preset, shape, lanes_p, unroll, chunks)
-    }
-
-    /// A walk in which a workgroup visits the whole plane of its channel.
-    pub fn sweeping(preset: Preset, shape: Shape) -> Self {
+    /// A walk in which an invocation owns its positions of the plane while it visits the images
+    /// of its slice: at most `images` of them on a CPU, where [`Self::along_images`] tells why.
+    pub fn owning(preset: Preset, shape: Shape, images: usize) -> Self {
         let plane = shape.pixels / vector_width(shape.pixels);
         let lanes_p = plane.next_power_of_two().min(preset.workgroup() as usize);
-        Self::along_images(preset, shape, lanes_p, 1, 1)
+        // A CPU likes long runs of memory, hence several positions a lane, and few workgroups,
+        // each of which must load constants and hand over sums; a GPU likes many invocations.
+        let (unroll, rounds) = match preset {
+            Preset::Cpu { .. } => {
+                let unroll = (plane / lanes_p).clamp(1, 4);
+                (unroll, plane.div_ceil(lanes_p * unroll))
+            }
+            _ => (1, 1),
+        };
+        let chunks = plane.div_ceil(lanes_p * unroll * rounds);
+        let along_plane = Self {
+            lanes_p,
+            unroll,
+            rounds,
+            chunks,
+            ..Self::of(preset, shape)
+        };
+        along_plane.along_images(preset, images)
     }
 
-    /// Cuts the images so that the adapter is busy and every invocation still has eight of
-    /// them, for what it hands over at the end to be small beside what it read.
-    ///
-    /// A CPU wants no more than that: the images lie a power of two apart, so that what its
-    /// prefetchers fetch beyond the end of each image's piece falls into the same few sets of
-    /// its caches. It must be used, by the next workgroup, before it is pushed out. Planes
-    /// smaller than a workgroup leave little beyond their end.
-    fn along_images(
-        preset: Preset,
-        shape: Shape,
-        lanes_p: usize,
-        unroll: usize,
-        chunks: usize,
-    ) -> Self {
+    /// A walk in which a workgroup visits the whole plane of its channel, image by image.
+    pub fn sweeping(preset: Preset, shape: Shape) -> Self {
+        Self::of(preset, shape).along_images(preset, MOST_IMAGES)
+    }
+
+    /// A workgroup a channel.
+    fn of(preset: Preset, shape: Shape) -> Self {
         let width = vector_width(shape.pixels);
         let plane = shape.pixels / width;
-        let along_plane = shape.channels * chunks * lanes_p;
-        let room = preset.workgroup() as usize / lanes_p;
-        let wanted = (preset.target_invocations() as usize).div_ceil(along_plane);
-        let busy = wanted.clamp(1, (shape.batch / 8).max(1));
-        let (cuts, lanes_n) = match preset {
-            Preset::Cpu { .. } if room == 1 => {
-                let images = if plane >= 256 { 8 } else { 4 };
-                (shape.batch.div_ceil(images), 1)
-            }
-            // A workgroup is one subgroup: idle lanes cost as much as busy ones.
-            Preset::Cpu { .. } => (busy, room),
-            _ => (busy, busy.next_power_of_two().min(room)),
-        };
-        let images = shape.batch.div_ceil(cuts.div_ceil(lanes_n)).max(1);
         Self {
             batch: shape.batch,
             channels: shape.channels,
             plane,
             width,
-            unroll,
-            chunks,
-            lanes_p,
-            lanes_n,
-            slices: shape.batch.div_ceil(images),
-            images,
+            unroll: 1,
+            rounds: 1,
+            chunks: 1,
+            lanes_p: plane.next_power_of_two().min(preset.workgroup() as usize),
+            lanes_n: 1,
+            slices: 1,
+            images: shape.batch,
             subgroup: matches!(preset, Preset::Cpu { .. }),
-            ragged: !plane.is_multiple_of(lanes_p * unroll),
         }
+    }
+
+    /// Cuts the images so that the adapter is busy and every invocation still has eight of
+    /// them, for what it hands over at the end to be small beside what it read.
+    ///
+    /// A CPU wants no more than `most`, and half of that of small planes: the images lie a power
+    /// of two apart, so that what its prefetchers fetch beyond the end of each image's piece falls
+    /// into the same few sets of its caches. It must be used, in the next round or by the next
+    /// workgroup, before it is pushed out. Planes smaller than a workgroup leave little beyond
+    /// their end.
+    fn along_images(self, preset: Preset, most: usize) -> Self {
+        let along_plane = self.channels * self.chunks * self.lanes_p;
+        let room = preset.workgroup() as usize / self.lanes_p;
+        let wanted = (preset.target_invocations() as usize).div_ceil(along_plane);
+        let busy = wanted.clamp(1, (self.batch / 8).max(1));
+        let (cuts, lanes_n) = match preset {
+            Preset::Cpu { .. } if room == 1 => {
+                let images = if self.plane >= 256 {
+                    most
+                } else {
+                    most.min(MOST_IMAGES / 2)
+                };
+                (self.batch.div_ceil(images), 1)
+            }
+            // A workgroup is one subgroup: idle lanes cost as much as busy ones.
+            Preset::Cpu { .. } => (busy, room),
+            _ => (busy, busy.next_power_of_two().min(room)),
+        };
+        let images = self.batch.div_ceil(cuts.div_ceil(lanes_n)).max(1);
+        Self {
+            lanes_n,
+            slices: self.batch.div_ceil(images),
+            images,
+            ..self
+        }
+    }
+
+    /// Whether positions past the plane's end occur.
+    fn ragged(&self) -> bool {
+        self.plane != self.lanes_p * self.unroll * self.rounds * self.chunks
     }
 
     /// Partial sums of a channel.
@@ -146,13 +171,14 @@ impl Walk {
             plane => self.plane,
             width => self.width,
             unroll => self.unroll,
+            rounds => self.rounds,
             chunks => self.chunks,
             lanes_p => self.lanes_p,
             lanes_n => self.lanes_n,
             slices => self.slices,
             images => self.images,
             subgroup => self.subgroup,
-            ragged => self.ragged,
+            ragged => self.ragged(),
         };
         context! { ..walk, ..family }
     }

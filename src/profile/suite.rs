@@ -4,13 +4,13 @@
 use super::measure::{Effort, processor_time, timings};
 use super::roofline::Roofline;
 use super::statistics::{Statistics, ratio};
-use crate::gpu::{Gpu, GpuError, Tape, View};
+use crate::gpu::{Gpu, GpuError, Tape, Timing, View};
 use crate::graph::{Layout, Network, NodeId, Op};
 use crate::kernels::batch_norm::Operand;
 use crate::kernels::gate::{Activation, Residual};
 use crate::kernels::step::StepScalars;
 use crate::kernels::{
-    Compiler, Cost, Recipe, augment, batch_norm, conv2d, gate, indicator, optimizer, plane,
+    Compiler, Cost, Recipe, add, augment, batch_norm, conv2d, gate, indicator, optimizer, plane,
 };
 use crate::models::{ModelError, ModelSpec};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct Case {
     /// What is computed: `forward`, `data`, `weight`, …
     pub pass: &'static str,
     arguments: Vec<Argument>,
+    /// Arguments, all of floats, that the kernels before have just written or read in a step,
+    /// the last one last.
+    fresh: &'static [usize],
     build: Box<Build>,
 }
 
@@ -110,7 +113,7 @@ fn name(parts: [&str; 4]) -> String {
 }
 
 /// Bytes that the argument sets of a case take together at the least: more than caches hold, so
-/// that operands come from where they come from within a step.
+/// that operands come from where they come from within a step, all but the fresh ones.
 const BEYOND_CACHES: u64 = 96 << 20;
 /// Most argument sets.
 const MOST_SETS: u64 = 8;
@@ -121,7 +124,8 @@ impl Case {
         name([&self.group, &self.layer, &self.shape, self.pass])
     }
 
-    /// Times the case. Its runs take turns over several sets of arguments.
+    /// Times the case. Its runs take turns over several sets of arguments; what is fresh in a
+    /// step is copied to its place before each.
     ///
     /// # Errors
     /// [`GpuError`].
@@ -136,36 +140,19 @@ impl Case {
         let recipe = (self.build)(compiler)?;
         let building = begun.elapsed();
 
-        let bytes: u64 = self.arguments.iter().map(Argument::bytes).sum();
-        let sets = BEYOND_CACHES.div_ceil(bytes.max(1)).clamp(1, MOST_SETS);
-        let scratch = recipe
-            .scratch
-            .iter()
-            .map(|&bytes| Ok(gpu.allocate("scratch", bytes)?.view()))
-            .collect::<Result<Vec<View>, GpuError>>()?;
-        let tapes = (0..sets)
-            .map(|_| {
-                let arguments = self.arguments.iter().map(|argument| argument.upload(gpu));
-                let arguments = arguments.collect::<Result<Vec<View>, GpuError>>()?;
-                let mut tape = Tape::new();
-                for dispatch in recipe.bind(gpu, &arguments, &scratch, "bench")? {
-                    tape.push(dispatch);
-                }
-                Ok(tape)
-            })
-            .collect::<Result<Vec<Tape>, GpuError>>()?;
-        let mut turns = tapes.iter().cycle();
-        let mut next = || turns.next().unwrap_or(&tapes[0]);
+        let turns = self.turns(compiler, &recipe)?;
+        let mut endless = turns.iter().cycle();
+        let mut next = || endless.next().unwrap_or(&turns[0]);
 
         gpu.wait()?;
         let begun = Instant::now();
-        next().submit(gpu)?;
+        next().timed.submit(gpu)?;
         gpu.wait()?;
         let first = building + begun.elapsed();
         next().time(gpu)?;
         let timings = timings(effort, || next().time(gpu))?;
         let time = timings.total();
-        let processor_seconds = processor_seconds(gpu, &tapes, time.median)?;
+        let processor_seconds = processor_seconds(gpu, &turns, time.median)?;
         let names = recipe
             .stages
             .iter()
@@ -186,26 +173,85 @@ impl Case {
             compile_seconds: (first.as_secs_f64() - time.median).max(0.0),
         })
     }
+
+    /// As many sets of arguments as are larger than caches.
+    fn turns(&self, compiler: &Compiler, recipe: &Recipe) -> Result<Vec<Turn>, GpuError> {
+        let gpu = compiler.gpu;
+        let bytes: u64 = self.arguments.iter().map(Argument::bytes).sum();
+        let sets = BEYOND_CACHES.div_ceil(bytes.max(1)).clamp(1, MOST_SETS);
+        let scratch = recipe
+            .scratch
+            .iter()
+            .map(|&bytes| Ok(gpu.allocate("scratch", bytes)?.view()))
+            .collect::<Result<Vec<View>, GpuError>>()?;
+        let mut turns: Vec<Turn> = (0..sets).map(|_| Turn::default()).collect();
+        let lengths = self
+            .fresh
+            .iter()
+            .map(|&index| self.arguments[index].bytes() / 4);
+        let lengths: Vec<usize> = lengths.map(|length| length as usize).collect();
+        let source = Floats(lengths.iter().copied().max().unwrap_or(1)).upload(gpu)?;
+        for turn in &mut turns {
+            let arguments = self.arguments.iter().map(|argument| argument.upload(gpu));
+            let arguments = arguments.collect::<Result<Vec<View>, GpuError>>()?;
+            for (&index, &length) in self.fresh.iter().zip(&lengths) {
+                let operands = [arguments[index].clone(), source.clone()];
+                let copy = add::copy(compiler, length)?.bind(gpu, &operands, &[], "fresh")?;
+                copy.into_iter().for_each(|copy| turn.before.push(copy));
+            }
+            let timed = recipe.bind(gpu, &arguments, &scratch, "bench")?;
+            timed
+                .into_iter()
+                .for_each(|dispatch| turn.timed.push(dispatch));
+        }
+        Ok(turns)
+    }
+}
+
+/// A case on one set of arguments.
+#[derive(Default)]
+struct Turn {
+    /// Brings the fresh ones.
+    before: Tape,
+    timed: Tape,
+}
+
+impl Turn {
+    fn time(&self, gpu: &Gpu) -> Result<Timing, GpuError> {
+        self.before.submit(gpu)?;
+        self.timed.time(gpu)
+    }
 }
 
 /// Processor time of a run, as the best of some: many runs at once hide what submitting costs.
-fn processor_seconds(gpu: &Gpu, tapes: &[Tape], seconds: f64) -> Result<Option<f64>, GpuError> {
+fn processor_seconds(gpu: &Gpu, turns: &[Turn], seconds: f64) -> Result<Option<f64>, GpuError> {
     const ROUNDS: usize = 3;
     let repeats = ((0.02 / seconds.max(1e-6)) as usize).clamp(1, 100);
-    let mut best: Option<Duration> = None;
-    for _ in 0..ROUNDS {
+    let spent = |with_timed: bool| {
         gpu.wait()?;
         let Some(begun) = processor_time() else {
             return Ok(None);
         };
-        for tape in tapes.iter().cycle().take(repeats) {
-            tape.submit(gpu)?;
+        for turn in turns.iter().cycle().take(repeats) {
+            turn.before.submit(gpu)?;
+            if with_timed {
+                turn.timed.submit(gpu)?;
+            }
         }
         gpu.wait()?;
-        let spent = processor_time().unwrap_or_default().saturating_sub(begun);
-        best = Some(best.map_or(spent, |best| best.min(spent)));
-    }
-    Ok(best.map(|time| time.as_secs_f64() / repeats as f64))
+        Ok(processor_time().map(|now| now.saturating_sub(begun)))
+    };
+    let least = |with_timed: bool| {
+        let rounds = (0..ROUNDS).map(|_| spent(with_timed));
+        let rounds = rounds.collect::<Result<Option<Vec<Duration>>, GpuError>>()?;
+        Ok(rounds.and_then(|rounds| rounds.into_iter().min()))
+    };
+    let (Some(both), Some(before)) = (least(true)?, least(false)?) else {
+        return Ok(None);
+    };
+    Ok(Some(
+        both.saturating_sub(before).as_secs_f64() / repeats as f64,
+    ))
 }
 
 /// The networks whose shapes the suite takes.
@@ -295,10 +341,11 @@ fn convolutions(network: &Network, batch: usize) -> Vec<Case> {
 pub fn convolution(group: &str, layer: &str, shape: conv2d::Shape, wants_data: bool) -> Vec<Case> {
     let (x, w, y) = (shape.input_len(), shape.weight_len(), shape.output_len());
     type Pass = fn(&Compiler, &conv2d::Shape) -> Result<Recipe, GpuError>;
-    let passes: [(&'static str, Pass, [usize; 3]); 3] = [
-        ("forward", conv2d::forward, [x, w, y]),
-        ("data", |c, s| conv2d::data_gradient(c, s, false), [y, w, x]),
-        ("weight", conv2d::weight_gradient, [x, y, w]),
+    let data: Pass = |compiler, shape| conv2d::data_gradient(compiler, shape, false);
+    let passes: [(&'static str, Pass, [usize; 3], &'static [usize]); 3] = [
+        ("forward", conv2d::forward, [x, w, y], &[0]),
+        ("data", data, [y, w, x], &[0]),
+        ("weight", conv2d::weight_gradient, [x, y, w], &[1]),
     ];
     let size = match shape.height == shape.width {
         true => format!("{}²", shape.height),
@@ -309,12 +356,13 @@ pub fn convolution(group: &str, layer: &str, shape: conv2d::Shape, wants_data: b
     passes
         .into_iter()
         .filter(|(pass, ..)| wants_data || *pass != "data")
-        .map(|(pass, build, lengths)| Case {
+        .map(|(pass, build, lengths, fresh)| Case {
             group: group.to_owned(),
             layer: layer.to_owned(),
             shape: text.clone(),
             pass,
             arguments: lengths.map(Floats).to_vec(),
+            fresh,
             build: Box::new(move |compiler| build(compiler, &shape)),
         })
         .collect()
@@ -390,6 +438,8 @@ pub fn gate_passes(group: &str, layer: &str, spec: gate::Spec) -> Vec<Case> {
         shape: format!("{}{residual}", plane_text(spec.shape)),
         pass,
         arguments,
+        // u, or dy.
+        fresh: &[0],
         build,
     };
     vec![
@@ -425,23 +475,26 @@ pub fn norm_passes(group: &str, layer: &str, shape: plane::Shape) -> Vec<Case> {
     statistics.extend(std::iter::repeat_n(Floats(channels), 4));
     statistics.extend([Floats(8 * channels), Words(vec![u32::MAX, 0])]);
     let gradient = vec![Floats(len), Floats(len), Floats(4 * channels), Floats(len)];
-    let case = |pass, arguments, build: Box<Build>| Case {
+    let case = |pass, arguments, fresh, build: Box<Build>| Case {
         group: group.to_owned(),
         layer: layer.to_owned(),
         shape: plane_text(shape),
         pass,
         arguments,
+        fresh,
         build,
     };
     vec![
         case(
             "norm",
             statistics,
+            &[1],
             Box::new(move |c| batch_norm::statistics(c, shape, Operand::Main, 0)),
         ),
         case(
             "norm back",
             gradient,
+            &[1, 0],
             Box::new(move |c| batch_norm::data_gradient(c, shape, false)),
         ),
     ]
@@ -471,6 +524,7 @@ fn updates(network: &Network) -> Vec<Case> {
         shape: format!("{length}"),
         pass,
         arguments,
+        fresh: &[],
         build,
     };
     let sites = layout.sites.len();
@@ -538,6 +592,7 @@ fn images(batch: usize, (height, width): (usize, usize)) -> Case {
             Words(vec![0x4080_c0ff; (images * 3 * height * width).div_ceil(4)]),
             Floats(batch * 3 * height * width),
         ],
+        fresh: &[],
         build: Box::new(move |c| augment::augment(c, &spec)),
     }
 }
@@ -578,18 +633,11 @@ mod tests {
             let compiler = Compiler::new(&gpu, preset);
             for case in suite(&["resnet8"], 8).unwrap() {
                 let recipe = (case.build)(&compiler).unwrap();
-                let upload = |argument: &Argument| argument.upload(&gpu).unwrap();
-                let arguments: Vec<View> = case.arguments.iter().map(upload).collect();
-                let scratch: Vec<View> = recipe
-                    .scratch
-                    .iter()
-                    .map(|&bytes| gpu.allocate("scratch", bytes).unwrap().view())
-                    .collect();
-                let mut tape = Tape::new();
-                let bound = recipe.bind(&gpu, &arguments, &scratch, "test").unwrap();
-                bound.into_iter().for_each(|dispatch| tape.push(dispatch));
-                tape.submit(&gpu)
-                    .unwrap_or_else(|e| panic!("{}: {e}", case.name()));
+                let turns = case.turns(&compiler, &recipe).unwrap();
+                for tape in [&turns[0].before, &turns[0].timed] {
+                    tape.submit(&gpu)
+                        .unwrap_or_else(|e| panic!("{}: {e}", case.name()));
+                }
             }
         }
     }
