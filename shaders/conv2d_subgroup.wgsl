@@ -6,10 +6,12 @@
 //            transposed and flipped in conv2d_subgroup_pack.wgsl or by their
 //            address).
 // Bindings   0  x  f32[N,C,H,W] as vec4: four neighbours of a row; a texture where many
-//                  channel blocks load it (conv2d_subgroup_texture.wgsl)
+//                  channel blocks load it, or rows are not whole vec4s
+//                  (conv2d_subgroup_texture.wgsl)
 //            1  w  weights in a texture: packed by conv2d_subgroup_pack.wgsl, or f32[K,C,R,R] as
 //                  they are (`natural`, data gradient: a tile's lie side by side)
-//            2  y  f32[N,K,H',W'] as vec4, written in full, or added to (`accumulate`)
+//            2  y  f32[N,K,H',W'] as vec4, or floats where rows are not whole vec4s (`ragged`);
+//                  written in full, or added to (`accumulate`)
 // Split      a workgroup is one subgroup. A lane owns a strip of {{ strip }} rows of 4 adjacent pixels
 //            and {{ tile }} output channels of it: {{ strip * tile }} vec4 accumulators, each a named variable.
 //            Strips are numbered through (n, y, x), so that several small maps fill a
@@ -23,17 +25,19 @@
 // Dropped    strips side by side, loops over private arrays, shared memory, two input
 //            channels an iteration: docs/rejected-optimizations.md.
 
-{% from "common/subgroup.wgsl" import operand, weight, neighbours, load_row %}
+{% from "common/subgroup.wgsl" import operand, result, weight, neighbours, load_row %}
 {{ operand(0, "x", x_texture) -}}
 {{ operand(1, "w", true) -}}
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+{{ result(2, "y", columns, ragged, accumulate) -}}
 
 const LANES = {{ lanes }}u;
 // In vec4s: width of a row, size of a channel.
 const IN_ROW = {{ in_row }}u;
 const IN_MAP = {{ in_row * in_height }}u;
 const OUT_ROW = {{ out_row }}u;
-const OUT_MAP = {{ out_row * out_height }}u;
+// The same of y in its buffer, in {{ "floats" if ragged else "vec4s" }}.
+const Y_ROW = {{ columns if ragged else out_row }}u;
+const Y_MAP = {{ (columns if ragged else out_row) * out_height }}u;
 // Strips in an image, and in all.
 const PER_IMAGE = {{ out_row * out_height // strip }}u;
 const STRIPS = {{ strips }}u;
@@ -106,7 +110,7 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
 {% endfor %}
     }
 
-    let out = (n * {{ out_channels }}u + k) * OUT_MAP + top * OUT_ROW + left;
+    let out = (n * {{ out_channels }}u + k) * Y_MAP + top * Y_ROW + left{{ " * 4u" if ragged }};
 {% if strips % lanes != 0 %}
     if (index >= STRIPS) { return; }
 {% endif %}
@@ -115,7 +119,7 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
     if (k + {{ i }}u >= {{ out_channels }}u) { return; }
 {% endif %}
 {% for p in range(strip) %}
-    y[out + {{ i }}u * OUT_MAP + {{ p }}u * OUT_ROW] {{ "+=" if accumulate else "=" }} sum{{ p }}_{{ i }};
+    store_y(out + {{ i }}u * Y_MAP + {{ p }}u * Y_ROW, left, sum{{ p }}_{{ i }});
 {% endfor %}
 {% endfor %}
 }

@@ -8,24 +8,26 @@
 // Bindings   0  dy  f32[N,K,H/2,W/2] as vec4, from a buffer or a texture
 //            1  w   weights in a texture: packed by conv2d_subgroup_pack.wgsl, or f32[K,C,R,R]
 //                   as they are (`natural`)
-//            2  dx  f32[N,C,H,W] as vec4, written in full, or added to (`accumulate`)
+//            2  dx  f32[N,C,H,W] as vec4, or floats where rows are not whole vec4s (`ragged`);
+//                   written in full, or added to (`accumulate`)
 // Split      as conv2d_subgroup.wgsl: a lane holds a strip of {{ strip }} rows of 4 pixels of dy. It
 //            writes twice as many rows of 8 pixels of dx, for {{ tile }} channels: one vec4
 //            accumulator for each of the four parities, interleaved when stored.
 // Cost       2·N·K·C·R²·H'·W' flops: no multiplication by the zeros of an upsampled dy.
 // Dropped    docs/rejected-optimizations.md.
 
-{% from "common/subgroup.wgsl" import operand, weight, neighbours, right_of %}
+{% from "common/subgroup.wgsl" import operand, result, weight, neighbours, right_of %}
 {{ operand(0, "dy", dy_texture) -}}
 {{ operand(1, "w", true) -}}
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
+{{ result(2, "dx", columns, ragged, accumulate) -}}
 
 const LANES = {{ lanes }}u;
-// In vec4s: width of a row, size of a channel, of dy and dx.
+// In vec4s: width of a row, size of a channel.
 const OUT_ROW = {{ out_row }}u;
 const OUT_MAP = {{ out_row * out_height }}u;
-const IN_ROW = {{ 2 * out_row }}u;
-const IN_MAP = {{ 4 * out_row * out_height }}u;
+// The same of dx in its buffer, in {{ "floats" if ragged else "vec4s" }}.
+const DX_ROW = {{ columns if ragged else columns // 4 }}u;
+const DX_MAP = {{ (columns if ragged else columns // 4) * in_height }}u;
 // Strips in an image, and in all.
 const PER_IMAGE = {{ out_row * out_height // strip }}u;
 const STRIPS = {{ strips }}u;
@@ -98,7 +100,7 @@ fn scatter(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
 {% endfor %}
     }
 
-    let out = (n * {{ in_channels }}u + c) * IN_MAP + 2u * top * IN_ROW + 2u * left;
+    let out = (n * {{ in_channels }}u + c) * DX_MAP + 2u * top * DX_ROW + {{ 8 if ragged else 2 }}u * left;
 {% if strips % lanes != 0 %}
     if (index >= STRIPS) { return; }
 {% endif %}
@@ -108,8 +110,11 @@ fn scatter(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
 {% endif %}
 {% for p in range(strip) %}
 {% for parity in range(2) %}
+{% if parity and in_height % 2 %}
+    if (2u * top + {{ 2 * p + 1 }}u < {{ in_height }}u)
+{% endif %}
     {
-        let at = out + {{ i }}u * IN_MAP + {{ 2 * p + parity }}u * IN_ROW;
+        let at = out + {{ i }}u * DX_MAP + {{ 2 * p + parity }}u * DX_ROW;
 {% if kernel == 1 %}
         let even = {{ "vec4f()" if parity else "sum" ~ p ~ "_00_" ~ i }};
         let odd = vec4f();
@@ -117,8 +122,8 @@ fn scatter(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
         let even = sum{{ p }}_{{ parity }}0_{{ i }};
         let odd = sum{{ p }}_{{ parity }}1_{{ i }};
 {% endif %}
-        dx[at] {{ "+=" if accumulate else "=" }} vec4f(even.x, odd.x, even.y, odd.y);
-        dx[at + 1u] {{ "+=" if accumulate else "=" }} vec4f(even.z, odd.z, even.w, odd.w);
+        store_dx(at, 2u * left, vec4f(even.x, odd.x, even.y, odd.y));
+        store_dx(at + {{ 4 if ragged else 1 }}u, 2u * left + 1u, vec4f(even.z, odd.z, even.w, odd.w));
     }
 {% endfor %}
 {% endfor %}

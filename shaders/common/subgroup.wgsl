@@ -12,6 +12,24 @@ fn load_{{ name }}(i: u32) -> vec4f { return {{ name }}[i]; }
 {% endif %}
 {% endmacro %}
 
+{# Result `name`, whose rows are `columns` pixels long, and store_{name}(at, left, value), which
+   writes vec4 number `left` of a row at element `at` of the buffer: a vec4, or where rows are not
+   whole vec4s (`ragged`) floats, those that lie in the row. #}
+{% macro result(binding, name, columns, ragged, accumulate) %}
+{% set op = "+=" if accumulate else "=" %}
+{% if ragged %}
+@group(0) @binding({{ binding }}) var<storage, read_write> {{ name }}: array<f32>;
+fn store_{{ name }}(at: u32, left: u32, value: vec4f) {
+{% for j in range(4) %}
+    if (4u * left + {{ j }}u < {{ columns }}u) { {{ name }}[at + {{ j }}u] {{ op }} value.{{ "xyzw"[j] }}; }
+{% endfor %}
+}
+{% else %}
+@group(0) @binding({{ binding }}) var<storage, read_write> {{ name }}: array<vec4f>;
+fn store_{{ name }}(at: u32, left: u32, value: vec4f) { {{ name }}[at] {{ op }} value; }
+{% endif %}
+{% endmacro %}
+
 {# Float number `i` of the weights that the lanes hold in w0, w1, …: vec4 i/4 lies in lane
    (i/4) % lanes of register w{i/4/lanes}. A literal lane makes it one instruction. #}
 {% macro weight(i, lanes) -%}

@@ -7,6 +7,7 @@
 //! [`conv2d_tiled`]: super::conv2d_tiled
 //! [`conv2d_subgroup`]: super::conv2d_subgroup
 
+use super::conv2d_subgroup::Fit;
 use super::{
     Compiler, Cost, Preset, Recipe, conv2d_subgroup, conv2d_subgroup_weight, conv2d_tiled,
 };
@@ -136,9 +137,9 @@ impl Shape {
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    match compiler.preset {
-        Preset::Cpu { lanes } if conv2d_subgroup::has_forward(shape, lanes) => {
-            conv2d_subgroup::forward(compiler, shape, lanes)
+    match subgroup(compiler, shape) {
+        Some((fit, lanes)) if fit.has_forward(lanes) => {
+            conv2d_subgroup::forward(compiler, &fit, lanes)
         }
         _ => conv2d_tiled::forward(compiler, shape),
     }
@@ -154,9 +155,9 @@ pub fn data_gradient(
     shape: &Shape,
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
-    match compiler.preset {
-        Preset::Cpu { lanes } if conv2d_subgroup::has_data_gradient(shape, lanes) => {
-            conv2d_subgroup::data_gradient(compiler, shape, lanes, accumulate)
+    match subgroup(compiler, shape) {
+        Some((fit, lanes)) if fit.has_data_gradient(lanes) => {
+            conv2d_subgroup::data_gradient(compiler, &fit, lanes, accumulate)
         }
         _ => conv2d_tiled::data_gradient(compiler, shape, accumulate),
     }
@@ -168,11 +169,17 @@ pub fn data_gradient(
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
+    match subgroup(compiler, shape) {
+        Some((fit, lanes)) => conv2d_subgroup_weight::weight_gradient(compiler, &fit, lanes),
+        None => conv2d_tiled::weight_gradient(compiler, shape),
+    }
+}
+
+/// How `shape` is presented to the subgroup family, and the lanes, where that is to compute it.
+fn subgroup(compiler: &Compiler, shape: &Shape) -> Option<(Fit, u32)> {
     match compiler.preset {
-        Preset::Cpu { lanes } if conv2d_subgroup_weight::has_weight_gradient(shape) => {
-            conv2d_subgroup_weight::weight_gradient(compiler, shape, lanes)
-        }
-        _ => conv2d_tiled::weight_gradient(compiler, shape),
+        Preset::Cpu { lanes } => Some((Fit::of(shape)?, lanes)),
+        _ => None,
     }
 }
 

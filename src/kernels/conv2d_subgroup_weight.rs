@@ -3,20 +3,18 @@
 //! `shaders/conv2d_subgroup_stem.wgsl`. Takes what [`super::conv2d_subgroup`] takes.
 
 use super::conv2d::Shape;
-use super::conv2d_subgroup::{Operand, has_rows};
+use super::conv2d_subgroup::{Fit, Operand};
 use super::{Arg, Compiler, Cost, Kernel, Recipe, vector_width};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
-pub(super) fn has_weight_gradient(shape: &Shape) -> bool {
-    has_rows(shape)
-}
-
 pub(super) fn weight_gradient(
     compiler: &Compiler,
-    shape: &Shape,
+    fit: &Fit,
     lanes: u32,
 ) -> Result<Recipe, GpuError> {
+    // Padding has a gradient of zero.
+    let shape = &fit.padded;
     let lanes = lanes as usize;
     let tiling = if shape.in_channels < lanes {
         Tiling::stem(shape, lanes)
@@ -29,8 +27,8 @@ pub(super) fn weight_gradient(
         tiling.items.div_ceil(tiling.at_once),
         tiles_k * tiles_c,
     );
-    let x = Operand::new(compiler, "x", 0, shape.input_len(), tiles_k)?;
-    let dy = Operand::new(compiler, "dy", 1, shape.output_len(), tiles_c)?;
+    let x = Operand::new(compiler, "x", 0, fit.input(), tiles_k)?;
+    let dy = Operand::new(compiler, "dy", 1, fit.output(), tiles_c)?;
     let constants = context! {
         lanes,
         each,
@@ -52,7 +50,9 @@ pub(super) fn weight_gradient(
     let kernel = Kernel {
         pipeline: compiler.pipeline(&file, tiling.entry, constants)?,
         grid: [tiles_c as u32, tiles_k as u32, slices as u32],
-        cost: shape.weight_cost(4 * (slices * shape.weight_len()) as u64),
+        cost: fit
+            .real
+            .weight_cost(4 * (slices * shape.weight_len()) as u64),
     };
 
     let dw = Arg::External(2);
