@@ -5,8 +5,9 @@
 // Used for   gradients that reach a tensor on two ways (block input: convolution, shortcut).
 // Bindings   0  a  f32[length], written, and read by add
 //            1  b  f32[length]
-// Split      one invocation per {{ width }} adjacent elements, grid-stride over the rest.
+// Split      one invocation per {{ width }} adjacent elements, streaming (common/stream.wgsl).
 // Cost       length flops, 12·length bytes: bound by memory.
+{% from "common/stream.wgsl" import each %}
 {% if width == 4 %}
 alias Lane = vec4f;
 {% else %}
@@ -17,8 +18,8 @@ alias Lane = f32;
 @group(0) @binding(1) var<storage, read> b: array<Lane>;
 
 @compute @workgroup_size({{ workgroup }})
-fn {{ entry }}(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < {{ length // width }}u; i += {{ stride }}u) {
+fn {{ entry }}(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", (length // width) ~ "u", run, workgroup) }} {
         a[i] {{ "+=" if entry == "add" else "=" }} b[i];
     }
 }

@@ -21,6 +21,7 @@
 //            them in registers over its share of the rows, and they meet in workgroup memory.
 // Cost       2·R²·C/groups flops a result. Depthwise that is 9 or 25 multiply-adds per pixel
 //            loaded: bound by memory, where one product of matrices per group would starve.
+{% from "common/stream.wgsl" import each %}
 const N = {{ batch }}u;
 const C = {{ in_channels }}u;
 const K = {{ out_channels }}u;
@@ -47,8 +48,8 @@ fn pixel(row: i32, at: i32) -> f32 {
 }
 
 @compute @workgroup_size({{ workgroup }})
-fn forward(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < N * K * u32(OUT_H) * ROW; i += {{ grid_invocations }}u) {
+fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", "N * K * u32(OUT_H) * ROW", run, workgroup) }} {
         let first = i32(i % ROW) * {{ span }}i;
         let line = i / ROW;
         let oy = i32(line % u32(OUT_H));
@@ -100,8 +101,8 @@ fn result(row: i32, at: i32) -> f32 {
 }
 
 @compute @workgroup_size({{ workgroup }})
-fn data_gradient(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < N * C * u32(H) * ROW; i += {{ grid_invocations }}u) {
+fn data_gradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", "N * C * u32(H) * ROW", run, workgroup) }} {
         let first = i32(i % ROW) * {{ span }}i;
         let line = i / ROW;
         let iy = i32(line % u32(H));
@@ -225,8 +226,8 @@ const WEIGHTS = K * CG * TAPS;
 @group(0) @binding(1) var<storage, read_write> dw: array<f32>;
 
 @compute @workgroup_size({{ workgroup }})
-fn sum_slices(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < WEIGHTS; i += {{ grid_invocations }}u) {
+fn sum_slices(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", "WEIGHTS", run, workgroup) }} {
         var sum = 0.0;
         for (var slice = 0u; slice < {{ slices }}u; slice++) {
             sum += partials[slice * WEIGHTS + i];

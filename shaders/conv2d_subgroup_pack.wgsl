@@ -7,12 +7,13 @@
 //            k is past the end; each step is padded to whole registers of {{ lanes }} vec4.
 // Bindings   0  w       f32[K,C,R,R], the layer's weights
 //            1  packed  texture of vec4[blocks, steps, {{ registers * lanes }}], in rows of 4096
-// Split      a workgroup packs {{ each }} vec4 for each of its invocations, in one piece: the
+// Split      a workgroup packs {{ run // workgroup }} vec4 for each of its invocations, in one piece: the
 //            weights that lie beside those it reads come next.
 // Used for   forward, and data gradients whose channels do not fill vec4s.
 // Cost       8 bytes a weight, once per step: a quarter of the convolution that it serves at
 //            512 channels and a batch of 32, under 5 % at 128 channels.
 
+{% from "common/stream.wgsl" import each %}
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var packed: texture_storage_2d<rgba32float, write>;
 
@@ -30,8 +31,7 @@ fn element(k: u32, c: u32, t: u32) -> f32 {
 
 @compute @workgroup_size({{ workgroup }})
 fn pack(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let first = group.x * {{ each * workgroup }}u + lane;
-    for (var v = first; v < min(first + {{ each * workgroup }}u, {{ vectors }}u); v += {{ workgroup }}u) {
+    {{ each("v", vectors ~ "u", run, workgroup) }} {
         // Registers beyond the last tap repeat the first ones and are never read.
         let slot = v % {{ registers * lanes }}u * 4u % {{ step * taps * tile }}u;
         let steps = v / {{ registers * lanes }}u;

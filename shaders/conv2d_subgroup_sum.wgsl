@@ -3,15 +3,16 @@
 // Computes   dw[i] = sum over slices of partial[slice, i], in the order of the slices.
 // Bindings   0  partial  {{ vector }}[{{ slices }}, {{ vectors }}]: f32[slices,K,C,R,R]
 //            1  dw       f32[K,C,R,R] likewise, written in full
-// Split      one invocation per vector, grid-stride.
+// Split      one invocation per vector, streaming (common/stream.wgsl).
 // Cost       4·slices bytes per weight: bound by memory.
+{% from "common/stream.wgsl" import each %}
 
 @group(0) @binding(0) var<storage, read> partial: array<{{ vector }}>;
 @group(0) @binding(1) var<storage, read_write> dw: array<{{ vector }}>;
 
 @compute @workgroup_size({{ workgroup }})
-fn sum(@builtin(global_invocation_id) id: vec3u) {
-    for (var v = id.x; v < {{ vectors }}u; v += {{ stride }}u) {
+fn sum(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("v", vectors ~ "u", run, workgroup) }} {
         var total = {{ vector }}();
         for (var slice = 0u; slice < {{ slices }}u; slice++) {
             total += partial[slice * {{ vectors }}u + v];

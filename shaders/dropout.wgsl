@@ -12,8 +12,9 @@
 {% else %}
 //            1 x, read; 2 y, written in full
 {% endif %}
-// Split      one invocation per {{ width }} adjacent element(s), grid-stride.
+// Split      one invocation per {{ width }} adjacent element(s), streaming (common/stream.wgsl).
 // Cost       8 bytes an element, and a hash: bound by memory.
+{% from "common/stream.wgsl" import each %}
 {% include "common/step.wgsl" %}
 
 {% include "common/random.wgsl" %}
@@ -32,8 +33,8 @@ alias Lane = f32;
 {% endif %}
 
 @compute @workgroup_size({{ workgroup }})
-fn dropout(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < {{ vectors }}u; i += {{ grid_invocations }}u) {
+fn dropout(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", vectors ~ "u", run, workgroup) }} {
         let draw = step.first * {{ draws }}u + i / {{ share // width }}u;
         let bits = random(step.seed, step.step, draw, {{ purpose }}u);
         let kept = select(0.0, {{ scale }}, bits >= {{ threshold }}u);

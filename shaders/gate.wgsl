@@ -221,6 +221,7 @@ fn finish_coefficients(@builtin(global_invocation_id) id: vec3u) {
     gradient[c] = sums * vec4f(1.0, {{ 1.0 if degree >= 1 else 0.0 }}, {{ 1.0 if degree >= 2 else 0.0 }}, 0.0);
 }
 {% elif entry == "sum_mask_slices" %}
+{% from "common/stream.wgsl" import each %}
 {% if width == 4 %}
 alias Lane = vec4f;
 {% else %}
@@ -230,11 +231,8 @@ alias Lane = f32;
 @group(0) @binding(1) var<storage, read_write> mask_gradient: array<Lane>;
 
 @compute @workgroup_size({{ workgroup }})
-fn sum_mask_slices(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
-    // A workgroup's piece is contiguous, for prefetchers to foresee.
-    let begin = group.x * {{ piece }}u;
-    let end = min(begin + {{ piece }}u, {{ length }}u);
-    for (var i = begin + lane; i < end; i += {{ workgroup }}u) {
+fn sum_mask_slices(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", length ~ "u", run, workgroup) }} {
         var sum = Lane(0.0);
         {% for slice in range(slices) %}
         sum += slices[{{ slice * length }}u + i];

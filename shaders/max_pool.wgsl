@@ -9,13 +9,14 @@
 // Layouts    planes p = n·C + c: x, dx f32[planes, H, W]; y, dy f32[planes, H', W']
 // Bindings   forward   0 x, read; 1 y, written in full
 //            backward  0 dy, read; 1 x, read; 2 dx, written in full
-// Split      one invocation per element written, grid-stride. Backward gathers: a pixel asks
+// Split      one invocation per element written, streaming (common/stream.wgsl). Backward gathers: a pixel asks
 //            each of its windows (four of 3×3 at stride 2) whether any other pixel beats it, so
 //            that nothing is scattered and sums have one order.
 // Cost       k² compares a window forward, backward up to (k/stride)² windows a pixel; the loads
 //            hit the cache: bound by memory.
 // Dropped    keeping the winners' positions from the forward pass: one more tensor as large as
 //            y for the life of a step, to spare loads that the cache serves.
+{% from "common/stream.wgsl" import each %}
 const H = {{ height }}i;
 const W = {{ in_width }}i;
 const OUT_H = {{ out_height }}i;
@@ -24,15 +25,14 @@ const KERNEL = {{ kernel }}i;
 const STRIDE = {{ stride }}i;
 const PADDING = {{ padding }}i;
 const PLANES = {{ planes }}u;
-const GRID = {{ grid_invocations }}u;
 
 {% if entry == "forward" %}
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size({{ workgroup }})
-fn forward(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < PLANES * u32(OUT_H * OUT_W); i += GRID) {
+fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", "PLANES * u32(OUT_H * OUT_W)", run, workgroup) }} {
         let row = i32(i) / OUT_W;
         let plane = row / OUT_H * H;
         let top = row % OUT_H * STRIDE - PADDING;
@@ -72,8 +72,8 @@ fn wins(plane: i32, pixel: vec2i, own: f32, corner: vec2i) -> bool {
 }
 
 @compute @workgroup_size({{ workgroup }})
-fn backward(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < PLANES * u32(H * W); i += GRID) {
+fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", "PLANES * u32(H * W)", run, workgroup) }} {
         let row = i32(i) / W;
         let pixel = vec2i(i32(i) % W, row % H);
         let plane = row / H;

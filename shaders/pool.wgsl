@@ -14,13 +14,14 @@
 // Split      {{ parts }} neighbouring invocations share a plane and add their sums in workgroup
 //            memory in a fixed order.
 {% elif pass == "global" %}
-// Split      one invocation per plane, grid-stride: no barrier.
+// Split      one invocation per plane, streaming (common/stream.wgsl): no barrier.
 {% elif pass == "global_backward" %}
-// Split      one invocation per {{ width }} adjacent elements, grid-stride.
+// Split      one invocation per {{ width }} adjacent elements, streaming (common/stream.wgsl).
 {% else %}
-// Split      one invocation per output element, grid-stride.
+// Split      one invocation per output element, streaming (common/stream.wgsl).
 {% endif %}
 // Cost       one add per value read; bound by memory.
+{% from "common/stream.wgsl" import each %}
 {% if width == 4 %}
 alias Lane = vec4f;
 {% else %}
@@ -36,7 +37,6 @@ const KERNEL = {{ kernel }}u;
 const STRIDE = {{ stride }}u;
 {% endif %}
 const PLANES = {{ planes }}u;
-const GRID = {{ grid_invocations }}u;
 {% if pass == "global" or pass == "global_backward" %}
 const PIXELS = {{ pixels }}u;
 // Vectors of a plane.
@@ -48,8 +48,8 @@ const VECTORS = PIXELS / {{ width }}u;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size({{ workgroup }})
-fn average(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < PLANES * OUT_H * OUT_W; i += GRID) {
+fn average(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", "PLANES * OUT_H * OUT_W", run, workgroup) }} {
         let row = i / OUT_W;
         let plane = row / OUT_H;
         let corner = (plane * H + (row % OUT_H) * STRIDE) * W + (i % OUT_W) * STRIDE;
@@ -72,8 +72,8 @@ fn first_window(at: u32) -> u32 {
 }
 
 @compute @workgroup_size({{ workgroup }})
-fn average_backward(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < PLANES * H * W; i += GRID) {
+fn average_backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", "PLANES * H * W", run, workgroup) }} {
         let row = i / W;
         let pixel = vec2u(i % W, row % H);
         let plane = (row / H) * OUT_H;
@@ -91,8 +91,8 @@ fn average_backward(@builtin(global_invocation_id) id: vec3u) {
 @group(0) @binding(1) var<storage, read_write> dx: array<Lane>;
 
 @compute @workgroup_size({{ workgroup }})
-fn global_backward(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < PLANES * VECTORS; i += GRID) {
+fn global_backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", "PLANES * VECTORS", run, workgroup) }} {
         dx[i] {{ "+=" if accumulate else "=" }} Lane(dy[i / VECTORS] * (1.0 / f32(PIXELS)));
     }
 }
@@ -134,8 +134,8 @@ fn global(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) loc
 }
 {% else %}
 @compute @workgroup_size({{ workgroup }})
-fn global(@builtin(global_invocation_id) id: vec3u) {
-    for (var plane = id.x; plane < PLANES; plane += GRID) {
+fn global(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("plane", "PLANES", run, workgroup) }} {
         var sum = Lane();
         for (var v = 0u; v < VECTORS; v++) {
             sum += x[plane * VECTORS + v];

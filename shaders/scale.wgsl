@@ -9,14 +9,15 @@
 // Bindings   forward   0 x, read; 1 f, read; 2 y, written in full
 //            backward  0 dy, becomes dx; 1 x, read; 2 f, read; 3 df, written in full
 {% if entry == "forward" %}
-// Split      one invocation per {{ width }} adjacent element(s), grid-stride.
+// Split      one invocation per {{ width }} adjacent element(s), streaming (common/stream.wgsl).
 {% elif parts > 1 %}
 // Split      {{ parts }} neighbouring invocations share a plane and add their sums in workgroup
 //            memory in a fixed order.
 {% else %}
-// Split      one invocation per plane, grid-stride: no barrier.
+// Split      one invocation per plane, streaming (common/stream.wgsl): no barrier.
 {% endif %}
 // Cost       8 bytes an element forward, 12 backward: bound by memory.
+{% from "common/stream.wgsl" import each %}
 {% if width == 4 %}
 alias Lane = vec4f;
 fn total(v: Lane) -> f32 { return (v.x + v.y) + (v.z + v.w); }
@@ -27,7 +28,6 @@ fn total(v: Lane) -> f32 { return v; }
 const PLANES = {{ planes }}u;
 // Vectors of a plane.
 const VECTORS = {{ pixels // width }}u;
-const GRID = {{ grid_invocations }}u;
 
 {% if entry == "forward" %}
 @group(0) @binding(0) var<storage, read> x: array<Lane>;
@@ -35,8 +35,8 @@ const GRID = {{ grid_invocations }}u;
 @group(0) @binding(2) var<storage, read_write> y: array<Lane>;
 
 @compute @workgroup_size({{ workgroup }})
-fn forward(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < PLANES * VECTORS; i += GRID) {
+fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", "PLANES * VECTORS", run, workgroup) }} {
         y[i] = x[i] * f[i / VECTORS];
     }
 }
@@ -76,8 +76,8 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) l
 }
 {% else %}
 @compute @workgroup_size({{ workgroup }})
-fn backward(@builtin(global_invocation_id) id: vec3u) {
-    for (var plane = id.x; plane < PLANES; plane += GRID) {
+fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("plane", "PLANES", run, workgroup) }} {
         let factor = f[plane];
         var sum = Lane();
         for (var v = 0u; v < VECTORS; v++) {

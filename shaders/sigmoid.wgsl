@@ -8,6 +8,7 @@
 //            backward  0 dy, becomes dx; 1 y, read
 // Split      one invocation per {{ width }} adjacent element(s), grid-stride.
 // Cost       8 or 12 bytes an element: bound by memory, and too small to matter.
+{% from "common/stream.wgsl" import each %}
 {% if width == 4 %}
 alias Lane = vec4f;
 {% else %}
@@ -19,8 +20,8 @@ alias Lane = f32;
 @group(0) @binding(1) var<storage, read_write> y: array<Lane>;
 
 @compute @workgroup_size({{ workgroup }})
-fn forward(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < {{ vectors }}u; i += {{ grid_invocations }}u) {
+fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", vectors ~ "u", run, workgroup) }} {
         // e^80 is finite: no infinity for a compiler to reason away.
         y[i] = Lane(1.0) / (Lane(1.0) + exp(-max(x[i], Lane(-80.0))));
     }
@@ -30,8 +31,8 @@ fn forward(@builtin(global_invocation_id) id: vec3u) {
 @group(0) @binding(1) var<storage, read> y: array<Lane>;
 
 @compute @workgroup_size({{ workgroup }})
-fn backward(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < {{ vectors }}u; i += {{ grid_invocations }}u) {
+fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", vectors ~ "u", run, workgroup) }} {
         dy[i] = dy[i] * y[i] * (Lane(1.0) - y[i]);
     }
 }

@@ -1,6 +1,6 @@
 //! Element-wise addition in place, and copy: `shaders/add.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe};
+use super::{Compiler, Cost, Kernel, Recipe, Stream};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -22,8 +22,8 @@ pub fn copy(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
 
 fn streaming(compiler: &Compiler, entry: &str, length: usize) -> Result<Recipe, GpuError> {
     let width = super::vector_width(length);
-    let (workgroup, groups) = super::streaming_grid(compiler.preset, length / width);
-    let constants = context! { entry, width, workgroup, length, stride => workgroup * groups };
+    let stream = Stream::over(compiler.preset, length / width);
+    let constants = stream.with(context! { entry, width, length });
     let (flops, moved) = if entry == "add" {
         (1.0, 12.0)
     } else {
@@ -31,7 +31,7 @@ fn streaming(compiler: &Compiler, entry: &str, length: usize) -> Result<Recipe, 
     };
     let kernel = Kernel {
         pipeline: compiler.pipeline("add.wgsl", entry, constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: flops * length as f64,
             bytes: moved * length as f64,

@@ -22,6 +22,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("common/plane.wgsl"),
     shader!("common/random.wgsl"),
     shader!("common/step.wgsl"),
+    shader!("common/stream.wgsl"),
     shader!("common/subgroup.wgsl"),
     shader!("add.wgsl"),
     shader!("augment.wgsl"),

@@ -7,7 +7,7 @@
 //! [`conv2d_tiled`]: super::conv2d_tiled
 //! [`conv2d_subgroup`]: super::conv2d_subgroup
 
-use super::conv2d_subgroup::Fit;
+use super::conv2d_subgroup_texture::Fit;
 use super::{
     Compiler, Cost, Preset, Recipe, conv2d_subgroup, conv2d_subgroup_weight, conv2d_tiled,
 };
@@ -138,7 +138,7 @@ impl Shape {
 /// [`GpuError::Compile`].
 pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     match subgroup(compiler, shape) {
-        Some((fit, lanes)) if fit.has_forward(lanes) => {
+        Some((fit, lanes)) if conv2d_subgroup::has_forward(&fit, lanes) => {
             conv2d_subgroup::forward(compiler, &fit, lanes)
         }
         _ => conv2d_tiled::forward(compiler, shape),
@@ -156,7 +156,7 @@ pub fn data_gradient(
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
     match subgroup(compiler, shape) {
-        Some((fit, lanes)) if fit.has_data_gradient(lanes) => {
+        Some((fit, lanes)) if conv2d_subgroup::has_data_gradient(&fit, lanes) => {
             conv2d_subgroup::data_gradient(compiler, &fit, lanes, accumulate)
         }
         _ => conv2d_tiled::data_gradient(compiler, shape, accumulate),

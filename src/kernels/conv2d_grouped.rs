@@ -1,6 +1,6 @@
 //! Convolution in groups, above all depthwise: `shaders/conv2d_grouped.wgsl`.
 
-use super::{Arg, Compiler, Cost, Kernel, Recipe, conv2d, streaming_grid};
+use super::{Arg, Compiler, Cost, Kernel, Recipe, Stream, conv2d};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
@@ -83,15 +83,11 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let whole = &shape.whole;
     let row = whole.out_width().div_ceil(Shape::SPAN);
     let spans = whole.batch * whole.out_channels * whole.out_height() * row;
-    let (workgroup, groups) = streaming_grid(compiler.preset, spans);
-    let constants = context! {
-        workgroup,
-        grid_invocations => workgroup * groups,
-        ..shape.constants("forward", Shape::SPAN)
-    };
+    let stream = Stream::over(compiler.preset, spans);
+    let constants = stream.with(shape.constants("forward", Shape::SPAN));
     let kernel = Kernel {
         pipeline: compiler.pipeline(FILE, "forward", constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: shape.of_groups(whole.forward_cost(shape.weight_bytes())),
     };
     Ok(Recipe::single(kernel, 3))
@@ -111,21 +107,20 @@ pub fn data_gradient(
     let span = shape.gradient_span();
     let row = whole.width.div_ceil(span);
     let spans = whole.batch * whole.in_channels * whole.height * row;
-    let (workgroup, groups) = streaming_grid(compiler.preset, spans);
+    let stream = Stream::over(compiler.preset, spans);
     // Results that a span of pixels is part of: from the first pixel's last tap to the last
     // pixel's first, relative to the span's own place.
     let (stride, padding) = (whole.stride as i64, whole.padding as i64);
     let first = -(whole.kernel as i64 - 1 - padding).div_euclid(stride);
     let last = (span as i64 - 1 + padding).div_euclid(stride);
-    let constants = context! {
-        workgroup, accumulate, first,
+    let constants = stream.with(context! {
+        accumulate, first,
         results => last - first + 1,
-        grid_invocations => workgroup * groups,
         ..shape.constants("data_gradient", span)
-    };
+    });
     let kernel = Kernel {
         pipeline: compiler.pipeline(FILE, "data_gradient", constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: shape.of_groups(whole.data_cost(accumulate, shape.weight_bytes())),
     };
     Ok(Recipe::single(kernel, 3))
@@ -172,15 +167,14 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
     if slices == 1 {
         return Ok(Recipe::single(products, 3));
     }
-    let (workgroup, groups) = streaming_grid(compiler.preset, shape.weight_len());
-    let constants = context! {
-        workgroup, slices,
-        grid_invocations => workgroup * groups,
+    let stream = Stream::over(compiler.preset, shape.weight_len());
+    let constants = stream.with(context! {
+        slices,
         ..shape.constants("sum_slices", Shape::SPAN)
-    };
+    });
     let sum = Kernel {
         pipeline: compiler.pipeline(FILE, "sum_slices", constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: (slices * shape.weight_len()) as f64,
             bytes: ((slices as u64 + 1) * shape.weight_bytes()) as f64,

@@ -3,8 +3,8 @@
 //! `shaders/conv2d_subgroup_stem.wgsl`. Takes what [`super::conv2d_subgroup`] takes.
 
 use super::conv2d::Shape;
-use super::conv2d_subgroup::{Fit, Operand};
-use super::{Arg, Compiler, Cost, Kernel, Recipe, vector_width};
+use super::conv2d_subgroup_texture::{Fit, Operand};
+use super::{Arg, Compiler, Cost, Kernel, Recipe, Stream, vector_width};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
@@ -27,8 +27,8 @@ pub(super) fn weight_gradient(
         tiling.items.div_ceil(tiling.at_once),
         tiles_k * tiles_c,
     );
-    let x = Operand::new(compiler, "x", 0, fit.input(), tiles_k)?;
-    let dy = Operand::new(compiler, "dy", 1, fit.output(), tiles_c)?;
+    let x = Operand::input(compiler, fit, 0, tiles_k)?;
+    let dy = Operand::output(compiler, fit, 1, tiles_c)?;
     let constants = context! {
         lanes,
         each,
@@ -190,15 +190,14 @@ fn slices(shape: &Shape, steps: usize, tiles: usize) -> (usize, usize) {
 fn sum(compiler: &Compiler, shape: &Shape, slices: usize) -> Result<Kernel, GpuError> {
     let width = vector_width(shape.weight_len());
     let vectors = shape.weight_len() / width;
-    let (workgroup, groups) = super::streaming_grid(compiler.preset, vectors);
-    let constants = context! {
-        workgroup, slices, vectors,
+    let stream = Stream::over(compiler.preset, vectors);
+    let constants = stream.with(context! {
+        slices, vectors,
         vector => if width == 4 { "vec4f" } else { "f32" },
-        stride => workgroup * groups,
-    };
+    });
     Ok(Kernel {
         pipeline: compiler.pipeline("conv2d_subgroup_sum.wgsl", "sum", constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: (slices * shape.weight_len()) as f64,
             bytes: 4.0 * ((slices + 1) * shape.weight_len()) as f64,

@@ -1,6 +1,6 @@
 //! Dropout of elements or of whole samples: `shaders/dropout.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe, streaming_grid, vector_width};
+use super::{Compiler, Cost, Kernel, Recipe, Stream, vector_width};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -45,19 +45,18 @@ impl Spec {
 pub fn dropout(compiler: &Compiler, spec: &Spec, in_place: bool) -> Result<Recipe, GpuError> {
     let width = vector_width(spec.share);
     let vectors = spec.length / width;
-    let (workgroup, groups) = streaming_grid(compiler.preset, vectors);
-    let constants = context! {
-        width, vectors, workgroup, in_place,
+    let stream = Stream::over(compiler.preset, vectors);
+    let constants = stream.with(context! {
+        width, vectors, in_place,
         share => spec.share,
         draws => spec.draws(),
         scale => 1.0 / (1.0 - f64::from(spec.rate)),
         threshold => spec.threshold(),
         purpose => spec.purpose(),
-        grid_invocations => workgroup * groups,
-    };
+    });
     let kernel = Kernel {
         pipeline: compiler.pipeline("dropout.wgsl", "dropout", constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: spec.length as f64,
             bytes: 8.0 * spec.length as f64,

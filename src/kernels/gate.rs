@@ -2,7 +2,7 @@
 //! `shaders/gate.wgsl`.
 
 use super::plane::{MOST_IMAGES, Shape, Walk};
-use super::{Arg, Compiler, Cost, Kernel, Preset, Recipe, vector_width};
+use super::{Arg, Compiler, Cost, Kernel, Preset, Recipe, Stream, vector_width};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -254,16 +254,15 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
 
 fn sum_mask_slices(compiler: &Compiler, length: usize, slices: usize) -> Result<Kernel, GpuError> {
     let width = vector_width(length);
-    let (workgroup, groups) = super::streaming_grid(compiler.preset, length / width);
-    let constants = context! {
+    let stream = Stream::over(compiler.preset, length / width);
+    let constants = stream.with(context! {
         entry => "sum_mask_slices",
-        width, slices, workgroup,
+        width, slices,
         length => length / width,
-        piece => (length / width).div_ceil(groups as usize),
-    };
+    });
     Ok(Kernel {
         pipeline: compiler.pipeline(FILE, "sum_mask_slices", constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: (length * slices) as f64,
             bytes: 4.0 * (length * (slices + 1)) as f64,

@@ -1,6 +1,6 @@
 //! Maximum over windows: `shaders/max_pool.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe, streaming_grid};
+use super::{Compiler, Cost, Kernel, Recipe, Stream};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -67,18 +67,17 @@ fn pass(
     results: usize,
     arguments: usize,
 ) -> Result<Recipe, GpuError> {
-    let (workgroup, groups) = streaming_grid(compiler.preset, results);
-    let constants = context! {
-        entry, workgroup,
+    let stream = Stream::over(compiler.preset, results);
+    let constants = stream.with(context! {
+        entry,
         planes => shape.planes,
-        grid_invocations => workgroup * groups,
         height => shape.height, in_width => shape.width,
         out_height => shape.out_height(), out_width => shape.out_width(),
         kernel => shape.kernel, stride => shape.stride, padding => shape.padding,
-    };
+    });
     let kernel = Kernel {
         pipeline: compiler.pipeline("max_pool.wgsl", entry, constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: (shape.output_len() * shape.kernel * shape.kernel) as f64,
             bytes: 4.0 * ((arguments - 1) * shape.input_len() + shape.output_len()) as f64,

@@ -4,7 +4,7 @@
 //! An arena's length is a multiple of [`BLOCK`]; `kinds` holds the parameter group of every
 //! block, which picks the block's rate and decay out of the step's scalars.
 
-use super::{Arg, Compiler, Cost, Kernel, Recipe, streaming_grid};
+use super::{Arg, Compiler, Cost, Kernel, Recipe, Stream};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
@@ -115,17 +115,13 @@ fn streaming(
     (flops, bytes): (f64, f64),
 ) -> Result<Kernel, GpuError> {
     debug_assert!(length.is_multiple_of(BLOCK));
-    let (workgroup, most) = (
-        workgroup(compiler),
-        streaming_grid(compiler.preset, length / 4).1,
-    );
-    let vectors = (length / 4) as u32;
-    let run = vectors.div_ceil(most).next_multiple_of(workgroup);
-    let groups = vectors.div_ceil(run);
-    let constants = context! { pass, length, workgroup, run, ..options };
+    let vectors = length / 4;
+    let most = Stream::over(compiler.preset, vectors).grid()[0] as usize;
+    let stream = Stream::in_runs(workgroup(compiler), vectors, vectors.div_ceil(most));
+    let constants = stream.with(context! { pass, length, ..options });
     Ok(Kernel {
         pipeline: compiler.pipeline("optimizer.wgsl", pass, constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: flops * length as f64,
             bytes: bytes * length as f64,

@@ -1,6 +1,6 @@
 //! Average pooling over windows and over whole planes: `shaders/pool.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Preset, Recipe, streaming_grid, vector_width};
+use super::{Compiler, Cost, Kernel, Preset, Recipe, Stream, vector_width};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
@@ -70,17 +70,16 @@ fn windows(
     pass: &'static str,
     outputs: usize,
 ) -> Result<Recipe, GpuError> {
-    let (workgroup, groups) = streaming_grid(compiler.preset, outputs);
-    let constants = context! {
-        pass, workgroup, width => 1, planes => shape.planes,
-        grid_invocations => workgroup * groups,
+    let stream = Stream::over(compiler.preset, outputs);
+    let constants = stream.with(context! {
+        pass, width => 1, planes => shape.planes,
         height => shape.height, in_width => shape.width,
         out_height => shape.out_height(), out_width => shape.out_width(),
         kernel => shape.kernel, stride => shape.stride,
-    };
+    });
     let kernel = Kernel {
         pipeline: compiler.pipeline("pool.wgsl", pass, constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: shape.cost(),
     };
     Ok(Recipe::single(kernel, 2))
@@ -88,50 +87,34 @@ fn windows(
 
 /// How invocations are laid over whole planes that each yield a sum.
 pub(super) struct PlaneSplit {
-    /// Elements of a vector.
-    width: usize,
-    /// Invocations that share a plane.
-    parts: u32,
-    workgroup: u32,
     /// Workgroups along x, y and z.
     pub grid: [u32; 3],
+    /// What a template asks for: the elements of a vector, and the invocations that share a plane.
+    pub constants: Value,
 }
 
 impl PlaneSplit {
     /// For `planes` planes of `pixels` values.
     pub fn new(preset: Preset, planes: usize, pixels: usize) -> Self {
         let width = vector_width(pixels);
-        // Enough invocations on a plane that neighbours read neighbouring memory, no more than
-        // there are values. On a CPU one invocation takes the whole plane.
-        let parts = match preset {
-            Preset::Cpu { .. } => 1,
-            _ => (pixels / width).next_power_of_two().min(16) as u32,
-        };
-        let (workgroup, grid) = if parts == 1 {
-            let (workgroup, groups) = streaming_grid(preset, planes);
-            (workgroup, [groups, 1, 1])
-        } else {
-            let workgroup = preset.workgroup();
-            let blocks = (planes as u32).div_ceil(workgroup / parts);
-            let along = blocks.min(32_768);
-            (workgroup, [along, blocks.div_ceil(along), 1])
-        };
-        Self {
-            width,
-            parts,
-            workgroup,
-            grid,
+        if let Preset::Cpu { .. } = preset {
+            // One invocation takes a whole plane.
+            let stream = Stream::over(preset, planes);
+            return Self {
+                grid: stream.grid(),
+                constants: stream.with(context! { width, parts => 1 }),
+            };
         }
-    }
-
-    /// The constants of the split.
-    pub fn constants(&self) -> Value {
-        context! {
-            width => self.width,
-            parts => self.parts,
-            workgroup => self.workgroup,
-            grid => self.grid,
-            grid_invocations => self.workgroup * self.grid[0],
+        // Enough invocations on a plane that neighbours read neighbouring memory, no more than
+        // there are values.
+        let parts = (pixels / width).next_power_of_two().clamp(2, 16) as u32;
+        let workgroup = preset.workgroup();
+        let blocks = (planes as u32).div_ceil(workgroup / parts);
+        let along = blocks.min(32_768);
+        let grid = [along, blocks.div_ceil(along), 1];
+        Self {
+            grid,
+            constants: context! { width, parts, workgroup, grid },
         }
     }
 }
@@ -143,7 +126,7 @@ impl PlaneSplit {
 /// [`GpuError::Compile`].
 pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
     let split = PlaneSplit::new(compiler.preset, planes, pixels);
-    let constants = context! { pass => "global", planes, pixels, ..split.constants() };
+    let constants = context! { pass => "global", planes, pixels, ..split.constants };
     let kernel = Kernel {
         pipeline: compiler.pipeline("pool.wgsl", "global", constants)?,
         grid: split.grid,
@@ -167,15 +150,14 @@ pub fn global_backward(
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
     let width = vector_width(pixels);
-    let (workgroup, groups) = streaming_grid(compiler.preset, planes * pixels / width);
-    let constants = context! {
-        pass => "global_backward", workgroup, width, planes, pixels, accumulate,
-        grid_invocations => workgroup * groups,
-    };
+    let stream = Stream::over(compiler.preset, planes * pixels / width);
+    let constants = stream.with(context! {
+        pass => "global_backward", width, planes, pixels, accumulate,
+    });
     let visits = if accumulate { 2 } else { 1 };
     let kernel = Kernel {
         pipeline: compiler.pipeline("pool.wgsl", "global_backward", constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: planes as f64,
             bytes: 4.0 * (planes * (visits * pixels + 1)) as f64,

@@ -1,7 +1,7 @@
 //! A factor per plane: `shaders/scale.wgsl`.
 
 use super::pool::PlaneSplit;
-use super::{Compiler, Cost, Kernel, Recipe, streaming_grid, vector_width};
+use super::{Compiler, Cost, Kernel, Recipe, Stream, vector_width};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -12,14 +12,11 @@ use minijinja::context;
 /// [`GpuError::Compile`].
 pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
     let width = vector_width(pixels);
-    let (workgroup, groups) = streaming_grid(compiler.preset, planes * pixels / width);
-    let constants = context! {
-        entry => "forward", workgroup, width, planes, pixels,
-        grid_invocations => workgroup * groups,
-    };
+    let stream = Stream::over(compiler.preset, planes * pixels / width);
+    let constants = stream.with(context! { entry => "forward", width, planes, pixels });
     let kernel = Kernel {
         pipeline: compiler.pipeline("scale.wgsl", "forward", constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: (planes * pixels) as f64,
             bytes: 8.0 * (planes * pixels) as f64,
@@ -35,7 +32,7 @@ pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Reci
 /// [`GpuError::Compile`].
 pub fn backward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
     let split = PlaneSplit::new(compiler.preset, planes, pixels);
-    let constants = context! { entry => "backward", planes, pixels, ..split.constants() };
+    let constants = context! { entry => "backward", planes, pixels, ..split.constants };
     let kernel = Kernel {
         pipeline: compiler.pipeline("scale.wgsl", "backward", constants)?,
         grid: split.grid,

@@ -1,6 +1,6 @@
 //! Sigmoid: `shaders/sigmoid.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe, streaming_grid, vector_width};
+use super::{Compiler, Cost, Kernel, Recipe, Stream, vector_width};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -23,14 +23,11 @@ pub fn backward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> 
 fn pass(compiler: &Compiler, entry: &'static str, length: usize) -> Result<Recipe, GpuError> {
     let width = vector_width(length);
     let vectors = length / width;
-    let (workgroup, groups) = streaming_grid(compiler.preset, vectors);
-    let constants = context! {
-        entry, width, vectors, workgroup,
-        grid_invocations => workgroup * groups,
-    };
+    let stream = Stream::over(compiler.preset, vectors);
+    let constants = stream.with(context! { entry, width, vectors });
     let kernel = Kernel {
         pipeline: compiler.pipeline("sigmoid.wgsl", entry, constants)?,
-        grid: [groups, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: 4.0 * length as f64,
             bytes: 12.0 * length as f64,
