@@ -181,6 +181,20 @@ impl<'g> Compiler<'g> {
         }
     }
 
+    /// Bytes of the textures so far.
+    pub fn texture_bytes(&self) -> u64 {
+        let textures = self.textures.lock().unwrap_or_else(|e| e.into_inner());
+        16 * textures.values().map(Texture::texels).sum::<u64>()
+    }
+
+    /// The same compiler with textures of its own.
+    pub fn apart(&self) -> Self {
+        Self {
+            textures: Arc::default(),
+            ..self.with_preset(self.preset)
+        }
+    }
+
     /// The same compiler, telling `watch` how far [`Compiler::prepare`] has come.
     pub fn watched(self, watch: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
         Self {

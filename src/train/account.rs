@@ -3,7 +3,7 @@
 use super::program::Loaded;
 use crate::graph::plan::PlannedDispatch;
 use crate::graph::{Gradients, Layout, Plan};
-use crate::kernels::Cost;
+use crate::kernels::{Compiler, Cost};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -113,6 +113,10 @@ pub struct Memory {
     pub scores: Need,
     /// Activations with their gradients, scratch memory, images and logits of the batch.
     pub activations: Need,
+    /// Copies of operands in textures, which all steps of a run share: where a texture is read
+    /// faster than a buffer, on software Vulkan.
+    #[serde(default)]
+    pub textures: Need,
     /// The resident images, labels and their order.
     pub dataset: Need,
     /// What travels between host and device: scalars, records.
@@ -124,13 +128,14 @@ pub struct Memory {
 
 impl Memory {
     /// Categories with their names, in the order of the fields.
-    pub fn categories(&self) -> [(&'static str, Need); 7] {
+    pub fn categories(&self) -> [(&'static str, Need); 8] {
         [
             ("parameters", self.parameters),
             ("gradients", self.gradients),
             ("optimiser state", self.optimizer),
             ("scores and masks", self.scores),
             ("activations, scratch", self.activations),
+            ("copies in textures", self.textures),
             ("data set", self.dataset),
             ("staging", self.staging),
         ]
@@ -151,7 +156,13 @@ impl Memory {
         let activations = other.activations;
         let more = activations.least.saturating_sub(self.activations.least);
         self.activations.add_padded(activations.planned, more);
+        self.textures.planned = self.textures.planned.max(other.textures.planned);
         self.staging.add(other.staging.planned);
+    }
+
+    /// Counts the textures that `compiler` has made.
+    pub(super) fn textures(&mut self, compiler: &Compiler) {
+        self.textures.planned = compiler.texture_bytes();
     }
 
     /// Adds the arenas of a network. They are padded; masks are needed where sites are gated,

@@ -128,7 +128,8 @@ impl Forecast<'_> {
     /// # Errors
     /// [`GpuError::TooLarge`].
     pub fn memory(&self, shape: &Shape, cut: Cut) -> Result<Memory, GpuError> {
-        let (compiler, network) = (&self.compiler, self.network);
+        // What other batches copied to textures does not count.
+        let (compiler, network) = (&self.compiler.apart(), self.network);
         let gpu = compiler.gpu;
         let layout = Layout::new(network);
         let arenas = Arenas::place(gpu, &layout)?;

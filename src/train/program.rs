@@ -661,6 +661,7 @@ impl TrainProgram {
         step.recipe(Pass::Update, recipe, &record, "record")?;
         let scratch = [&forward, &step].map(|part| part.scratch);
         memory.activations.add(scratch.iter().sum());
+        memory.textures(compiler);
         let work = parts.iter().flatten().chain(&step.dispatches);
         let work = work.map(Work::of).collect();
         let tapes = match parts.as_slice() {
@@ -885,6 +886,7 @@ impl EvalProgram {
         ];
         step.recipe(Pass::Update, recipe, &arguments, "record")?;
         memory.activations.add(step.scratch);
+        memory.textures(compiler);
         let tape = tape(gpu, &step.dispatches);
         compiler.prepare(std::slice::from_ref(&tape))?;
         Ok(Self {
