@@ -58,6 +58,7 @@ fi
 
 chosen=()
 [ -n "$adapter" ] && chosen=(--adapter "$adapter")
+mkdir -p "$(dirname "$out")"
 heading() { printf '\n== %s\n' "$*"; }
 
 heading "Adapters"
@@ -68,7 +69,7 @@ heading "Kernels against their twins"
 "$from/plan" --test-threads 1
 
 heading "Kernels, batch 256"
-"$from/bench-kernels" --batch 256 "${chosen[@]}"
+"$from/bench-kernels" --batch 256 --save gpu-check "${chosen[@]}"
 
 heading "Training steps"
 for run in "resnet8 128" "resnet20 128" "resnet18 256"; do
@@ -78,8 +79,11 @@ done
 
 heading "Where a step's time goes"
 for phase in teacher search; do
-    "$from/autorep" profile --model resnet18 --batch 256 --phase $phase --all "${chosen[@]}"
+    "$from/autorep" profile --model resnet18 --batch 256 --phase $phase --all \
+        --json "$out-$phase.json" "${chosen[@]}"
 done
+scripts/check_timings.py target/bench/gpu-check.json "$out-search.json" ||
+    echo "gpu-check: kernels alone and in a step do not agree"
 
 heading "Against PyTorch and burn"
 benches/peers/compare --gpu --programs "$from" --json "$out-compare.jsonl" "${chosen[@]}" ||

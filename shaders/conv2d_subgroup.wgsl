@@ -31,7 +31,7 @@
 {{ result(2, "y", columns, ragged, accumulate) -}}
 
 const LANES = {{ lanes }}u;
-// In vec4s: width of a row, size of a channel.
+// In vec4s, padding included: width of a row, size of a channel.
 const IN_ROW = {{ in_row }}u;
 const IN_MAP = {{ in_row * in_height }}u;
 const OUT_ROW = {{ out_row }}u;

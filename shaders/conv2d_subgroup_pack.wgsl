@@ -7,38 +7,43 @@
 //            k is past the end; each step is padded to whole registers of {{ lanes }} vec4.
 // Bindings   0  w       f32[K,C,R,R], the layer's weights
 //            1  packed  texture of vec4[blocks, steps, {{ registers * lanes }}], in rows of 4096
-// Split      a workgroup packs {{ run // workgroup }} vec4 for each of its invocations, in one piece: the
-//            weights that lie beside those it reads come next.
+// Split      a workgroup packs {{ run }} step(s) of a block, one after the other: the weights that lie
+//            beside those it reads come next, and where in a step a lane's weights lie is worked
+//            out once.
 // Used for   forward, and data gradients whose channels do not fill vec4s.
 // Cost       8 bytes a weight, once per step: a quarter of the convolution that it serves at
 //            512 channels and a batch of 32, under 5 % at 128 channels.
 
-{% from "common/stream.wgsl" import each %}
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var packed: texture_storage_2d<rgba32float, write>;
 
 const TAPS = {{ taps }}u;
 const OUT = {{ out_channels }}u;
 const IN = {{ in_channels }}u;
+const STEPS = {{ in_channels // step }}u;
 
-fn element(k: u32, c: u32, t: u32) -> f32 {
-    let tap = {{ "TAPS - 1u - t" if flipped else "t" }};
-    // What lies past the end is read from the last channel and dropped.
-    let channel = min(k, OUT - 1u);
-    let value = w[{{ "(c * OUT + channel)" if transposed else "(channel * IN + c)" }} * TAPS + tap];
-    return select(0.0, value, k < OUT);
-}
-
-@compute @workgroup_size({{ workgroup }})
+@compute @workgroup_size({{ lanes }})
 fn pack(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-    {{ each("v", vectors ~ "u", run, workgroup) }} {
-        // Registers beyond the last tap repeat the first ones and are never read.
-        let slot = v % {{ registers * lanes }}u * 4u % {{ step * taps * tile }}u;
-        let steps = v / {{ registers * lanes }}u;
-        let k = steps / {{ in_channels // step }}u * {{ tile }}u + slot % {{ tile }}u;
-        let c = steps % {{ in_channels // step }}u * {{ step }}u + slot / {{ taps * tile }}u;
-        let t = slot / {{ tile }}u % TAPS;
-        let four = vec4f(element(k, c, t), element(k + 1u, c, t), element(k + 2u, c, t), element(k + 3u, c, t));
-        textureStore(packed, vec2u(v % 4096u, v / 4096u), four);
+    let first = group.x * {{ run }}u;
+    // Of each register: the four channels of the output, and where their weights lie.
+{% for i in range(registers) %}
+    // Registers beyond the last tap repeat the first ones and are never read.
+    let slot{{ i }} = (lane + {{ i * lanes }}u) * 4u % {{ step * taps * tile }}u;
+    let k{{ i }} = group.y * {{ tile }}u + slot{{ i }} % {{ tile }}u + vec4u(0u, 1u, 2u, 3u);
+    let c{{ i }} = first * {{ step }}u + slot{{ i }} / {{ taps * tile }}u;
+    let t{{ i }} = {{ "TAPS - 1u - " if flipped }}slot{{ i }} / {{ tile }}u % TAPS;
+    // What lies past the end is read from the last channel and dropped.
+    let channel{{ i }} = min(k{{ i }}, vec4u(OUT - 1u));
+    var at{{ i }} = {{ "(c" ~ i ~ " * OUT + channel" ~ i ~ ")" if transposed else "(channel" ~ i ~ " * IN + c" ~ i ~ ")" }} * TAPS + t{{ i }};
+{% endfor %}
+    for (var step = first; step < min(first + {{ run }}u, STEPS); step++) {
+        let texel = (group.y * STEPS + step) * {{ registers * lanes }}u + lane;
+{% for i in range(registers) %}
+        let four{{ i }} = vec4f(w[at{{ i }}.x], w[at{{ i }}.y], w[at{{ i }}.z], w[at{{ i }}.w]);
+        let texel{{ i }} = texel + {{ i * lanes }}u;
+        let place{{ i }} = vec2u(texel{{ i }} % 4096u, texel{{ i }} / 4096u);
+        textureStore(packed, place{{ i }}, select(vec4f(), four{{ i }}, k{{ i }} < vec4u(OUT)));
+        at{{ i }} += {{ step * taps }}u{{ " * OUT" if transposed }};
+{% endfor %}
     }
 }

@@ -22,7 +22,7 @@
 {{ result(2, "dx", columns, ragged, accumulate) -}}
 
 const LANES = {{ lanes }}u;
-// In vec4s: width of a row, size of a channel.
+// In vec4s, padding included: width of a row, size of a channel.
 const OUT_ROW = {{ out_row }}u;
 const OUT_MAP = {{ out_row * out_height }}u;
 // The same of dx in its buffer, in {{ "floats" if ragged else "vec4s" }}.

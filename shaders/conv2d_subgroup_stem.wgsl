@@ -5,7 +5,7 @@
 //            as one partial sum per slice of the columns; conv2d_subgroup_sum.wgsl adds them.
 // Used for   fewer input channels than lanes; conv2d_subgroup_weight.wgsl takes the others.
 // Bindings   0  x        f32[N,C,H,W] as vec4, from a buffer or a texture
-//            1  dy       f32[N,K,H',W'] as vec4, likewise
+//            1  dy       f32[N,K,H',W'] as vec4, likewise; padding is zero and adds nothing
 //            2  partial  f32[slices,K,C,R,R]: dw itself where there is one slice
 // Split      a workgroup is one subgroup: {{ tile_k }}×{{ tile_c }} channels, one slice. A lane walks down a
 //            column of 4 pixels of dy, {{ sums }} sums in named variables, then takes the

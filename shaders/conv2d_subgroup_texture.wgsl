@@ -12,7 +12,8 @@
 // Bindings   0  x       f32[…], as vec4 for copy
 //            1  texels  vec4 in rows of 4096
 // Split      a workgroup copies {{ run // workgroup }} vec4 for each of its invocations, in one piece.
-// Cost       32 bytes a vec4: bound by memory. Zeros are written, and not read.
+// Cost       copy reads and writes 16 bytes a vec4; pad and unfold read each pixel from memory once
+//            and write zeros, too: bound by memory.
 
 {% from "common/stream.wgsl" import each %}
 @group(0) @binding(0) var<storage, read> x: array<{{ "vec4f" if entry == "copy" else "f32" }}>;

@@ -3,8 +3,8 @@
 // Computes   dw[k,c,r,s] = sum over n,oy,ox of
 //                          dy[n,k,oy,ox] · x[n, c, oy·stride + r − pad, ox·stride + s − pad]
 //            as one partial sum per slice; conv2d_subgroup_sum.wgsl adds slices, if several.
-// Bindings   0  x        f32[N,C,H,W] as vec4, from a buffer or a texture
-//            1  dy       f32[N,K,H',W'] as vec4, likewise
+// Bindings   0  x        f32[N,C,H,W] as vec4, from a buffer or a texture, perhaps padded or unfolded
+//            1  dy       f32[N,K,H',W'] as vec4, likewise; padding is zero and adds nothing
 //            2  partial  f32[slices,K,C,R,R]: dw itself where there is one slice
 // Split      a workgroup is one subgroup: {{ tile_k }}×{{ blocks * lanes }} channels, one slice of the images. A lane
 //            owns {{ blocks }} input channel(s): {{ tile_k * blocks * kernel * kernel }} sums in named variables. It walks down a

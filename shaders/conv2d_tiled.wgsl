@@ -112,6 +112,7 @@ const DEPTH = {{ depth }}u;
 const STEPS = {{ steps }}u;
 {% endif %}
 {% if entry == "pack" %}
+{% from "common/stream.wgsl" import each %}
 
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var<storage, read_write> packed: array<vec4f>;
@@ -128,8 +129,8 @@ fn weight(row: u32, channel: u32, tap: u32) -> f32 {
 }
 
 @compute @workgroup_size({{ workgroup }})
-fn pack(@builtin(global_invocation_id) id: vec3u) {
-    for (var i = id.x; i < {{ packed_quads }}u; i += {{ grid_stride }}u) {
+fn pack(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    {{ each("i", packed_quads ~ "u", run, workgroup) }} {
         let quad = i % {{ tile_rows // 4 }}u;
         let j = i / {{ tile_rows // 4 }}u % DEPTH;
         let step = i / {{ tile_rows // 4 * depth }}u % STEPS;

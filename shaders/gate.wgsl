@@ -234,9 +234,9 @@ alias Lane = f32;
 fn sum_mask_slices(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     {{ each("i", length ~ "u", run, workgroup) }} {
         var sum = Lane(0.0);
-        {% for slice in range(slices) %}
-        sum += slices[{{ slice * length }}u + i];
-        {% endfor %}
+        for (var slice = 0u; slice < {{ slices }}u; slice++) {
+            sum += slices[slice * {{ length }}u + i];
+        }
         mask_gradient[i] = sum;
     }
 }

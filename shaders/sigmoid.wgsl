@@ -6,7 +6,7 @@
 // Used for   the factors of squeeze-excite: N·C values.
 // Bindings   forward   0 x, read; 1 y, written in full
 //            backward  0 dy, becomes dx; 1 y, read
-// Split      one invocation per {{ width }} adjacent element(s), grid-stride.
+// Split      one invocation per {{ width }} adjacent element(s), streaming (common/stream.wgsl).
 // Cost       8 or 12 bytes an element: bound by memory, and too small to matter.
 {% from "common/stream.wgsl" import each %}
 {% if width == 4 %}

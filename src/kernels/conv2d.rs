@@ -2,7 +2,8 @@
 //!
 //! Two families compute it, and this file chooses between them: [`conv2d_tiled`] (shared
 //! memory, any shape, any adapter) and [`conv2d_subgroup`] (registers and literal shuffles,
-//! for software Vulkan and the shapes that networks are made of).
+//! for software Vulkan: all that has a 3×3 or 1×1 kernel, and forward and weight gradient of
+//! nearly all else).
 //!
 //! [`conv2d_tiled`]: super::conv2d_tiled
 //! [`conv2d_subgroup`]: super::conv2d_subgroup
@@ -137,8 +138,8 @@ impl Shape {
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    match subgroup(compiler, shape) {
-        Some((fit, lanes)) if conv2d_subgroup::has_forward(&fit, lanes) => {
+    match (compiler.preset, Fit::of_input(shape)) {
+        (Preset::Cpu { lanes }, Some(fit)) if conv2d_subgroup::has_forward(&fit, lanes) => {
             conv2d_subgroup::forward(compiler, &fit, lanes)
         }
         _ => conv2d_tiled::forward(compiler, shape),
@@ -155,8 +156,8 @@ pub fn data_gradient(
     shape: &Shape,
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
-    match subgroup(compiler, shape) {
-        Some((fit, lanes)) if conv2d_subgroup::has_data_gradient(&fit, lanes) => {
+    match (compiler.preset, Fit::of(shape)) {
+        (Preset::Cpu { lanes }, Some(fit)) if conv2d_subgroup::has_data_gradient(&fit, lanes) => {
             conv2d_subgroup::data_gradient(compiler, &fit, lanes, accumulate)
         }
         _ => conv2d_tiled::data_gradient(compiler, shape, accumulate),
@@ -169,17 +170,11 @@ pub fn data_gradient(
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    match subgroup(compiler, shape) {
-        Some((fit, lanes)) => conv2d_subgroup_weight::weight_gradient(compiler, &fit, lanes),
-        None => conv2d_tiled::weight_gradient(compiler, shape),
-    }
-}
-
-/// How `shape` is presented to the subgroup family, and the lanes, where that is to compute it.
-fn subgroup(compiler: &Compiler, shape: &Shape) -> Option<(Fit, u32)> {
-    match compiler.preset {
-        Preset::Cpu { lanes } => Some((Fit::of(shape)?, lanes)),
-        _ => None,
+    match (compiler.preset, Fit::of_input(shape)) {
+        (Preset::Cpu { lanes }, Some(fit)) => {
+            conv2d_subgroup_weight::weight_gradient(compiler, &fit, lanes)
+        }
+        _ => conv2d_tiled::weight_gradient(compiler, shape),
     }
 }
 

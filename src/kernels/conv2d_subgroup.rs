@@ -2,10 +2,9 @@
 //! data gradient of stride 2, `shaders/conv2d_subgroup_scatter.wgsl`.
 //!
 //! Made for software Vulkan, where a subgroup is a SIMD register of the CPU. Kernels are 3×3
-//! with padding 1 or 1×1 without, stride 1 or 2; [`Fit`] brings other shapes into this form, and
-//! what it can't bring goes to [`super::conv2d_tiled`].
+//! with padding 1 or 1×1 without, stride 1 or 2; [`Fit`] brings other shapes into this form.
 
-use super::conv2d_subgroup_texture::{Fill, Fit, Operand, stream, strip};
+use super::conv2d_subgroup_texture::{Fill, Fit, Operand, strip};
 use super::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe};
 use crate::gpu::GpuError;
 use minijinja::context;
@@ -19,7 +18,7 @@ pub(super) fn has_data_gradient(fit: &Fit, lanes: u32) -> bool {
         1 => Gather::data_gradient(fit).groups(lanes),
         _ => Scatter::new(fit).groups(lanes),
     };
-    !fit.is_unfolded() && groups <= MAX_GRID
+    groups <= MAX_GRID
 }
 
 pub(super) fn forward(compiler: &Compiler, fit: &Fit, lanes: u32) -> Result<Recipe, GpuError> {
@@ -28,7 +27,7 @@ pub(super) fn forward(compiler: &Compiler, fit: &Fit, lanes: u32) -> Result<Reci
     let channels = (shape.out_channels, shape.in_channels);
     let w = packed(compiler, lanes, &gather.weights, channels, Order::Forward)?;
     let x = Operand::input(compiler, fit, 0, gather.loads())?;
-    let cost = fit.asked().forward_cost(w.bytes);
+    let cost = shape.forward_cost(w.bytes);
     let kernel = gather.kernel(compiler, lanes, cost, &x, false)?;
     Ok(product(w, x, kernel))
 }
@@ -320,17 +319,18 @@ fn packed(
         return Operand::in_texture(compiler, "weights", 1, Fill::copy(vectors), texels);
     }
     let registers = weights.registers(lanes);
-    let vectors = out_channels.div_ceil(tile) * in_channels / step * registers * lanes as usize;
-    let stream = stream(lanes, vectors);
-    let constants = stream.with(context! {
-        lanes, tile, step, taps, registers, vectors, in_channels, out_channels,
+    let (blocks, steps) = (out_channels.div_ceil(tile), in_channels / step);
+    let vectors = blocks * steps * registers * lanes as usize;
+    let run = 32usize.div_ceil(registers);
+    let constants = context! {
+        lanes, tile, step, taps, registers, run, in_channels, out_channels,
         transposed => order != Order::Forward,
         flipped => order == Order::Flipped,
-    });
+    };
     let bytes = 16 * vectors as u64;
     let kernel = Kernel {
         pipeline: compiler.pipeline("conv2d_subgroup_pack.wgsl", "pack", constants)?,
-        grid: stream.grid(),
+        grid: [steps.div_ceil(run) as u32, blocks as u32, 1],
         cost: Cost {
             flops: 0.0,
             bytes: 4.0 * (out_channels * in_channels * taps) as f64 + bytes as f64,

@@ -11,31 +11,39 @@ use minijinja::{Value, context};
 ///
 /// What lacks is padded with zeros as x or dy is copied; what a kernel computes beyond the end of a
 /// row of its result it does not store. Any other convolution is a 1×1 convolution of
-/// C·R² channels, the pixels that each tap meets, its weights as they are: x is copied in that form.
+/// C·R² channels, the pixels that each tap meets, its weights as they are: x is unfolded as it is
+/// copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fit {
     /// The convolution that the kernels compute, and its tensors without padding.
     pub real: Shape,
     /// The same with padding.
     pub padded: Shape,
-    /// What was asked for, where the channels are those of its taps.
+    /// What was asked for, where x must be unfolded.
     unfolded: Option<Shape>,
 }
 
 impl Fit {
-    /// `None` where something is too large for a texture.
+    /// For the passes that read x. `None` where something is too large for a texture.
+    pub fn of_input(shape: &Shape) -> Option<Self> {
+        let fit = Self::of(shape);
+        // A 1×1 kernel of stride 2 that wants a copy of x may as well have that of what it visits.
+        let strided = shape.kernel < shape.stride;
+        let copied =
+            |fit: &Self| !fit.input().is_whole() || shape.out_channels >= 16 * Operand::LOADS;
+        fit.filter(|fit| !strided || !copied(fit))
+            .or_else(|| Self::new(in_taps(shape), Some(*shape)))
+    }
+
+    /// For all passes. `None` where the kernels do not know kernel, stride or padding, or
+    /// something is too large for a texture.
     pub fn of(shape: &Shape) -> Option<Self> {
         let known = matches!((shape.kernel, shape.padding), (3, 1) | (1, 0)) && shape.stride <= 2;
-        let of_taps = Shape {
-            in_channels: shape.in_channels * shape.kernel * shape.kernel,
-            height: shape.out_height(),
-            width: shape.out_width(),
-            kernel: 1,
-            stride: 1,
-            padding: 0,
-            ..*shape
-        };
-        let real = in_long_rows(if known { shape } else { &of_taps });
+        known.then(|| Self::new(*shape, None)).flatten()
+    }
+
+    fn new(shape: Shape, unfolded: Option<Shape>) -> Option<Self> {
+        let real = in_long_rows(shape);
         let fit = Self {
             real,
             padded: Shape {
@@ -43,25 +51,15 @@ impl Fit {
                 width: real.out_width().next_multiple_of(4) * real.stride,
                 ..real
             },
-            unfolded: (!known).then_some(*shape),
+            unfolded,
         };
         let fits = |texels: usize| texels as u64 <= Texture::MAX_TEXELS;
         let (x, dy) = (fit.input(), fit.output());
         // Packed weights lie in a texture, four in a texel, some of them padding.
         let all = fits(shape.weight_len())
-            && (fits(x.vectors()) || known && x.is_whole())
+            && (fits(x.vectors()) || unfolded.is_none() && x.is_whole())
             && (fits(dy.vectors()) || dy.is_whole());
         all.then_some(fit)
-    }
-
-    /// Whether the channels of x are the pixels that the taps of another convolution meet.
-    pub fn is_unfolded(&self) -> bool {
-        self.unfolded.is_some()
-    }
-
-    /// The convolution that was asked for, for what it costs.
-    pub fn asked(&self) -> &Shape {
-        self.unfolded.as_ref().unwrap_or(&self.real)
     }
 
     /// Input and output channels exchanged: a data gradient of stride 1 is a convolution of dy.
@@ -95,18 +93,31 @@ impl Fit {
     }
 }
 
+/// The 1×1 convolution of the pixels that each tap meets.
+fn in_taps(shape: &Shape) -> Shape {
+    Shape {
+        in_channels: shape.in_channels * shape.kernel * shape.kernel,
+        height: shape.out_height(),
+        width: shape.out_width(),
+        kernel: 1,
+        stride: 1,
+        padding: 0,
+        ..*shape
+    }
+}
+
 /// A 1×1 convolution does not know where rows end: where they are not whole vec4s, a map is taken
 /// as two long rows, or one, of which little is padded.
-fn in_long_rows(shape: &Shape) -> Shape {
+fn in_long_rows(shape: Shape) -> Shape {
     if shape.kernel > 1 || shape.stride > 1 || shape.width.is_multiple_of(4) {
-        return *shape;
+        return shape;
     }
     let pixels = shape.height * shape.width;
     let height = strip(pixels);
     Shape {
         height,
         width: pixels / height,
-        ..*shape
+        ..shape
     }
 }
 
@@ -148,11 +159,6 @@ impl Maps {
             padded_width => self.padded.1,
         }
     }
-}
-
-/// How subgroups of `lanes` fill a texture of `vectors` texels, 32 a lane and run.
-pub(super) fn stream(lanes: u32, vectors: usize) -> Stream {
-    Stream::in_runs(lanes, vectors, 32 * lanes as usize)
 }
 
 /// An operand of a convolution: an argument, or its copy in a texture, perhaps padded.
@@ -226,7 +232,8 @@ impl Operand {
         texels: usize,
     ) -> Result<Self, GpuError> {
         let Fill { entry, vectors, .. } = fill;
-        let stream = stream(compiler.preset.workgroup(), vectors);
+        let workgroup = compiler.preset.workgroup();
+        let stream = Stream::in_runs(workgroup, vectors, 32 * workgroup as usize);
         let constants = stream.with(context! { entry, vectors, ..fill.constants });
         let kernel = Kernel {
             pipeline: compiler.pipeline("conv2d_subgroup_texture.wgsl", entry, constants)?,
@@ -294,7 +301,7 @@ impl Fill {
         Self {
             entry: "unfold",
             constants: context! { ..own, ..maps.constants() },
-            bytes: 4.0 * shape.input_len() as f64 + 16.0 * maps.vectors() as f64,
+            bytes: 4.0 * shape.visited_len() as f64 + 16.0 * maps.vectors() as f64,
             vectors: maps.vectors(),
         }
     }

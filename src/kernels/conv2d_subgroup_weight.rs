@@ -1,6 +1,6 @@
 //! Weight gradient of a convolution in the registers of one subgroup:
 //! `shaders/conv2d_subgroup_weight.wgsl` and, for fewer input channels than lanes,
-//! `shaders/conv2d_subgroup_stem.wgsl`. Takes what [`super::conv2d_subgroup`] takes.
+//! `shaders/conv2d_subgroup_stem.wgsl`.
 
 use super::conv2d::Shape;
 use super::conv2d_subgroup_texture::{Fit, Operand};

@@ -2,7 +2,7 @@
 //! `shaders/conv2d_tiled.wgsl`. Any shape, any adapter, no optional feature.
 
 use super::conv2d::Shape;
-use super::{Arg, Compiler, Cost, Kernel, Preset, Recipe};
+use super::{Arg, Compiler, Cost, Kernel, Preset, Recipe, Stream};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
@@ -96,7 +96,8 @@ const LARGE_FEW: [Tile; 3] = [
 const PORTABLE: [Tile; 2] = [tile(32, 64, 16, 4, 4), tile(16, 64, 16, 4, 4)];
 const LEAST: [Tile; 2] = [tile(32, 32, 16, 4, 4), tile(16, 32, 16, 4, 4)];
 
-// Software Vulkan takes this family for odd shapes only: one subgroup per workgroup.
+// Software Vulkan takes this family for data gradients of large kernels only, and for what is too
+// large for a texture: one subgroup per workgroup.
 const CPU: Tile = tile(8, 16, 8, 4, 4);
 
 // Tiles of the weight gradient: columns are weights (tap, channel), so the grid grows by
@@ -304,7 +305,7 @@ fn gather_by(
     };
     let packed_quads = row_tiles * steps * tile.depth * tile.rows / 4;
     let packed_bytes = 16 * packed_quads as u64;
-    let pack_groups = packed_quads.div_ceil(64).min(1024);
+    let stream = Stream::in_runs(64, packed_quads, packed_quads.div_ceil(1024));
 
     let common = context! {
         forward,
@@ -316,15 +317,9 @@ fn gather_by(
         pipeline: compiler.pipeline(
             FILE,
             "pack",
-            context! {
-                entry => "pack",
-                workgroup => 64,
-                packed_quads,
-                grid_stride => 64 * pack_groups,
-                ..common.clone()
-            },
+            stream.with(context! { entry => "pack", packed_quads, ..common.clone() }),
         )?,
-        grid: [pack_groups as u32, 1, 1],
+        grid: stream.grid(),
         cost: Cost {
             flops: 0.0,
             bytes: 4.0 * shape.weight_len() as f64 + packed_bytes as f64,

@@ -69,7 +69,7 @@ impl Stream {
         Self::in_runs(workgroup, items, items.div_ceil(wanted))
     }
 
-    /// Runs of at least `run` of `items`, in whole workgroups.
+    /// Runs of at least `run` of `items`, one or more, in whole workgroups.
     pub(crate) fn in_runs(workgroup: u32, items: usize, run: usize) -> Self {
         let least = items.div_ceil(MAX_GRID);
         let run = run.max(least).next_multiple_of(workgroup as usize);

@@ -32,7 +32,7 @@ impl Shape {
     }
 }
 
-/// Most images of a slice on a CPU, for kernels that read or write up to two tensors.
+/// Most images of a slice on a CPU.
 pub(super) const MOST_IMAGES: usize = 8;
 
 /// The constants of `common/plane.wgsl`.
@@ -66,26 +66,26 @@ impl Walk {
     /// A walk in which an invocation owns its positions of the plane while it visits the images
     /// of its slice: at most `images` of them on a CPU, where [`Self::along_images`] tells why.
     pub fn owning(preset: Preset, shape: Shape, images: usize) -> Self {
-        let plane = shape.pixels / vector_width(shape.pixels);
-        let lanes_p = plane.next_power_of_two().min(preset.workgroup() as usize);
-        // A CPU likes long runs of memory, hence several positions a lane, and few workgroups,
-        // each of which must load constants and hand over sums; a GPU likes many invocations.
-        let (unroll, rounds) = match preset {
+        let sweep = Self::of(preset, shape);
+        let pieces = sweep.plane.div_ceil(sweep.lanes_p);
+        let walk = match preset {
+            // A CPU likes long runs of memory, hence several positions a lane, and few workgroups,
+            // each of which must load constants and hand over sums.
             Preset::Cpu { .. } => {
-                let unroll = (plane / lanes_p).clamp(1, 4);
-                (unroll, plane.div_ceil(lanes_p * unroll))
+                let rounds = pieces.div_ceil(4);
+                Self {
+                    rounds,
+                    unroll: pieces.div_ceil(rounds),
+                    ..sweep
+                }
             }
-            _ => (1, 1),
+            // A GPU likes many invocations.
+            _ => Self {
+                chunks: pieces,
+                ..sweep
+            },
         };
-        let chunks = plane.div_ceil(lanes_p * unroll * rounds);
-        let along_plane = Self {
-            lanes_p,
-            unroll,
-            rounds,
-            chunks,
-            ..Self::of(preset, shape)
-        };
-        along_plane.along_images(preset, images)
+        walk.along_images(preset, images)
     }
 
     /// A walk in which a workgroup visits the whole plane of its channel, image by image.
@@ -116,7 +116,7 @@ impl Walk {
     /// Cuts the images so that the adapter is busy and every invocation still has eight of
     /// them, for what it hands over at the end to be small beside what it read.
     ///
-    /// A CPU wants no more than `most`, and half of that of small planes: the images lie a power
+    /// A CPU wants no more than `most`, and half as many as usual of small planes: the images lie a power
     /// of two apart, so that what its prefetchers fetch beyond the end of each image's piece falls
     /// into the same few sets of its caches. It must be used, in the next round or by the next
     /// workgroup, before it is pushed out. Planes smaller than a workgroup leave little beyond

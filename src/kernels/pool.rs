@@ -89,7 +89,8 @@ fn windows(
 pub(super) struct PlaneSplit {
     /// Workgroups along x, y and z.
     pub grid: [u32; 3],
-    /// What a template asks for: the elements of a vector, and the invocations that share a plane.
+    /// What a template asks for: the elements of a vector, the invocations that share a plane, and
+    /// how workgroups are laid over them.
     pub constants: Value,
 }
 
@@ -105,8 +106,8 @@ impl PlaneSplit {
                 constants: stream.with(context! { width, parts => 1 }),
             };
         }
-        // Enough invocations on a plane that neighbours read neighbouring memory, no more than
-        // there are values.
+        // Enough invocations on a plane that neighbours read neighbouring memory, hardly more
+        // than there are values.
         let parts = (pixels / width).next_power_of_two().clamp(2, 16) as u32;
         let workgroup = preset.workgroup();
         let blocks = (planes as u32).div_ceil(workgroup / parts);

@@ -215,8 +215,8 @@ impl Forecast<'_> {
     /// The way out of a shortage.
     fn shortage(&self, cut: Cut, phase: Phase, miss: Miss) -> Result<Shortage, GpuError> {
         let fits = |cut| Ok::<bool, GpuError>(self.miss(cut)?.is_none());
-        // More images never take less: halve the interval between a part that fits and one
-        // that does not.
+        // More images take more (but where one more is too large for a texture, and copies are no
+        // longer made): halve the interval between a part that fits and one that does not.
         let (mut most, mut least_too_many) = (0, cut.batch / cut.parts);
         // What is cut only because of its size need not be cut when it is smaller.
         let of_part = |images: usize| Cut {
