@@ -196,7 +196,8 @@ fn update_matches_its_twin() {
                 }
             }
             assert_close(&format!("params, {what}"), &got[1], &want_params, 1e-5);
-            assert_close(&format!("states, {what}"), &got[6], &want_states, 3e-5);
+            // Averages of squares of sums that nearly cancel: adapters differ in the last digits.
+            assert_close(&format!("states, {what}"), &got[6], &want_states, 1e-4);
             let got: Vec<u32> = got[7].iter().map(|v| v.to_bits()).collect();
             assert_eq!(got, [9, 9, counts[0], counts[1]], "counts, {what}");
         }
