@@ -82,7 +82,7 @@ for phase in teacher search; do
     "$from/autorep" profile --model resnet18 --batch 256 --phase $phase --all \
         --json "$out-$phase.json" "${chosen[@]}"
 done
-scripts/check_timings.py target/bench/gpu-check.json "$out-search.json" ||
+scripts/check_timings.py --suite target/bench/gpu-check.json --step "$out-search.json" ||
     echo "gpu-check: kernels alone and in a step do not agree"
 
 heading "Against PyTorch and burn"

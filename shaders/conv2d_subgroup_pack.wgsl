@@ -11,8 +11,8 @@
 //            beside those it reads come next, and where in a step a lane's weights lie is worked
 //            out once.
 // Used for   forward, and data gradients whose channels do not fill vec4s.
-// Cost       8 bytes a weight, once per step: a quarter of the convolution that it serves at
-//            512 channels and a batch of 32, under 5 % at 128 channels.
+// Cost       8 bytes a weight, once per step: on two cores up to a third of the convolution that it
+//            serves at 512 channels and a batch of 32, under 5 % at 128 channels.
 
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var packed: texture_storage_2d<rgba32float, write>;
