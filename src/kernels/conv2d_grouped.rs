@@ -1,6 +1,6 @@
 //! Convolution in groups, above all depthwise: `shaders/conv2d_grouped.wgsl`.
 
-use super::{Arg, Compiler, Cost, Kernel, Recipe, Stream, conv2d};
+use super::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, conv2d};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
@@ -150,7 +150,7 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
         .max(1);
     let slice = spans.div_ceil(slices);
     let slices = spans.div_ceil(slice);
-    let groups_x = planes.min(65_535);
+    let groups_x = planes.min(MAX_GRID);
     let constants = context! {
         workgroup, slice, groups_x,
         ..shape.constants("weight_slices", Shape::SPAN)

@@ -2,7 +2,7 @@
 //! `shaders/conv2d_tiled.wgsl`. Any shape, any adapter, no optional feature.
 
 use super::conv2d::Shape;
-use super::{Arg, Compiler, Cost, Kernel, Preset, Recipe, Stream};
+use super::{Arg, Compiler, Cost, Kernel, MAX_GRID, Preset, Recipe, Stream};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
@@ -194,7 +194,7 @@ fn columns(shape: &Shape) -> usize {
 
 /// A count of workgroups as a grid whose sides stay within 65,535.
 fn fold(groups: usize) -> [u32; 3] {
-    let rows = groups.div_ceil(65_535).max(1);
+    let rows = groups.div_ceil(MAX_GRID).max(1);
     [groups.div_ceil(rows) as u32, rows as u32, 1]
 }
 
