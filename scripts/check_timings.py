@@ -44,8 +44,11 @@ def of_step(step, row):
 
 
 def read(file):
-    with open(file) as text:
-        return json.load(text)
+    try:
+        with open(file) as text:
+            return json.load(text)
+    except (OSError, ValueError) as error:
+        sys.exit(f"check_timings: {file}: {error}; see --help for how to make it")
 
 
 def name(row):

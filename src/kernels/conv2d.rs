@@ -181,6 +181,87 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::Gpu;
+
+    fn shape([n, c, k, size, kernel, stride]: [usize; 6]) -> Shape {
+        Shape {
+            batch: n,
+            in_channels: c,
+            out_channels: k,
+            height: size,
+            width: size,
+            kernel,
+            stride,
+            padding: kernel / 2,
+        }
+    }
+
+    /// Twins agree with either family: that the faster one is taken shows in names only.
+    #[test]
+    fn a_cpu_takes_the_subgroup_family_wherever_it_can() {
+        let gpu = Gpu::null();
+        let compiler = Compiler::new(&gpu, Preset::Cpu { lanes: 8 });
+        let names = |recipe: Result<Recipe, GpuError>| -> Vec<String> {
+            let stages = recipe.unwrap().stages.into_iter();
+            let names = stages.map(|(kernel, _)| kernel.pipeline.name().to_owned());
+            names
+                .map(|name| name.replace("conv2d_subgroup", ""))
+                .collect()
+        };
+        let forward = |of| names(super::forward(&compiler, &shape(of)));
+        let data = |of| names(data_gradient(&compiler, &shape(of), false));
+        let weight = |of| names(weight_gradient(&compiler, &shape(of)));
+
+        // Rows of whole vec4s: as they are, or copied for many loads.
+        assert_eq!(forward([2, 16, 16, 32, 3, 1]), ["_pack.pack", ".forward"]);
+        let many = [2, 64, 64, 32, 3, 1];
+        assert_eq!(forward(many), ["_pack.pack", "_texture.copy", ".forward"]);
+        // Others are padded.
+        let ragged = [2, 16, 16, 14, 3, 1];
+        assert_eq!(forward(ragged), ["_pack.pack", "_texture.pad", ".forward"]);
+        assert_eq!(data(ragged), ["_texture.copy", "_texture.pad", ".forward"]);
+        assert_eq!(weight(ragged)[..2], ["_texture.pad", "_texture.pad"]);
+        let odd = [2, 16, 16, 7, 3, 2];
+        assert_eq!(forward(odd), ["_pack.pack", "_texture.pad", ".forward"]);
+        assert_eq!(data(odd), ["_texture.copy", "_scatter.scatter"]);
+        // A 1×1 map of 14² is 196 pixels, of which rows do not matter: two of 98.
+        let pointwise = [2, 16, 16, 14, 1, 1];
+        assert_eq!(forward(pointwise)[1..], ["_texture.pad", ".forward"]);
+        // Other kernels, and strides that leave most of x out, are unfolded.
+        let stem = [2, 3, 64, 224, 7, 2];
+        assert_eq!(forward(stem), ["_pack.pack", "_texture.unfold", ".forward"]);
+        assert_eq!(weight(stem)[0], "_texture.unfold");
+        assert_eq!(data(stem), ["conv2d_tiled.pack", "conv2d_tiled.gather"]);
+        assert_eq!(forward([2, 8, 128, 8, 1, 2])[1], "_texture.unfold");
+        assert_eq!(forward([2, 8, 16, 8, 1, 2]), ["_pack.pack", ".forward"]);
+        // What no texture holds.
+        let many = [128, 3, 64, 224, 7, 2];
+        assert_eq!(forward(many), ["conv2d_tiled.pack", "conv2d_tiled.gather"]);
+    }
+
+    #[test]
+    fn textures_are_counted_and_shared_by_size() {
+        let gpu = Gpu::null();
+        let compiler = Compiler::new(&gpu, Preset::Cpu { lanes: 8 });
+        assert_eq!(compiler.texture_bytes(), 0);
+        let build = |compiler: &Compiler| {
+            forward(compiler, &shape([2, 64, 64, 32, 3, 1])).unwrap();
+        };
+        build(&compiler);
+        // x: 2·64·32²/4 texels. Weights: 4 blocks of 64 channels, 5 registers of 8 texels, and up
+        // to the next power of two.
+        let bytes = 16 * (32_768 + (4 * 64 * 40usize).next_power_of_two() as u64);
+        assert_eq!(compiler.texture_bytes(), bytes);
+        build(&compiler);
+        assert_eq!(compiler.texture_bytes(), bytes);
+        let apart = compiler.apart();
+        assert_eq!(apart.texture_bytes(), 0);
+        build(&apart);
+        assert_eq!(
+            (apart.texture_bytes(), compiler.texture_bytes()),
+            (bytes, bytes)
+        );
+    }
 
     #[test]
     fn costs_are_those_worked_out_by_hand() {

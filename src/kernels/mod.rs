@@ -1,5 +1,8 @@
 //! One file per WGSL family, of the same stem as its shader, its twin and its tests
-//! (`shaders/conv2d.wgsl`, `src/reference/conv2d.rs`, `tests/kernels/conv2d.rs`).
+//! (`shaders/gate.wgsl`, `src/reference/gate.rs`, `tests/kernels/gate.rs`). The convolution is the
+//! exception: one twin and one file of tests for `conv2d_tiled` and the shaders `conv2d_subgroup*`,
+//! of which `_pack` and `_scatter` are built in `conv2d_subgroup.rs`, `_stem` and `_sum` in
+//! `conv2d_subgroup_weight.rs`.
 //!
 //! A kernel here is a WGSL template and constants: shapes and tile sizes are baked in when
 //! the [`Compiler`] expands it, so that every division becomes a multiplication and every

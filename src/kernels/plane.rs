@@ -116,7 +116,7 @@ impl Walk {
     /// Cuts the images so that the adapter is busy and every invocation still has eight of
     /// them, for what it hands over at the end to be small beside what it read.
     ///
-    /// A CPU wants no more than `most`, and half as many as usual of small planes: the images lie a power
+    /// A CPU wants no more than `most`, nor more than four of small planes: the images lie a power
     /// of two apart, so that what its prefetchers fetch beyond the end of each image's piece falls
     /// into the same few sets of its caches. It must be used, in the next round or by the next
     /// workgroup, before it is pushed out. Planes smaller than a workgroup leave little beyond
