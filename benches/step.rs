@@ -18,10 +18,10 @@ use autorep::kernels::tuning::Tuner;
 use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
 use autorep::profile::measure::processor_time;
-use autorep::train::program::{
+use autorep::settings::Optimizer;
+use autorep::step::program::{
     AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
 };
-use autorep::train::settings::Optimizer;
 use std::time::{Duration, Instant};
 
 type Failure = Box<dyn std::error::Error>;

@@ -2,8 +2,8 @@
 
 use autorep::graph::{Layout, Model, Tensors};
 use autorep::models::ModelSpec;
-use autorep::train::checkpoint::Checkpoint;
-use autorep::train::model_file::{Sites, pack};
+use autorep::run::checkpoint::Checkpoint;
+use autorep::run::model_file::{Sites, pack};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;

@@ -6,15 +6,15 @@ use autorep::graph::{Layout, Network};
 use autorep::kernels::{Compiler, Preset as Kernels};
 use autorep::models::ModelSpec;
 use autorep::profile::step::{self, Step, StepSpec};
+use autorep::run::mark::Phase;
 use autorep::search::budget::Budget;
 use autorep::search::phases::{Plan, shapes};
-use autorep::train::account::Need;
-use autorep::train::config::Layers;
+use autorep::settings::Settings;
+use autorep::settings::layers::Layers;
+use autorep::settings::presets::{About, PRESETS, find};
+use autorep::step::account::Need;
+use autorep::step::program::Normalization;
 use autorep::train::forecast::{self, Cut, Forecast, ForecastError};
-use autorep::train::presets::{About, PRESETS, find};
-use autorep::train::program::Normalization;
-use autorep::train::run_folder::Phase;
-use autorep::train::settings::Settings;
 use std::collections::BTreeSet;
 
 #[test]

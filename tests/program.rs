@@ -10,8 +10,8 @@ use autorep::kernels::metrics::Record;
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
-use autorep::train::program::{AUTOREP, Loaded, Normalization, TrainProgram, TrainSpec, Variation};
-use autorep::train::settings::Optimizer;
+use autorep::settings::Optimizer;
+use autorep::step::program::{AUTOREP, Loaded, Normalization, TrainProgram, TrainSpec, Variation};
 
 const SIZE: usize = 16;
 const BATCH: usize = 16;

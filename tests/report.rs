@@ -4,9 +4,9 @@
 use autorep::graph::{Layout, Model, Tensors};
 use autorep::models::ModelSpec;
 use autorep::report::{self, ReportError};
-use autorep::train::checkpoint::Checkpoint;
-use autorep::train::model_file::{Sites, pack};
-use autorep::train::run_folder::RunFolder;
+use autorep::run::checkpoint::Checkpoint;
+use autorep::run::folder::RunFolder;
+use autorep::run::model_file::{Sites, pack};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};

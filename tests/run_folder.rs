@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use autorep::train::checkpoint::{Checkpoint, CheckpointError, CheckpointStore, Tensor};
+use autorep::files::{write_atomic, write_atomic_with};
+use autorep::run::checkpoint::{Checkpoint, CheckpointError};
+use autorep::run::folder::{RunFolder, RunFolderError};
+use autorep::run::mark::{Mark, Phase};
+use autorep::run::metrics::{MetricsError, MetricsLog, Record};
+use autorep::run::store::CheckpointStore;
+use autorep::run::tensor::Tensor;
+use autorep::run::tensorboard::{self, EventError, EventWriter, What};
 use autorep::train::interrupt::Interrupt;
-use autorep::train::metrics::{MetricsError, MetricsLog, Record};
-use autorep::train::run_folder::{
-    Mark, Phase, RunFolder, RunFolderError, write_atomic, write_atomic_with,
-};
-use autorep::train::tensorboard::{self, EventError, EventWriter, What};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};

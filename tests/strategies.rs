@@ -3,8 +3,8 @@
 
 mod common;
 
-use autorep::train::checkpoint::Checkpoint;
-use autorep::train::model_file;
+use autorep::run::checkpoint::Checkpoint;
+use autorep::run::model_file;
 use common::program::*;
 use serde_json::Value;
 use std::fs;

@@ -2,13 +2,16 @@
 
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::kernels::Preset;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::folder::RunFolder;
+use crate::run::mark::{Mark, Phase};
+use crate::run::store::{RESULT, TEACHER};
+use crate::run::summary::Summary;
 use crate::search::phases::shapes;
-use crate::search::run::{RESULT, RunError, Summary, TEACHER};
-use crate::train::checkpoint::Checkpoint;
-use crate::train::config::Layers;
-use crate::train::presets;
-use crate::train::run_folder::{Mark, Phase, RunFolder};
-use crate::train::settings::Settings;
+use crate::search::run::RunError;
+use crate::settings::Settings;
+use crate::settings::layers::Layers;
+use crate::settings::presets;
 use crate::train::trainer::{TrainError, Trainer};
 use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write, stderr};

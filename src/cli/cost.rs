@@ -8,8 +8,8 @@ use crate::cost::{
 use crate::graph::{Chw, Model, Network, Nonlinearity};
 use crate::models::{ModelSpec, NAMES as MODELS};
 use crate::profile::text::{Look, table};
+use crate::run::model_file;
 use crate::search::budget::Budget;
-use crate::train::model_file;
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::collections::BTreeMap;

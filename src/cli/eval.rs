@@ -3,11 +3,12 @@
 use super::End;
 use super::common::{AdapterArgs, load_result, percent};
 use crate::kernels::{Compiler, Preset};
-use crate::train::checkpoint::{Checkpoint, Tensor};
-use crate::train::config::Layers;
-use crate::train::model_file;
-use crate::train::run_folder::RunFolder;
-use crate::train::settings::Settings;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::folder::RunFolder;
+use crate::run::model_file;
+use crate::run::tensor::Tensor;
+use crate::settings::Settings;
+use crate::settings::layers::Layers;
 use crate::train::trainer::{evaluation, open_data, split};
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;

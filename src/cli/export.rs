@@ -3,8 +3,8 @@
 use super::End;
 use super::common::load_result;
 use crate::export::Format;
-use crate::train::model_file;
-use crate::train::run_folder::write_atomic;
+use crate::files::write_atomic;
+use crate::run::model_file;
 use anyhow::{Result, bail};
 use std::io::{Write, stdout};
 use std::path::PathBuf;

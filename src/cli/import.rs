@@ -2,15 +2,16 @@
 
 use super::End;
 use super::common::{IMPORT, note};
+use crate::files::write_atomic;
 use crate::graph::{Layout, Model};
 use crate::models::ModelSpec;
-use crate::search::run::TEACHER;
-use crate::train::checkpoint::Checkpoint;
-use crate::train::config::Layers;
-use crate::train::import::{Imported, import};
-use crate::train::model_file::{Sites, pack};
-use crate::train::run_folder::{RunFolder, write_atomic};
-use crate::train::settings::Settings;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::folder::RunFolder;
+use crate::run::foreign_weights::{Imported, import};
+use crate::run::model_file::{Sites, pack};
+use crate::run::store::TEACHER;
+use crate::settings::Settings;
+use crate::settings::layers::Layers;
 use crate::train::trainer::open_data;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{Write, stdout};

@@ -3,6 +3,7 @@
 use super::End;
 use super::common::{AdapterArgs, note};
 use crate::data::{self, OpenOptions};
+use crate::files::write_atomic;
 use crate::gpu::{AdapterReport, Gpu};
 use crate::kernels::gate::{self, Activation, Residual};
 use crate::kernels::tuning::Tuner;
@@ -14,8 +15,7 @@ use crate::profile::suite::{self, Case};
 use crate::profile::text::{self, Look};
 use crate::profile::trace::trace;
 use crate::profile::{Effort, Profile, Roofline};
-use crate::train::program::Normalization;
-use crate::train::run_folder::write_atomic;
+use crate::step::program::Normalization;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stdout};

@@ -2,8 +2,8 @@
 
 use super::End;
 use super::common::note;
+use crate::files::write_atomic;
 use crate::report;
-use crate::train::run_folder::write_atomic;
 use anyhow::{Result, bail};
 use std::io::{Write, stdout};
 use std::path::PathBuf;

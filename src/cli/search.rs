@@ -3,11 +3,12 @@
 use super::End;
 use super::common::{RunArgs, begin, finished, note, percent, undone};
 use crate::gpu::Gpu;
+use crate::run::mark::Phase;
+use crate::run::summary::Summary;
 use crate::search::budget::Budget;
 use crate::search::objective::prices;
-use crate::search::run::{self, RunEnd, Summary};
-use crate::train::run_folder::Phase;
-use crate::train::settings::Settings;
+use crate::search::run::{self, RunEnd};
+use crate::settings::Settings;
 use anyhow::Result;
 use std::io::{self, Write, stdout};
 use std::path::{Path, PathBuf};
@@ -144,7 +145,7 @@ fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> io::
         "validation",
         "test"
     )?;
-    let row = |name: &str, kept: usize, accuracy: &run::Accuracy| {
+    let row = |name: &str, kept: usize, accuracy: &crate::run::summary::Accuracy| {
         writeln!(
             stdout(),
             "{name:<28} {kept:>9} {:>9} {:>11} {:>11}",

@@ -2,15 +2,17 @@
 
 use super::End;
 use super::common::{RunArgs, load_result, note, percent};
+use crate::files::write_atomic;
 use crate::report::published::Published;
+use crate::run::folder::RunFolder;
+use crate::run::model_file;
+use crate::run::summary::Summary;
 use crate::search::objective::prices;
-use crate::search::run::{self, Summary};
+use crate::search::run;
 use crate::search::sweep::{Entry, Grid, Row, Spread, rows};
-use crate::train::config::Layers;
+use crate::settings::layers::Layers;
+use crate::settings::{self, Settings};
 use crate::train::interrupt::Interrupt;
-use crate::train::model_file;
-use crate::train::run_folder::{RunFolder, write_atomic};
-use crate::train::settings::{self, Settings};
 use anyhow::{Context, Result, bail, ensure};
 #[cfg(unix)]
 use rustix::process::{Pid, Signal, kill_process};

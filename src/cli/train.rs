@@ -2,9 +2,10 @@
 
 use super::End;
 use super::common::{RunArgs, begin, finished, note, percent, undone};
-use crate::search::run::{self, RunEnd, Summary};
-use crate::train::run_folder::Phase;
-use crate::train::settings::Settings;
+use crate::run::mark::Phase;
+use crate::run::summary::Summary;
+use crate::search::run::{self, RunEnd};
+use crate::settings::Settings;
 use anyhow::Result;
 use std::io::{Write, stdout};
 

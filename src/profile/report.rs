@@ -6,7 +6,7 @@ use super::statistics::{Statistics, ratio};
 use super::step::{Phase, Step};
 use crate::gpu::{Gpu, GpuError, Timing};
 use crate::kernels::Cost;
-use crate::train::account::{Memory, Pass, Work};
+use crate::step::account::{Memory, Pass, Work};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 

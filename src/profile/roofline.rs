@@ -194,7 +194,7 @@ fn write(path: &Path, known: &BTreeMap<String, Roofline>) -> anyhow::Result<()> 
         std::fs::create_dir_all(folder)?;
     }
     let text = serde_json::to_vec_pretty(known)?;
-    Ok(crate::train::run_folder::write_atomic(path, &text)?)
+    Ok(crate::files::write_atomic(path, &text)?)
 }
 
 #[cfg(test)]

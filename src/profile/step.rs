@@ -7,12 +7,12 @@ use crate::graph::{Arenas, Layout, Network, Tensors};
 use crate::kernels::Compiler;
 use crate::kernels::dapa::Fit;
 use crate::kernels::step::StepScalars;
-use crate::train::account::{Memory, Work};
-use crate::train::model_file::Sites;
-use crate::train::program::{
+use crate::run::model_file::Sites;
+use crate::settings::Settings;
+use crate::step::account::{Memory, Work};
+use crate::step::program::{
     AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
 };
-use crate::train::settings::Settings;
 use crate::train::trainer::evaluated;
 use serde::{Deserialize, Serialize};
 use std::fmt;

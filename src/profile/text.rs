@@ -5,8 +5,8 @@ use super::report::{Clock, Entry, Profile};
 use super::roofline::Roofline;
 use super::statistics::{Statistics, ratio};
 use super::suite::Row;
-use crate::train::account::{Memory, Need};
-use crate::train::run_folder::Phase;
+use crate::run::mark::Phase;
+use crate::step::account::{Memory, Need};
 use console::{Alignment, Style, measure_text_width, pad_str, truncate_str};
 use std::fmt::Write;
 

@@ -1,7 +1,7 @@
 //! A timeline in the Trace Event Format, which Chrome's `about:tracing` and Perfetto read.
 
 use super::report::Slice;
-use crate::train::account::Pass;
+use crate::step::account::Pass;
 use serde_json::{Value, json};
 use std::time::Duration;
 

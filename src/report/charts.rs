@@ -3,7 +3,7 @@
 use super::run::Run;
 use super::svg::{Chart, escape, legend, short};
 use crate::graph::layout::Site;
-use crate::train::run_folder::Phase;
+use crate::run::mark::Phase;
 use base64::prelude::*;
 use image::ImageEncoder;
 use image::codecs::png::PngEncoder;

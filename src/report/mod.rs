@@ -16,9 +16,10 @@ pub use page::render;
 pub use run::{Found, Run, collect};
 
 use crate::cost::ProtocolError;
-use crate::train::checkpoint::CheckpointError;
-use crate::train::model_file::ModelFileError;
-use crate::train::run_folder::{FileError, RunFolderError};
+use crate::files::FileError;
+use crate::run::checkpoint::CheckpointError;
+use crate::run::folder::RunFolderError;
+use crate::run::model_file::ModelFileError;
 use std::path::PathBuf;
 
 /// Why there is no report.

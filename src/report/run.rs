@@ -2,12 +2,14 @@
 
 use super::ReportError;
 use crate::cost::SiteCounts;
+use crate::files::FileError;
 use crate::graph::Model;
 use crate::graph::layout::Site;
-use crate::search::run::{RESULT, Summary, TEACHER};
-use crate::train::metrics::Record;
-use crate::train::model_file;
-use crate::train::run_folder::{FileError, RunFolder};
+use crate::run::folder::RunFolder;
+use crate::run::metrics::Record;
+use crate::run::model_file;
+use crate::run::store::{RESULT, TEACHER};
+use crate::run::summary::Summary;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

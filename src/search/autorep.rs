@@ -8,8 +8,8 @@ use crate::graph::{Layout, Tensors};
 use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
+use crate::settings::Polynomial;
 use crate::train::schedule::cosine;
-use crate::train::settings::Polynomial;
 
 /// The paper's method: cross-entropy, distillation, and a penalty on what is above the target.
 pub struct AutoRep {

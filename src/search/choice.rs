@@ -8,8 +8,8 @@ use crate::graph::{Layout, Tensors};
 use crate::kernels::dapa::VARIANCE_FLOOR;
 use crate::kernels::squares::Group;
 use crate::reference::squares::{with_square, without_square};
-use crate::train::program::{Scoring, SquareScoring};
-use crate::train::settings::Granularity;
+use crate::settings::Granularity;
+use crate::step::program::{Scoring, SquareScoring};
 use crate::train::trainer::Trainer;
 use std::ops::Range;
 

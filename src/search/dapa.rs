@@ -7,7 +7,7 @@
 use crate::graph::plan::Activations;
 use crate::graph::{Layout, Tensors};
 use crate::kernels::dapa::Fit;
-use crate::train::settings::{Polynomial, Search};
+use crate::settings::{Polynomial, Search};
 
 /// How polynomials follow their inputs in a search with these settings; `None` where they do not.
 pub fn fit(settings: &Search) -> Option<Fit> {

@@ -2,7 +2,7 @@
 
 use crate::graph::Layout;
 use crate::kernels::squares;
-use crate::train::settings::Granularity;
+use crate::settings::Granularity;
 use std::ops::Range;
 
 /// Runs of elements in the score arena that are kept or dropped together, in order.

@@ -4,7 +4,7 @@ use super::budget::{Budget, BudgetError};
 use crate::cost::{Link, LinkError, Price, Protocol, ProtocolError};
 use crate::graph::Layout;
 use crate::kernels::metrics::Prices;
-use crate::train::settings::{Method, Polynomial, Search};
+use crate::settings::{Method, Polynomial, Search};
 
 /// Why settings make no objective.
 #[derive(Debug, thiserror::Error)]

@@ -6,11 +6,11 @@ use crate::gpu::Gpu;
 use crate::graph::Network;
 use crate::graph::plan::Activations;
 use crate::kernels::{Compiler, Preset as Kernels};
-use crate::train::account::Memory;
+use crate::run::mark::Phase;
+use crate::settings::presets::About;
+use crate::settings::{Method, Settings};
+use crate::step::account::Memory;
 use crate::train::forecast::{Cut, Forecast, ForecastError, Shape, Shortage, cut};
-use crate::train::presets::About;
-use crate::train::run_folder::Phase;
-use crate::train::settings::{Method, Settings};
 use crate::train::trainer::TrainError;
 use serde::Serialize;
 

@@ -7,21 +7,16 @@ use super::strategy::{Finishing, Searching, Task, strategy};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Tensors};
 use crate::kernels::metrics::Prices;
-use crate::train::checkpoint::{Checkpoint, CheckpointStore};
-use crate::train::model_file::Sites;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::mark::{Mark, Phase};
+use crate::run::model_file::Sites;
+use crate::run::store::{CheckpointStore, RESULT, TEACHER};
+use crate::run::summary::{Accuracy, SiteSummary, Spent, Summary};
+use crate::settings::{Method, Search, Settings};
+use crate::step::program::{Evaluation, Normalization};
 use crate::train::phase::{self, PhaseEnd, PhaseResult, PhaseSpec, Resume, Supervised};
-use crate::train::program::{Evaluation, Normalization};
-use crate::train::run_folder::{Mark, Phase};
-use crate::train::settings::{Granularity, Method, Polynomial, Search, Settings};
 use crate::train::trainer::{TrainError, Trainer};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Name of the checkpoint with the teacher.
-pub const TEACHER: &str = "teacher";
-/// Name of the checkpoint with the result of a search.
-pub const RESULT: &str = "result";
 
 /// Why a run ends without a result.
 #[derive(Debug, thiserror::Error)]
@@ -49,100 +44,9 @@ macro_rules! through_train_error {
 through_train_error!(
     TrainError,
     crate::gpu::GpuError,
-    crate::train::checkpoint::CheckpointError,
-    crate::train::run_folder::RunFolderError
+    crate::run::checkpoint::CheckpointError,
+    crate::run::folder::RunFolderError
 );
-
-/// Accuracy of a network, as shares of 1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Accuracy {
-    /// On the images held out of the training set.
-    pub val_top1: f64,
-    /// On the test images, read once at the end.
-    pub test_top1: f64,
-    /// The same among the first five.
-    pub test_top5: f64,
-}
-
-/// What a site holds of one image's activation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SiteSummary {
-    /// Name of the activation.
-    pub name: String,
-    /// Elements.
-    pub total: usize,
-    /// ReLUs kept.
-    pub kept: usize,
-    /// Polynomials with a square; the rest of the elements are lines.
-    #[serde(default)]
-    pub squares: usize,
-}
-
-/// A budget, and what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Spent {
-    /// The budget as it was given.
-    pub given: String,
-    /// The budget.
-    pub budget: f64,
-    /// What the result costs.
-    pub cost: f64,
-}
-
-/// `summary.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    /// How ReLUs were chosen, or `teacher` for a run that only trains one.
-    pub method: String,
-    /// What was kept or dropped as one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub granularity: Option<Granularity>,
-    /// What was scarce: `relu`, or a protocol.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cost: Option<String>,
-    /// What the activations of an image could cost, and do cost, in the unit of the budget as it
-    /// was given: ReLUs, bytes, rounds or milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub spent: Option<Spent>,
-    /// What replaces a ReLU.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub polynomial: Option<Polynomial>,
-    /// Its degree.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub degree: Option<usize>,
-    /// Architecture.
-    pub model: String,
-    /// Its width multiplier.
-    pub width: f64,
-    /// Data set.
-    pub dataset: String,
-    /// Images trained on, held out, and tested on.
-    pub images: [usize; 3],
-    /// Seed.
-    pub seed: u32,
-    /// Adapter and driver.
-    pub adapter: String,
-    /// Kernel preset.
-    pub preset: String,
-    /// ReLUs of the network.
-    pub relu_total: usize,
-    /// ReLUs that could stay.
-    pub relu_budget: usize,
-    /// ReLUs that stayed.
-    pub relu_count: usize,
-    /// The same by site.
-    pub sites: Vec<SiteSummary>,
-    /// The all-ReLU network.
-    pub teacher: Accuracy,
-    /// The network that the run made.
-    pub result: Accuracy,
-    /// Training speed by phase.
-    pub images_per_second: BTreeMap<String, f64>,
-    /// Duration of the run, compilation and evaluation included.
-    pub wall_seconds: f64,
-    /// Version of the program.
-    pub version: String,
-}
 
 /// How a run ended.
 pub enum RunEnd {

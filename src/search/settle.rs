@@ -324,7 +324,7 @@ mod tests {
     use crate::models::ModelSpec;
     use crate::reference::random::random;
     use crate::search::granularity;
-    use crate::train::settings::Granularity;
+    use crate::settings::Granularity;
 
     fn network() -> Network {
         let spec = ModelSpec {

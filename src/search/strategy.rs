@@ -12,8 +12,8 @@ use crate::graph::{Layout, Tensors};
 use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
+use crate::settings::{Method, Search};
 use crate::train::phase::Policy;
-use crate::train::settings::{Method, Search};
 
 /// A method of choosing the ReLUs to keep.
 pub trait Strategy {

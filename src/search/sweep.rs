@@ -1,7 +1,7 @@
 //! Many searches from one teacher: which there are, and what they say together.
 
 use super::budget::Budget;
-use super::run::Summary;
+use crate::run::summary::Summary;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 

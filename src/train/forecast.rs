@@ -4,18 +4,18 @@
 //! Plans are those of the very programs that a phase compiles, on a device that only keeps
 //! accounts ([`Gpu::planner`](crate::gpu::Gpu::planner)).
 
-use super::account::Memory;
-use super::program::{
-    AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
-};
-use super::run_folder::Phase;
-use super::settings::{Optimizer, Settings};
 use super::trainer::TrainError;
 use crate::data::Resident;
 use crate::gpu::GpuError;
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Network};
 use crate::kernels::Compiler;
+use crate::run::mark::Phase;
+use crate::settings::{Optimizer, Settings};
+use crate::step::account::Memory;
+use crate::step::program::{
+    AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
+};
 use serde::Serialize;
 use std::fmt;
 

@@ -1,20 +1,22 @@
 //! One phase: epochs of steps, validation, checkpoints, and going on where one was left.
 
-use super::checkpoint::{Checkpoint, CheckpointStore, Tensor, Unpack};
-use super::feed::Feed;
 use super::forecast::Shape;
-use super::metrics::Record as LogRecord;
-use super::model_file::Sites;
-use super::program::{EvalProgram, Evaluation, SQUARES, Scoring, TrainProgram, TrainSpec};
-use super::run_folder::{Mark, Phase};
 use super::schedule::{rate, shuffled};
-use super::settings::Descent;
 use super::trainer::{TrainError, Trainer, draw_target};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Tensors};
 use crate::kernels::metrics::{Prices, Record};
 use crate::kernels::squares::Group;
 use crate::kernels::step::StepScalars;
+use crate::run::checkpoint::{Checkpoint, Unpack};
+use crate::run::mark::{Mark, Phase};
+use crate::run::metrics::Record as LogRecord;
+use crate::run::model_file::Sites;
+use crate::run::store::CheckpointStore;
+use crate::run::tensor::Tensor;
+use crate::settings::Descent;
+use crate::step::feed::Feed;
+use crate::step::program::{EvalProgram, Evaluation, SQUARES, Scoring, TrainProgram, TrainSpec};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -127,7 +129,7 @@ impl Resume {
             }
         }
         trainer.earlier = Duration::try_from_secs_f64(bits("wall_seconds")?).unwrap_or_default();
-        let (model, _, _, rest) = super::model_file::unpack(checkpoint.clone())?;
+        let (model, _, _, rest) = crate::run::model_file::unpack(checkpoint.clone())?;
         trainer.last_checkpoint = Some(checkpoint.origin().to_owned());
         // Says which model it is if it is not this one.
         trainer.tensors_of(checkpoint)?;

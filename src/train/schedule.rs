@@ -1,7 +1,7 @@
 //! Learning rates over a phase, and the order of its images.
 
-use super::settings::{Descent, Fall};
 use crate::reference::random::{below, random};
+use crate::settings::{Descent, Fall};
 
 /// The rate at `step` of `steps`: a linear rise over the warm-up, then half a cosine or a
 /// straight line down to the share `final_rate` of the largest.

@@ -1,15 +1,8 @@
 //! What all phases of a run share: device, data, network, folder, log.
 
-use super::checkpoint::{Checkpoint, CheckpointError};
-use super::config::ConfigError;
 use super::forecast::{self, Cut, Forecast, ForecastError, Shape, Shortage};
 use super::interrupt::Interrupt;
-use super::metrics::{MetricsError, MetricsLog};
-use super::model_file::{ModelFileError, Sites};
 use super::phase::logged_before;
-use super::program::{EvalProgram, Evaluation, Loaded, Normalization, Variation};
-use super::run_folder::{Mark, Phase, RunFolder, RunFolderError};
-use super::settings::Settings;
 use crate::data::augment::Flip;
 use crate::data::{self, Dataset, Source, Split, loader};
 use crate::gpu::{Gpu, GpuError};
@@ -18,6 +11,14 @@ use crate::graph::{Arenas, Layout, Model, Network, Tensors};
 use crate::kernels::Compiler;
 use crate::kernels::tuning::Tuner;
 use crate::models::{ModelError, ModelSpec};
+use crate::run::checkpoint::{Checkpoint, CheckpointError};
+use crate::run::folder::{RunFolder, RunFolderError};
+use crate::run::mark::{Mark, Phase};
+use crate::run::metrics::{MetricsError, MetricsLog};
+use crate::run::model_file::{ModelFileError, Sites};
+use crate::settings::Settings;
+use crate::settings::layers::ConfigError;
+use crate::step::program::{EvalProgram, Evaluation, Loaded, Normalization, Variation};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -307,7 +308,8 @@ impl<'g> Trainer<'g> {
 
     /// A checkpoint of the network alone, without the state of its training.
     pub fn model_checkpoint(&self, tensors: Tensors, sites: Sites) -> Checkpoint {
-        let (tensors, metadata) = super::model_file::pack(&self.model(tensors), &self.spec, sites);
+        let (tensors, metadata) =
+            crate::run::model_file::pack(&self.model(tensors), &self.spec, sites);
         Checkpoint::new(tensors, metadata)
     }
 
@@ -325,7 +327,7 @@ impl<'g> Trainer<'g> {
     /// [`TrainError::ModelFile`], or [`TrainError::Unusable`] when it is another network.
     pub fn model_of(&self, checkpoint: Checkpoint) -> Result<Model, TrainError> {
         let file = checkpoint.origin().display().to_string();
-        let (model, spec, _, _) = super::model_file::unpack(checkpoint)?;
+        let (model, spec, _, _) = crate::run::model_file::unpack(checkpoint)?;
         let mismatch = |what: &str, has: String, wants: String| {
             Err(TrainError::Unusable(format!(
                 "{file} belongs to another model: its {what} is {has}, this run's is {wants}"

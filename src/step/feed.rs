@@ -1,11 +1,11 @@
 //! The images of an epoch, step by step: resident ones are named by their order once; streamed
 //! ones are uploaded before each step.
 
-use super::trainer::TrainError;
 use crate::data::loader::{Loader, Variation};
 use crate::data::{Resident, Source};
 use crate::gpu::{Fence, Gpu, View};
 use crate::kernels::step::StepScalars;
+use crate::train::trainer::TrainError;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -22,7 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message;
 use thiserror::Error;
 
-use super::run_folder::FileError;
+use crate::files::FileError;
 
 const FILE_VERSION: &str = "brain.Event:2";
 const FILE_PREFIX: &str = "events.out.tfevents.";

@@ -1,7 +1,8 @@
 //! A model within a checkpoint: tensors under PyTorch's names, and what it takes to rebuild the
 //! network around them.
 
-use super::checkpoint::{Checkpoint, CheckpointError, Tensor, Unpack};
+use super::checkpoint::{Checkpoint, CheckpointError, Unpack};
+use super::tensor::Tensor;
 use crate::graph::{Layout, Model, Nonlinearity, Tensors};
 use crate::models::{ModelError, ModelSpec};
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! never be silently the default.
 
 use super::presets::Preset;
-use super::settings::{Settings, SettingsError};
+use super::{Settings, SettingsError};
 use toml::{Table, Value};
 
 /// Why settings cannot be read.

@@ -4,7 +4,8 @@
 //! Layers here bear torchvision's names already. What remains is what others call the same
 //! layer, which [`torchvision_name`] knows, and the wrappers that training scripts leave.
 
-use super::checkpoint::{Checkpoint, TensorData};
+use super::checkpoint::Checkpoint;
+use super::tensor::TensorData;
 use crate::graph::{Layout, Tensors};
 use crate::models::{ModelError, ModelSpec};
 use std::collections::BTreeMap;
@@ -278,7 +279,7 @@ fn timm_efficientnet(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::checkpoint::Tensor;
+    use crate::run::tensor::Tensor;
 
     fn spec(name: &str) -> ModelSpec {
         ModelSpec {

@@ -1,32 +1,19 @@
-//! The run folder, through which everything that happens after a run speaks of it:
+//! The folder of a run: who may write to it, and what it holds.
 //!
-//! ```text
-//! runs/NAME/
-//!   config.toml               the settings, defaults included
-//!   metrics.jsonl             one record a line            (see `metrics`)
-//!   events.out.tfevents.*     the same scalars             (see `tensorboard`)
-//!   checkpoints/*.safetensors weights and optimiser state  (see `checkpoint`)
-//!   summary.json              the result
-//!   report.html               the result, to look at
-//! ```
-//!
-//! Two promises are kept here. A file written by [`write_atomic`] is either the old one or
-//! the new one, whole, whatever happens in between: a reader never meets half a file, and a
-//! `kill -9` or a power cut never leaves one. And only one process writes to a run folder
-//! at a time. It holds a lock of the operating system on `.lock`, which vanishes with its
-//! owner; a file holding a process number would outlive a `kill -9` and lock the user out.
+//! Only one process writes to a run folder at a time. It holds a lock of the operating system on
+//! `.lock`, which vanishes with its owner; a file holding a process number would outlive a
+//! `kill -9` and lock the user out.
 
-use std::fmt;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::checkpoint::CheckpointStore;
+use super::store::CheckpointStore;
+use crate::files::{FileError, is_partial, sweep, write_atomic};
 
 const CONFIG: &str = "config.toml";
 const SUMMARY: &str = "summary.json";
@@ -34,111 +21,6 @@ const METRICS: &str = "metrics.jsonl";
 const REPORT: &str = "report.html";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = ".lock";
-
-/// Files being written carry a name between these two, so that what a killed process left
-/// behind can be told from everything else.
-const PARTIAL: (&str, &str) = (".tmp-", ".partial");
-
-/// The phases of a run, in the order in which they happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// The all-ReLU network is trained.
-    Teacher,
-    /// ReLUs are replaced until the budget is met.
-    Search,
-    /// Masks are fixed; what is left is trained.
-    Finish,
-}
-
-impl Phase {
-    /// Every phase, in order.
-    pub const ALL: [Self; 3] = [Self::Teacher, Self::Search, Self::Finish];
-
-    /// The name used in files and on the screen.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Teacher => "teacher",
-            Self::Search => "search",
-            Self::Finish => "finish",
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// How far a run has come: its phase, and the steps taken since the run began (they are
-/// not counted anew in each phase). Marks are ordered as the run passes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mark {
-    /// The phase the run is in.
-    pub phase: Phase,
-    /// Steps taken since the run began.
-    pub step: u64,
-}
-
-impl Mark {
-    /// The mark of `step` in `phase`.
-    pub fn new(phase: Phase, step: u64) -> Self {
-        Self { phase, step }
-    }
-}
-
-/// Written as in the names of checkpoints: `search-00001234`.
-impl fmt::Display for Mark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:08}", self.phase, self.step)
-    }
-}
-
-/// A text that is not a [`Mark`].
-#[derive(Debug, Error)]
-#[error("`{0}` is not a mark such as `search-00001234`")]
-pub struct NotAMark(String);
-
-impl FromStr for Mark {
-    type Err = NotAMark;
-
-    fn from_str(text: &str) -> Result<Self, NotAMark> {
-        let parse = || {
-            let (phase, step) = text.split_once('-')?;
-            let phase = Phase::ALL.into_iter().find(|p| p.name() == phase)?;
-            Some(Self::new(phase, step.parse().ok()?))
-        };
-        // Only the spelling that `Display` gives counts: `search-12` or `search-+0000012`
-        // were written by somebody else.
-        parse()
-            .filter(|mark| mark.to_string() == text)
-            .ok_or_else(|| NotAMark(text.to_owned()))
-    }
-}
-
-/// The operating system refused something, and to which file.
-#[derive(Debug, Error)]
-#[error("cannot {action} {}: {error}", path.display())]
-pub struct FileError {
-    /// What was tried, as a verb: "create", "write".
-    pub action: &'static str,
-    /// The file or folder.
-    pub path: PathBuf,
-    /// What the system said.
-    pub error: io::Error,
-}
-
-impl FileError {
-    /// For `map_err`: names the action and the path an [`io::Error`] belongs to.
-    pub fn on(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |error| Self {
-            action,
-            path: path.to_owned(),
-            error,
-        }
-    }
-}
 
 /// Why a run folder cannot be used.
 #[derive(Debug, Error)]
@@ -276,7 +158,7 @@ impl RunFolder {
         &self.root
     }
 
-    /// `metrics.jsonl`, which [`MetricsLog`](super::metrics::MetricsLog) writes.
+    /// `metrics.jsonl`, which [`MetricsLog`](crate::run::metrics::MetricsLog) writes.
     pub fn metrics_path(&self) -> PathBuf {
         self.root.join(METRICS)
     }
@@ -381,75 +263,4 @@ fn lock(root: &Path) -> Result<Option<File>, RunFolderError> {
             Ok(None)
         }
     }
-}
-
-/// Removes what a killed process had begun to write. Such files are in nobody's way, so one
-/// that cannot be removed is left.
-fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if is_partial(&path) {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
-fn is_partial(path: &Path) -> bool {
-    let (prefix, suffix) = PARTIAL;
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix))
-}
-
-/// Puts `bytes` at `path`, all or nothing.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    write_atomic_with(path, |file| file.write_all(bytes))
-}
-
-/// Puts what `fill` writes at `path`, all or nothing: under a temporary name in the same
-/// folder first, then synced, then renamed, then the folder synced. When this returns, the
-/// file survives a power cut; when it fails, whatever was at `path` is there still.
-pub fn write_atomic_with(
-    path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), FileError> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let attempt = || {
-        let mut temporary = tempfile::Builder::new();
-        temporary.prefix(PARTIAL.0).suffix(PARTIAL.1);
-        // Temporary files are private by custom. Results are not: leave it to the umask.
-        #[cfg(unix)]
-        temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temporary = temporary.tempfile_in(folder)?;
-
-        let mut buffer = BufWriter::with_capacity(1 << 20, temporary.as_file());
-        fill(&mut buffer)?;
-        buffer.flush()?;
-        drop(buffer);
-        temporary.as_file().sync_all()?;
-        temporary.persist(path)?;
-        sync_folder(folder)
-    };
-    attempt().map_err(FileError::on("write", path))
-}
-
-/// Makes the names in a folder durable, as [`File::sync_all`] does for contents.
-#[cfg(unix)]
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder)?.sync_all() {
-        // Some network file systems cannot, and say so in this way.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        other => other,
-    }
-}
-
-/// Elsewhere a folder cannot be opened as a file; the rename is as durable as it gets.
-#[cfg(not(unix))]
-pub(super) fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }

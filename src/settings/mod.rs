@@ -1,5 +1,10 @@
 //! Every setting of a run, with its default: what `config.toml` holds and `--set` changes.
 
+/// Settings from files, options and presets, laid over the defaults key by key.
+pub mod layers;
+/// Settings by name: the rows of the paper, the authors' own, a fast teacher.
+pub mod presets;
+
 use crate::data::{Crop, Placement};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -10,8 +10,7 @@
 //! promised equal bits.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -20,7 +19,8 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::run_folder::{FileError, Mark, sync_folder, write_atomic_with};
+use super::tensor::{Tensor, TensorData};
+use crate::files::{FileError, write_atomic_with};
 
 /// What this program writes, and the only version it reads.
 const FORMAT: &str = "1";
@@ -28,7 +28,7 @@ const FORMAT_VERSION: &str = "format_version";
 const TENSOR_CRC: &str = "tensor_crc32c";
 const HEADER_CRC: &str = "header_crc32c";
 
-const EXTENSION: &str = "safetensors";
+pub(super) const EXTENSION: &str = "safetensors";
 /// The length of the header comes first, as eight bytes.
 const LENGTH_BYTES: u64 = 8;
 /// The bound of the safetensors crate. It keeps a damaged length from being allocated.
@@ -36,96 +36,6 @@ const MAX_HEADER: u64 = 100_000_000;
 
 // Tensors are copied between memory and file as they are; the file is little endian.
 const _: () = assert!(cfg!(target_endian = "little"));
-
-/// The values of a tensor.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TensorData {
-    /// Weights, moments, coefficients.
-    F32(Vec<f32>),
-    /// Counters and packed masks.
-    U32(Vec<u32>),
-    /// Bytes.
-    U8(Vec<u8>),
-}
-
-impl TensorData {
-    /// Zeros to read a tensor into; `None` for a type that is not kept here.
-    fn zeros(dtype: Dtype, len: usize) -> Option<Self> {
-        match dtype {
-            Dtype::F32 => Some(Self::F32(vec![0.0; len])),
-            Dtype::U32 => Some(Self::U32(vec![0; len])),
-            Dtype::U8 => Some(Self::U8(vec![0; len])),
-            _ => None,
-        }
-    }
-
-    fn dtype(&self) -> Dtype {
-        match self {
-            Self::F32(_) => Dtype::F32,
-            Self::U32(_) => Dtype::U32,
-            Self::U8(_) => Dtype::U8,
-        }
-    }
-
-    /// How many values there are.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::F32(values) => values.len(),
-            Self::U32(values) => values.len(),
-            Self::U8(values) => values.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::F32(values) => bytemuck::cast_slice(values),
-            Self::U32(values) => bytemuck::cast_slice(values),
-            Self::U8(values) => values,
-        }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        match self {
-            Self::F32(values) => bytemuck::cast_slice_mut(values),
-            Self::U32(values) => bytemuck::cast_slice_mut(values),
-            Self::U8(values) => values,
-        }
-    }
-}
-
-/// Values and the shape they have, in row-major order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
-    /// Extents, outermost first; none for a scalar.
-    pub shape: Vec<usize>,
-    /// As many values as the shape says.
-    pub data: TensorData,
-}
-
-impl Tensor {
-    /// A tensor of floats.
-    pub fn f32(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Self {
-        let (shape, data) = (shape.into(), TensorData::F32(values));
-        Self { shape, data }
-    }
-
-    /// A tensor of 32-bit words.
-    pub fn u32(shape: impl Into<Vec<usize>>, values: Vec<u32>) -> Self {
-        let (shape, data) = (shape.into(), TensorData::U32(values));
-        Self { shape, data }
-    }
-
-    /// A tensor of bytes.
-    pub fn u8(shape: impl Into<Vec<usize>>, values: Vec<u8>) -> Self {
-        let (shape, data) = (shape.into(), TensorData::U8(values));
-        Self { shape, data }
-    }
-}
 
 /// Why a checkpoint cannot be loaded, used or saved.
 #[derive(Debug, Error)]
@@ -668,120 +578,6 @@ impl Unpack {
             tensor: name.to_owned(),
             found: found.dtype().to_string(),
             expected: expected.to_string(),
-        }
-    }
-}
-
-/// The `checkpoints/` of a run folder.
-///
-/// Checkpoints saved under a [`Mark`] follow each other, and only the last
-/// [`KEPT`](Self::KEPT) stay; those saved under a name ([`BEST`](Self::BEST), `teacher`) stay
-/// until they are saved again.
-#[derive(Clone, Debug)]
-pub struct CheckpointStore {
-    folder: PathBuf,
-}
-
-impl CheckpointStore {
-    /// The name of the best checkpoint so far.
-    ///
-    /// Keep the score it is compared by in the checkpoints that follow each other, not only
-    /// in this one: after a kill it may be ahead of the checkpoint the run goes on from.
-    pub const BEST: &str = "best";
-
-    /// How many checkpoints stay of those that follow each other: one to go on from, and one
-    /// more should it be damaged.
-    pub const KEPT: usize = 2;
-
-    /// The store in `folder`, which need not exist until something is saved.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let folder = folder.into();
-        Self { folder }
-    }
-
-    /// Where the checkpoint of a mark or a name is kept.
-    pub fn path(&self, of: impl fmt::Display) -> PathBuf {
-        self.folder.join(format!("{of}.{EXTENSION}"))
-    }
-
-    /// Saves a checkpoint of the run at `mark`; once it is safe on disk, removes those that
-    /// are no longer needed.
-    pub fn save(&self, mark: Mark, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
-        let path = self.save_as(&mark.to_string(), checkpoint)?;
-        self.rotate(mark);
-        Ok(path)
-    }
-
-    /// Saves a checkpoint under a name of its own, which rotation does not touch.
-    pub fn save_as(&self, name: &str, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
-        let path = self.path(name);
-        fs::create_dir_all(&self.folder).map_err(FileError::on("create", &self.folder))?;
-        checkpoint.save(&path)?;
-        Ok(path)
-    }
-
-    /// Loads the checkpoint of a mark or a name.
-    pub fn load(&self, of: impl fmt::Display) -> Result<Checkpoint, CheckpointError> {
-        Checkpoint::load(&self.path(of))
-    }
-
-    /// The marks there are checkpoints of, earliest first.
-    pub fn marks(&self) -> Result<Vec<Mark>, CheckpointError> {
-        let cannot_read = || FileError::on("read", &self.folder);
-        let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(cannot_read())?,
-        };
-        let mut marks = Vec::new();
-        for entry in entries {
-            let path = PathBuf::from(entry.map_err(cannot_read())?.file_name());
-            let stem = path.file_stem().and_then(|stem| stem.to_str());
-            if path.extension().is_some_and(|it| it == EXTENSION) {
-                marks.extend(stem.and_then(|stem| stem.parse::<Mark>().ok()));
-            }
-        }
-        marks.sort_unstable();
-        Ok(marks)
-    }
-
-    /// The newest checkpoint that can be loaded, or `None` where there is none at all. One
-    /// that is damaged is passed over with a warning. If all are, the error is that of the
-    /// newest: to begin anew is for the user to decide.
-    pub fn latest(&self) -> Result<Option<(Mark, Checkpoint)>, CheckpointError> {
-        let mut first_error = None;
-        for mark in self.marks()?.into_iter().rev() {
-            match self.load(mark) {
-                Ok(checkpoint) => return Ok(Some((mark, checkpoint))),
-                Err(error) => {
-                    log::warn!("{error}");
-                    first_error.get_or_insert(error);
-                }
-            }
-        }
-        first_error.map_or(Ok(None), Err)
-    }
-
-    /// Removes what is older than the last few, and what is newer than the checkpoint just
-    /// saved: the run has gone on from an earlier one because those could not be loaded, and
-    /// they must not count as the last few now.
-    ///
-    /// A file that cannot be removed costs space, not the run.
-    fn rotate(&self, newest: Mark) {
-        let marks = match self.marks() {
-            Ok(marks) => marks,
-            Err(error) => return log::warn!("no old checkpoint was removed: {error}"),
-        };
-        let (live, stale): (Vec<_>, Vec<_>) = marks.into_iter().partition(|&mark| mark <= newest);
-        let old = live.iter().rev().skip(Self::KEPT);
-        let mut removed = false;
-        for path in old.chain(&stale).map(|mark| self.path(mark)) {
-            match fs::remove_file(&path) {
-                Ok(()) => removed = true,
-                Err(error) => log::warn!("cannot remove {}: {error}", path.display()),
-            }
-        }
-        if removed {
-            let _ = sync_folder(&self.folder);
         }
     }
 }

@@ -3,8 +3,6 @@
 
 use super::account::{Memory, Pass, Work};
 use super::feed::Feed;
-use super::settings::Optimizer;
-use super::trainer::TrainError;
 use crate::data::{Resident, Source};
 use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, Timing, View};
 use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
@@ -15,6 +13,8 @@ use crate::kernels::step::StepScalars;
 use crate::kernels::{
     Compiler, Cost, Recipe, add, augment, dapa, indicator, loss, metrics, optimizer, squares,
 };
+use crate::settings::Optimizer;
+use crate::train::trainer::TrainError;
 use std::collections::VecDeque;
 
 /// How images of a training step are varied; see `kernels::augment`.

@@ -14,8 +14,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
-use super::run_folder::{FileError, Mark, Phase, RunFolder, write_atomic};
+use super::folder::RunFolder;
+use super::mark::{Mark, Phase};
 use super::tensorboard::EventWriter;
+use crate::files::{FileError, write_atomic};
 
 /// One line of `metrics.jsonl`:
 /// `{"phase":"search","step":40,"wall_seconds":3.1,"loss":0.52,"relus":4915.0}`.
