@@ -3,14 +3,14 @@
 use crate::data::{Images, Resident};
 use crate::gpu::{Gpu, GpuError, Timing};
 use crate::graph::plan::Activations;
-use crate::graph::{Arenas, Layout, Network, Tensors};
+use crate::graph::{Arenas, Layout, Loaded, Network, Tensors};
 use crate::kernels::Compiler;
 use crate::kernels::dapa::Fit;
 use crate::kernels::step::StepScalars;
 use crate::train::account::{Memory, Work};
 use crate::train::model_file::Sites;
 use crate::train::program::{
-    AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
+    AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation,
 };
 use crate::train::settings::Settings;
 use crate::train::trainer::evaluated;

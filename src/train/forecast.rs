@@ -5,16 +5,14 @@
 //! accounts ([`Gpu::planner`](crate::gpu::Gpu::planner)).
 
 use super::account::Memory;
-use super::program::{
-    AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
-};
+use super::program::{AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation};
 use super::run_folder::Phase;
 use super::settings::{Optimizer, Settings};
 use super::trainer::TrainError;
 use crate::data::Resident;
 use crate::gpu::GpuError;
 use crate::graph::plan::Activations;
-use crate::graph::{Arenas, Layout, Network};
+use crate::graph::{Arenas, Layout, Loaded, Network};
 use crate::kernels::Compiler;
 use serde::Serialize;
 use std::fmt;
