@@ -11,7 +11,7 @@
 use autorep::data::{Resident, builtin};
 use autorep::gpu::{AdapterChoice, AdapterClass, Gpu};
 use autorep::graph::plan::Activations;
-use autorep::graph::{Arenas, Layout, Tensors};
+use autorep::graph::{Arenas, Layout, Loaded, Tensors};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::tuning::Tuner;
@@ -20,7 +20,7 @@ use autorep::models::ModelSpec;
 use autorep::profile::measure::processor_time;
 use autorep::settings::Optimizer;
 use autorep::step::program::{
-    AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
+    AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation,
 };
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,9 @@ mod common;
 use autorep::gpu::{AdapterChoice, Gpu, Tape, adapter};
 use autorep::graph::layout::ParamKind;
 use autorep::graph::plan::{Activations, Mode, Ports};
-use autorep::graph::{Arenas, Chw, Gradients, Layout, Network, Nonlinearity, Op, Plan, Tensors};
+use autorep::graph::{
+    Arenas, Chw, Gradients, Layout, Loaded, Network, Nonlinearity, Op, Plan, Tensors,
+};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Preset, loss};
@@ -255,15 +257,12 @@ fn run_mode(compiler: &Compiler, network: &Network, tensors: &Tensors, mode: Mod
         health: words(&[u32::MAX, 0]),
         lent: Vec::new(),
     };
-    let plan = Plan::compile(
-        compiler,
+    let model = Loaded {
         network,
-        &layout,
-        &arenas,
-        Some(&gradients),
-        &ports,
-        mode,
-    );
+        layout: &layout,
+        arenas: &arenas,
+    };
+    let plan = Plan::compile(compiler, model, Some(&gradients), &ports, mode);
     let plan = plan.unwrap();
     assert!(plan.activation_bytes >= plan.least_activation_bytes);
     let spec = loss::Spec {

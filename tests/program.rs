@@ -4,14 +4,14 @@
 use autorep::data::{Resident, builtin};
 use autorep::gpu::{AdapterChoice, Gpu};
 use autorep::graph::plan::Activations;
-use autorep::graph::{Arenas, Layout, Network, Tensors};
+use autorep::graph::{Arenas, Layout, Loaded, Network, Tensors};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::metrics::Record;
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
 use autorep::settings::Optimizer;
-use autorep::step::program::{AUTOREP, Loaded, Normalization, TrainProgram, TrainSpec, Variation};
+use autorep::step::program::{AUTOREP, Normalization, TrainProgram, TrainSpec, Variation};
 
 const SIZE: usize = 16;
 const BATCH: usize = 16;

@@ -3,6 +3,7 @@
 
 pub mod arenas;
 pub mod layout;
+pub mod loaded;
 mod lower;
 pub mod network;
 mod ops;
@@ -12,6 +13,7 @@ pub mod tensors;
 
 pub use arenas::{Arenas, Gradients};
 pub use layout::Layout;
+pub use loaded::Loaded;
 pub use network::{Chw, Network, NodeId, Nonlinearity, Op, ShapeError};
 pub use plan::Plan;
 pub use tensors::{Model, Tensors};

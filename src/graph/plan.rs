@@ -3,6 +3,7 @@
 
 use super::arenas::{Arenas, Gradients};
 use super::layout::Layout;
+use super::loaded::Loaded;
 use super::lower::{Stage, lower};
 use super::network::{Chw, Network, NodeId};
 use super::ops::{self, Kept};
@@ -110,19 +111,22 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compiles `network`. Gradients are wanted exactly when `mode.training`.
+    /// Compiles a network. Gradients are wanted exactly when `mode.training`.
     ///
     /// # Errors
     /// [`GpuError`]: out of memory, a buffer too large, a kernel that does not compile.
     pub fn compile(
         compiler: &Compiler,
-        network: &Network,
-        layout: &Layout,
-        arenas: &Arenas,
+        model: Loaded,
         gradients: Option<&Gradients>,
         ports: &Ports,
         mode: Mode,
     ) -> Result<Self, GpuError> {
+        let Loaded {
+            network,
+            layout,
+            arenas,
+        } = model;
         let mut emitter = Emitter {
             compiler,
             network,

@@ -3,7 +3,7 @@
 use crate::data::{Images, Resident};
 use crate::gpu::{Gpu, GpuError, Timing};
 use crate::graph::plan::Activations;
-use crate::graph::{Arenas, Layout, Network, Tensors};
+use crate::graph::{Arenas, Layout, Loaded, Network, Tensors};
 use crate::kernels::Compiler;
 use crate::kernels::dapa::Fit;
 use crate::kernels::step::StepScalars;
@@ -11,7 +11,7 @@ use crate::run::model_file::Sites;
 use crate::settings::Settings;
 use crate::step::account::{Memory, Work};
 use crate::step::program::{
-    AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
+    AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation,
 };
 use crate::train::trainer::evaluated;
 use serde::{Deserialize, Serialize};

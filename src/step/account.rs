@@ -1,8 +1,7 @@
 //! What a compiled step consists of and what memory it takes: what a profile shows.
 
-use super::program::Loaded;
 use crate::graph::plan::PlannedDispatch;
-use crate::graph::{Gradients, Layout, Plan};
+use crate::graph::{Gradients, Layout, Loaded, Plan};
 use crate::kernels::{Compiler, Cost};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -6,7 +6,7 @@ use super::feed::Feed;
 use crate::data::{Resident, Source};
 use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, Timing, View};
 use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
-use crate::graph::{Arenas, Gradients, Layout, Network, Plan};
+use crate::graph::{Arenas, Gradients, Layout, Loaded, Network, Plan};
 use crate::kernels::indicator::Rule;
 use crate::kernels::metrics::{Prices, ROWS, Record, row_words};
 use crate::kernels::step::StepScalars;
@@ -44,17 +44,6 @@ pub struct Normalization {
     pub mean: [f32; 3],
     /// Standard deviation.
     pub std: [f32; 3],
-}
-
-/// A network whose arenas are on the device.
-#[derive(Clone, Copy)]
-pub struct Loaded<'a> {
-    /// The graph.
-    pub network: &'a Network,
-    /// Where its tensors lie.
-    pub layout: &'a Layout,
-    /// The arenas.
-    pub arenas: &'a Arenas,
 }
 
 /// The memory between the parts of a step.
@@ -488,12 +477,7 @@ impl TrainProgram {
                 activations: Activations::Relu,
                 recompute: false,
             };
-            let Loaded {
-                network,
-                layout,
-                arenas,
-            } = teacher;
-            let plan = Plan::compile(compiler, network, layout, arenas, None, &ports, mode)?;
+            let plan = Plan::compile(compiler, teacher, None, &ports, mode)?;
             forward.plan(Pass::Teacher, &plan.forward);
             memory.activations(&plan);
             teacher_logits = Some(logits);
@@ -510,15 +494,7 @@ impl TrainProgram {
             activations: spec.activations,
             recompute: spec.recompute,
         };
-        let plan = Plan::compile(
-            compiler,
-            network,
-            layout,
-            arenas,
-            Some(&gradients),
-            ports,
-            mode,
-        )?;
+        let plan = Plan::compile(compiler, spec.student, Some(&gradients), ports, mode)?;
         forward.plan(Pass::Forward, &plan.forward);
         memory.activations(&plan);
         let loss_spec = loss::Spec {
@@ -839,11 +815,7 @@ impl EvalProgram {
     ) -> Result<Self, GpuError> {
         let gpu = compiler.gpu;
         let batch = batch.min(images.len).max(1);
-        let Loaded {
-            network,
-            layout,
-            arenas,
-        } = model;
+        let network = model.network;
         let wiring = Wiring::new(gpu, network, batch, 1, images.len, 0)?;
         let mode = Mode {
             batch,
@@ -856,7 +828,7 @@ impl EvalProgram {
             lent: lent.to_vec(),
             ..ports.clone()
         };
-        let plan = Plan::compile(compiler, network, layout, arenas, None, place, mode)?;
+        let plan = Plan::compile(compiler, model, None, place, mode)?;
         let mut memory = wiring.memory(images);
         memory.network(&model, activations != Activations::Relu, false);
         memory.activations(&plan);

@@ -8,13 +8,13 @@ use super::trainer::TrainError;
 use crate::data::Resident;
 use crate::gpu::GpuError;
 use crate::graph::plan::Activations;
-use crate::graph::{Arenas, Layout, Network};
+use crate::graph::{Arenas, Layout, Loaded, Network};
 use crate::kernels::Compiler;
 use crate::run::mark::Phase;
 use crate::settings::{Optimizer, Settings};
 use crate::step::account::Memory;
 use crate::step::program::{
-    AUTOREP, EvalProgram, Loaded, Normalization, TrainProgram, TrainSpec, Variation,
+    AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation,
 };
 use serde::Serialize;
 use std::fmt;
