@@ -8,7 +8,7 @@
 //! time of a step divided by the cores, which is what it would take on an idle machine.
 //! `autorep profile` shows where the time goes.
 
-use autorep::data::{Resident, builtin};
+use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterChoice, AdapterClass, Gpu};
 use autorep::graph::plan::Activations;
 use autorep::graph::{Arenas, Layout, Loaded, Tensors};
@@ -18,9 +18,7 @@ use autorep::kernels::tuning::Tuner;
 use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
 use autorep::profile::measure::processor_time;
-use autorep::train::program::{
-    AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation,
-};
+use autorep::train::program::{AUTOREP, EvalProgram, TrainProgram, TrainSpec, Variation};
 use autorep::train::settings::Optimizer;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! The presets: each can be read, builds its network, says what it is and what memory it takes.
 
-use autorep::data::Images;
+use autorep::data::{Images, Normalization};
 use autorep::gpu::{AdapterReport, Gpu, GpuError};
 use autorep::graph::{Layout, Network};
 use autorep::kernels::{Compiler, Preset as Kernels};
@@ -12,7 +12,6 @@ use autorep::train::account::Need;
 use autorep::train::config::Layers;
 use autorep::train::forecast::{self, Cut, Forecast, ForecastError};
 use autorep::train::presets::{About, PRESETS, find};
-use autorep::train::program::Normalization;
 use autorep::train::run_folder::Phase;
 use autorep::train::settings::Settings;
 use std::collections::BTreeSet;

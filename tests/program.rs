@@ -1,7 +1,7 @@
 //! Whole training steps: micro-batches against the whole batch, presets against each other, and
 //! the same step twice.
 
-use autorep::data::{Resident, builtin};
+use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterChoice, Gpu};
 use autorep::graph::plan::Activations;
 use autorep::graph::{Arenas, Layout, Loaded, Network, Tensors};
@@ -10,7 +10,7 @@ use autorep::kernels::metrics::Record;
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
-use autorep::train::program::{AUTOREP, Normalization, TrainProgram, TrainSpec, Variation};
+use autorep::train::program::{AUTOREP, TrainProgram, TrainSpec, Variation};
 use autorep::train::settings::Optimizer;
 
 const SIZE: usize = 16;

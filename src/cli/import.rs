@@ -2,6 +2,7 @@
 
 use super::End;
 use super::common::{IMPORT, note};
+use crate::data::Normalization;
 use crate::graph::{Layout, Model};
 use crate::models::ModelSpec;
 use crate::search::run::TEACHER;
@@ -61,8 +62,7 @@ pub struct Args {
 /// What a network was trained on.
 struct Source {
     size: (usize, usize),
-    mean: [f32; 3],
-    std: [f32; 3],
+    pixels: Normalization,
     /// Class names, where they are known.
     classes: Option<Vec<String>>,
 }
@@ -98,8 +98,8 @@ pub(super) fn run(args: Args) -> Result<End> {
         layout: Layout::new(&network),
         network,
         tensors: imported.tensors.clone(),
-        mean: source.mean,
-        std: source.std,
+        mean: source.pixels.mean,
+        std: source.pixels.std,
         classes,
     };
     let folder = RunFolder::create(&args.out, false)?;
@@ -187,15 +187,13 @@ fn source(args: &Args, settings: &Settings) -> Result<Source> {
     let mut source = if large.iter().any(|start| args.model.starts_with(start)) {
         Source {
             size: size.unwrap_or((224, 224)),
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
+            pixels: Normalization::IMAGENET,
             classes: None,
         }
     } else {
         Source {
             size: size.unwrap_or((32, 32)),
-            mean: [0.4914, 0.4822, 0.4465],
-            std: [0.2023, 0.1994, 0.2010],
+            pixels: Normalization::CIFAR10,
             classes: None,
         }
     };
@@ -203,8 +201,7 @@ fn source(args: &Args, settings: &Settings) -> Result<Source> {
         let data = open_data(settings, true)?;
         source = Source {
             size: data.train.size(),
-            mean: data.mean,
-            std: data.std,
+            pixels: data.normalization,
             classes: Some(data.classes),
         };
     }
@@ -213,12 +210,12 @@ fn source(args: &Args, settings: &Settings) -> Result<Source> {
         &[r, g, b] if values.iter().all(|v| v.is_finite()) => Ok([r, g, b]),
         _ => bail!("--{name} {values:?}: give three numbers, as --{name} 0.5,0.5,0.5"),
     };
-    source.mean = triple("mean", &args.mean, source.mean)?;
-    source.std = triple("std", &args.std, source.std)?;
+    source.pixels.mean = triple("mean", &args.mean, source.pixels.mean)?;
+    source.pixels.std = triple("std", &args.std, source.pixels.std)?;
     ensure!(
-        source.std.iter().all(|&s| s > 0.0),
+        source.pixels.std.iter().all(|&s| s > 0.0),
         "--std {:?}: all three must be above zero",
-        source.std
+        source.pixels.std
     );
     Ok(source)
 }

@@ -1,6 +1,6 @@
 //! A step of training, search or evaluation, compiled as a run would compile it.
 
-use crate::data::{Images, Resident};
+use crate::data::{Images, Normalization, Resident};
 use crate::gpu::{Gpu, GpuError, Timing};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Loaded, Network, Tensors};
@@ -9,9 +9,7 @@ use crate::kernels::dapa::Fit;
 use crate::kernels::step::StepScalars;
 use crate::train::account::{Memory, Work};
 use crate::train::model_file::Sites;
-use crate::train::program::{
-    AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation,
-};
+use crate::train::program::{AUTOREP, EvalProgram, TrainProgram, TrainSpec, Variation};
 use crate::train::settings::Settings;
 use crate::train::trainer::evaluated;
 use serde::{Deserialize, Serialize};

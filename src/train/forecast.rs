@@ -5,11 +5,11 @@
 //! accounts ([`Gpu::planner`](crate::gpu::Gpu::planner)).
 
 use super::account::Memory;
-use super::program::{AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation};
+use super::program::{AUTOREP, EvalProgram, TrainProgram, TrainSpec, Variation};
 use super::run_folder::Phase;
 use super::settings::{Optimizer, Settings};
 use super::trainer::TrainError;
-use crate::data::Resident;
+use crate::data::{Normalization, Resident};
 use crate::gpu::GpuError;
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Loaded, Network};

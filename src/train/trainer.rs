@@ -7,11 +7,11 @@ use super::interrupt::Interrupt;
 use super::metrics::{MetricsError, MetricsLog};
 use super::model_file::{ModelFileError, Sites};
 use super::phase::logged_before;
-use super::program::{EvalProgram, Evaluation, Normalization, Variation};
+use super::program::{EvalProgram, Evaluation, Variation};
 use super::run_folder::{Mark, Phase, RunFolder, RunFolderError};
 use super::settings::Settings;
 use crate::data::augment::Flip;
-use crate::data::{self, Dataset, Source, Split, loader};
+use crate::data::{self, Dataset, Normalization, Source, Split, loader};
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Loaded, Model, Network, Tensors};
@@ -188,10 +188,7 @@ impl<'g> Trainer<'g> {
             spec,
             network,
             layout,
-            pixels: Normalization {
-                mean: dataset.mean,
-                std: dataset.std,
-            },
+            pixels: dataset.normalization,
             images: Arc::new(images),
             dataset: dataset.name,
             classes: dataset.classes,
