@@ -8,7 +8,7 @@
 //! time of a step divided by the cores, which is what it would take on an idle machine.
 //! `autorep profile` shows where the time goes.
 
-use autorep::data::{Resident, builtin};
+use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterChoice, AdapterClass, Gpu};
 use autorep::graph::plan::Activations;
 use autorep::graph::{Arenas, Layout, Loaded, Tensors};
@@ -19,9 +19,7 @@ use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
 use autorep::profile::measure::processor_time;
 use autorep::settings::Optimizer;
-use autorep::step::program::{
-    AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation,
-};
+use autorep::step::program::{AUTOREP, EvalProgram, TrainProgram, TrainSpec, Variation};
 use std::time::{Duration, Instant};
 
 type Failure = Box<dyn std::error::Error>;

@@ -86,8 +86,8 @@ fn cifar10_is_read_in_order() {
         [image[0], image[1023], image[1024], image[2048]],
         [21, 21, 100, 200]
     );
-    assert_eq!(dataset.mean, [0.4914, 0.4822, 0.4465]);
-    assert_eq!(dataset.std, [0.2023, 0.1994, 0.2010]);
+    assert_eq!(dataset.normalization.mean, [0.4914, 0.4822, 0.4465]);
+    assert_eq!(dataset.normalization.std, [0.2023, 0.1994, 0.2010]);
     // Six files, none of the usual length.
     assert_eq!(dataset.problems.len(), 6);
     assert!(dataset.problems[0].contains("data_batch_1.bin holds 2 images"));
@@ -102,8 +102,8 @@ fn cifar100_has_fine_labels() {
     assert_eq!(dataset.train.labels, [99, 42]);
     assert_eq!(dataset.classes[42], "fine42");
     assert_eq!(dataset.train.image(1)[0], 51);
-    assert_eq!(dataset.mean, [0.5071, 0.4867, 0.4408]);
-    assert_eq!(dataset.std, [0.2675, 0.2565, 0.2761]);
+    assert_eq!(dataset.normalization.mean, [0.5071, 0.4867, 0.4408]);
+    assert_eq!(dataset.normalization.std, [0.2675, 0.2565, 0.2761]);
 }
 
 #[test]
@@ -311,11 +311,16 @@ fn statistics_of_a_tree_come_from_its_training_images() {
     tree.fill("train/ant/0000.bmp", [0, 51, 255]);
     tree.fill("train/bee/0000.bmp", [255, 102, 255]);
     let dataset = tree.open().unwrap();
-    for (found, expected) in dataset.mean.iter().zip([0.5, 0.3, 1.0]) {
+    for (found, expected) in dataset.normalization.mean.iter().zip([0.5, 0.3, 1.0]) {
         assert!((found - expected).abs() < 1e-6);
     }
     // Blue has no spread at all, and must not be divided by zero.
-    for (found, expected) in dataset.std.iter().zip([0.5, 0.1, 1.0 / 255.0]) {
+    for (found, expected) in dataset
+        .normalization
+        .std
+        .iter()
+        .zip([0.5, 0.1, 1.0 / 255.0])
+    {
         assert!((found - expected).abs() < 1e-6);
     }
 }
@@ -335,8 +340,8 @@ fn a_tree_with_the_classes_of_cifar10_gets_its_constants() {
         "truck",
     ];
     let dataset = Tree::new(&classes, 1, 1).open().unwrap();
-    assert_eq!(dataset.mean, [0.4914, 0.4822, 0.4465]);
-    assert_eq!(dataset.std, [0.2023, 0.1994, 0.2010]);
+    assert_eq!(dataset.normalization.mean, [0.4914, 0.4822, 0.4465]);
+    assert_eq!(dataset.normalization.std, [0.2023, 0.1994, 0.2010]);
 }
 
 #[test]
@@ -548,8 +553,8 @@ fn tiny_imagenet_is_read_as_it_unpacks() {
         // In the order of the annotations.
         assert_eq!(dataset.test.labels, [2, 0, 1]);
         assert_eq!(red(&dataset.test), [100, 101, 102]);
-        assert_eq!(dataset.mean, [0.480, 0.448, 0.398]);
-        assert_eq!(dataset.std, [0.277, 0.269, 0.282]);
+        assert_eq!(dataset.normalization.mean, [0.480, 0.448, 0.398]);
+        assert_eq!(dataset.normalization.std, [0.277, 0.269, 0.282]);
         assert_eq!(dataset.problems.len(), 2, "{:?}", dataset.problems);
         assert!(dataset.problems[0].contains("train holds 6 images, not the usual 100000"));
     }
@@ -654,7 +659,7 @@ fn the_packed_file_is_used_until_the_tree_changes() {
     repaint(&tree, image, [20; 3], then);
     let hit = tree.open().unwrap();
     assert_eq!((&hit.train, &hit.test), (&first.train, &first.test));
-    assert_eq!((hit.mean, hit.std), (first.mean, first.std));
+    assert_eq!(hit.normalization, first.normalization);
     assert_eq!(hit.classes, first.classes);
     let fresh = tree.open_with(|options| options.cache = false).unwrap();
     assert_eq!(colour(&fresh.train, 0), [20; 3]);
@@ -889,9 +894,9 @@ fn built_in_class_means_are_all_alike() {
         assert!(distance < 0.02, "{distance}");
     }
     assert!(
-        dataset.std.iter().all(|&std| std > 0.1),
+        dataset.normalization.std.iter().all(|&std| std > 0.1),
         "{:?}",
-        dataset.std
+        dataset.normalization.std
     );
 }
 

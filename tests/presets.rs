@@ -1,6 +1,6 @@
 //! The presets: each can be read, builds its network, says what it is and what memory it takes.
 
-use autorep::data::Images;
+use autorep::data::{Images, Normalization};
 use autorep::gpu::{AdapterReport, Gpu, GpuError};
 use autorep::graph::{Layout, Network};
 use autorep::kernels::{Compiler, Preset as Kernels};
@@ -13,7 +13,6 @@ use autorep::settings::Settings;
 use autorep::settings::layers::Layers;
 use autorep::settings::presets::{About, PRESETS, find};
 use autorep::step::account::Need;
-use autorep::step::program::Normalization;
 use autorep::train::forecast::{self, Cut, Forecast, ForecastError};
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! Whole training steps: micro-batches against the whole batch, presets against each other, and
 //! the same step twice.
 
-use autorep::data::{Resident, builtin};
+use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterChoice, Gpu};
 use autorep::graph::plan::Activations;
 use autorep::graph::{Arenas, Layout, Loaded, Network, Tensors};
@@ -11,7 +11,7 @@ use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
 use autorep::settings::Optimizer;
-use autorep::step::program::{AUTOREP, Normalization, TrainProgram, TrainSpec, Variation};
+use autorep::step::program::{AUTOREP, TrainProgram, TrainSpec, Variation};
 
 const SIZE: usize = 16;
 const BATCH: usize = 16;

@@ -100,7 +100,7 @@ fn streamed_images_are_those_in_memory() {
     tree(root.path(), 6, (9, 8));
     let dataset = open(root.path(), &options()).unwrap();
     let memory = data::open(root.path().to_str().unwrap(), &options()).unwrap();
-    assert_eq!((dataset.mean, dataset.std), (memory.mean, memory.std));
+    assert_eq!(dataset.normalization, memory.normalization);
     assert_eq!(dataset.classes, memory.classes);
     let (train, test) = (files(dataset.train), files(dataset.test));
     assert_eq!((train.len(), test.len()), (12, 6));

@@ -2,6 +2,7 @@
 
 use super::End;
 use super::common::{IMPORT, note};
+use crate::data::Normalization;
 use crate::files::write_atomic;
 use crate::graph::{Layout, Model};
 use crate::models::ModelSpec;
@@ -62,8 +63,7 @@ pub struct Args {
 /// What a network was trained on.
 struct Source {
     size: (usize, usize),
-    mean: [f32; 3],
-    std: [f32; 3],
+    pixels: Normalization,
     /// Class names, where they are known.
     classes: Option<Vec<String>>,
 }
@@ -99,8 +99,8 @@ pub(super) fn run(args: Args) -> Result<End> {
         layout: Layout::new(&network),
         network,
         tensors: imported.tensors.clone(),
-        mean: source.mean,
-        std: source.std,
+        mean: source.pixels.mean,
+        std: source.pixels.std,
         classes,
     };
     let folder = RunFolder::create(&args.out, false)?;
@@ -188,15 +188,13 @@ fn source(args: &Args, settings: &Settings) -> Result<Source> {
     let mut source = if large.iter().any(|start| args.model.starts_with(start)) {
         Source {
             size: size.unwrap_or((224, 224)),
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
+            pixels: Normalization::IMAGENET,
             classes: None,
         }
     } else {
         Source {
             size: size.unwrap_or((32, 32)),
-            mean: [0.4914, 0.4822, 0.4465],
-            std: [0.2023, 0.1994, 0.2010],
+            pixels: Normalization::CIFAR10,
             classes: None,
         }
     };
@@ -204,8 +202,7 @@ fn source(args: &Args, settings: &Settings) -> Result<Source> {
         let data = open_data(settings, true)?;
         source = Source {
             size: data.train.size(),
-            mean: data.mean,
-            std: data.std,
+            pixels: data.normalization,
             classes: Some(data.classes),
         };
     }
@@ -214,12 +211,12 @@ fn source(args: &Args, settings: &Settings) -> Result<Source> {
         &[r, g, b] if values.iter().all(|v| v.is_finite()) => Ok([r, g, b]),
         _ => bail!("--{name} {values:?}: give three numbers, as --{name} 0.5,0.5,0.5"),
     };
-    source.mean = triple("mean", &args.mean, source.mean)?;
-    source.std = triple("std", &args.std, source.std)?;
+    source.pixels.mean = triple("mean", &args.mean, source.pixels.mean)?;
+    source.pixels.std = triple("std", &args.std, source.pixels.std)?;
     ensure!(
-        source.std.iter().all(|&s| s > 0.0),
+        source.pixels.std.iter().all(|&s| s > 0.0),
         "--std {:?}: all three must be above zero",
-        source.std
+        source.pixels.std
     );
     Ok(source)
 }

@@ -16,7 +16,6 @@ use crate::search::phases::Plan;
 use crate::settings::Settings;
 use crate::settings::layers::Layers;
 use crate::settings::presets::{About, PRESETS, Preset, find};
-use crate::step::program::Normalization;
 use crate::train::forecast::Cut;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -312,10 +311,7 @@ fn measured(adapter: &AdapterArgs) -> Result<Option<Rate>> {
             micro_batches: 1,
             recompute: false,
             images: &images.train,
-            pixels: Normalization {
-                mean: images.mean,
-                std: images.std,
-            },
+            pixels: images.normalization,
         },
     )?;
     let effort = Effort {

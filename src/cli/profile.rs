@@ -15,7 +15,6 @@ use crate::profile::suite::{self, Case};
 use crate::profile::text::{self, Look};
 use crate::profile::trace::trace;
 use crate::profile::{Effort, Profile, Roofline};
-use crate::step::program::Normalization;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stdout};
@@ -199,10 +198,7 @@ fn profile_step(args: &Args, model: &str) -> Result<()> {
         micro_batches: parts,
         recompute: args.recompute,
         images,
-        pixels: Normalization {
-            mean: dataset.mean,
-            std: dataset.std,
-        },
+        pixels: dataset.normalization,
     };
     if args.plan {
         let step = Step::compile(&compiler, &spec_of_step)?;

@@ -39,7 +39,7 @@
 //! IEEE 754 rounds exactly, so the bytes agree on every machine; a sine would not.
 
 use super::stream::Stream;
-use super::{DataError, Dataset, Images, Kind, OpenOptions, channel_statistics};
+use super::{DataError, Dataset, Images, Kind, Normalization, OpenOptions};
 use rayon::prelude::*;
 
 /// The ten class names, in label order.
@@ -144,15 +144,14 @@ pub fn generate(spec: Spec) -> Result<Dataset, DataError> {
     let spec = spec.check()?;
     let train = split(spec, Split::Train, spec.train);
     let test = split(spec, Split::Test, spec.test);
-    let (mean, std) = channel_statistics(&train);
+    let normalization = Normalization::of(&train);
     Ok(Dataset {
         name: "builtin".to_owned(),
         kind: Kind::Builtin,
         classes: CLASSES.map(str::to_owned).to_vec(),
         train,
         test,
-        mean,
-        std,
+        normalization,
         problems: Vec::new(),
     })
 }

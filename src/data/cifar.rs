@@ -4,7 +4,7 @@
 //! fine one (CIFAR-100, of which the fine is used), then 3×32×32 pixel bytes, planes of red,
 //! green and blue: just as [`Images`] keeps them.
 
-use super::{DataError, Dataset, Images, Kind, OpenOptions, check_bytes};
+use super::{DataError, Dataset, Images, Kind, Normalization, OpenOptions, check_bytes};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,13 +26,9 @@ struct Format {
     /// Records per file of the official archive.
     train_records: usize,
     test_records: usize,
-    mean: [f32; 3],
-    std: [f32; 3],
+    normalization: Normalization,
 }
 
-/// The usual constants of CIFAR-10, which its image trees share.
-pub(super) const CIFAR10_MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
-pub(super) const CIFAR10_STD: [f32; 3] = [0.2023, 0.1994, 0.2010];
 /// CIFAR-10's classes in label order, which is alphabetical.
 pub(super) const CIFAR10_CLASSES: [&str; 10] = [
     "airplane",
@@ -65,8 +61,7 @@ const FORMATS: [Format; 2] = [
         label_bytes: 1,
         train_records: 10_000,
         test_records: 10_000,
-        mean: CIFAR10_MEAN,
-        std: CIFAR10_STD,
+        normalization: Normalization::CIFAR10,
     },
     Format {
         kind: Kind::Cifar100,
@@ -79,8 +74,7 @@ const FORMATS: [Format; 2] = [
         label_bytes: 2,
         train_records: 50_000,
         test_records: 10_000,
-        mean: [0.5071, 0.4867, 0.4408],
-        std: [0.2675, 0.2565, 0.2761],
+        normalization: Normalization::CIFAR100,
     },
 ];
 
@@ -139,8 +133,7 @@ impl Archive {
             classes,
             train,
             test,
-            mean: format.mean,
-            std: format.std,
+            normalization: format.normalization,
             problems,
         })
     }

@@ -3,7 +3,7 @@
 
 use super::decode::Part;
 use super::scan::{self, Scan};
-use super::{Crop, DataError, Dataset, Images, OpenOptions, channel_statistics, decode, tree};
+use super::{Crop, DataError, Dataset, Images, Normalization, OpenOptions, decode, tree};
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub(super) fn list(scan: Scan, options: &OpenOptions) -> Result<Dataset<Files>, 
         (None, Crop::Shift) => tree::common_size(&scan)?,
         (None, Crop::Resized) => return Err(DataError::NoSize { root: scan.root }),
     };
-    let usual = tree::usual_statistics(&scan);
+    let usual = tree::usual_normalization(&scan);
     let files = |part: scan::Part| Files {
         total: part.files.len(),
         height: height as usize,
@@ -56,7 +56,7 @@ pub(super) fn list(scan: Scan, options: &OpenOptions) -> Result<Dataset<Files>, 
     if train.is_empty() || test.is_empty() {
         return Err(DataError::NoClasses { path: scan.root });
     }
-    let (mean, std) = match usual {
+    let normalization = match usual {
         Some(usual) => usual,
         None => train.measure()?,
     };
@@ -66,8 +66,7 @@ pub(super) fn list(scan: Scan, options: &OpenOptions) -> Result<Dataset<Files>, 
         classes: scan.classes,
         train,
         test,
-        mean,
-        std,
+        normalization,
         problems: scan.problems,
     })
 }
@@ -156,8 +155,8 @@ impl Files {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Mean and standard deviation per channel, of evenly spaced images as evaluation sees them.
-    fn measure(&self) -> Result<([f32; 3], [f32; 3]), DataError> {
+    /// The normalisation of evenly spaced images as evaluation sees them.
+    fn measure(&self) -> Result<Normalization, DataError> {
         let step = self.len().div_ceil(MEASURED).max(1);
         let indices: Vec<u32> = (0..self.len()).step_by(step).map(|i| i as u32).collect();
         let mut pixels = vec![0; indices.len() * self.image_bytes()];
@@ -176,7 +175,7 @@ impl Files {
                 Some(reason) => self.report(index, reason)?,
             }
         }
-        Ok(channel_statistics(&Images {
+        Ok(Normalization::of(&Images {
             height: self.height,
             width: self.width,
             labels: vec![0; kept.len() / self.image_bytes()],

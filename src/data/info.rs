@@ -90,8 +90,8 @@ pub fn info(dataset: &Dataset<impl Countable>) -> Info {
         train: dataset.train.labels().len(),
         test: dataset.test.labels().len(),
         classes,
-        mean: dataset.mean,
-        std: dataset.std,
+        mean: dataset.normalization.mean,
+        std: dataset.normalization.std,
         problems: dataset.problems.clone(),
     }
 }

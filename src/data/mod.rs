@@ -12,6 +12,7 @@
 //! - `tree`: such images decoded into memory, kept as one packed file (`packed`).
 //! - [`Files`]: such images left where they are; `loader`: batches of them, decoded ahead of
 //!   the device; [`augment`]: how they are varied; `decode`: from a file to bytes.
+//! - [`Normalization`]: what the network's input is scaled by.
 //! - [`split`]: stratified, seeded hold-outs and subsets.
 //! - [`resident`]: the data set, or a batch of it, in device memory.
 //! - [`fetch`](mod@fetch): downloads.
@@ -26,6 +27,7 @@ pub mod fetch;
 mod files;
 pub mod info;
 pub mod loader;
+mod normalization;
 mod packed;
 pub mod resident;
 mod scan;
@@ -38,6 +40,7 @@ pub use contact_sheet::contact_sheet;
 pub use files::Files;
 pub use info::{Info, info};
 pub use loader::{Batch, Loader};
+pub use normalization::Normalization;
 pub use resident::{Resident, Source};
 pub use split::{holdout, stratified_subset};
 
@@ -117,10 +120,8 @@ pub struct Dataset<S = Images> {
     pub classes: Vec<String>,
     pub train: S,
     pub test: S,
-    /// Per channel, of pixels in `0.0..=1.0`: what the network's input is normalised with.
-    pub mean: [f32; 3],
-    /// Per channel, of pixels in `0.0..=1.0`; never below 1/255.
-    pub std: [f32; 3],
+    /// What the network's input is normalised with.
+    pub normalization: Normalization,
     /// What is odd about the files but did not keep them from being used, one sentence each.
     pub problems: Vec<String>,
 }
@@ -134,8 +135,7 @@ impl<S> Dataset<S> {
             classes: self.classes,
             train: hold(self.train),
             test: hold(self.test),
-            mean: self.mean,
-            std: self.std,
+            normalization: self.normalization,
             problems: self.problems,
         }
     }
@@ -520,31 +520,4 @@ fn check_bytes(path: &Path, images: usize, height: usize, width: usize) -> Resul
         width,
         bytes,
     })
-}
-
-/// Mean and standard deviation per channel of pixels in `0.0..=1.0`.
-///
-/// Sums of bytes and of their squares are integers, so the result is exact and the same
-/// whatever the order. A channel without spread gets the width of one grey step, so that
-/// dividing by it stays harmless.
-fn channel_statistics(images: &Images) -> ([f32; 3], [f32; 3]) {
-    let plane = (images.height * images.width).max(1);
-    let mut sums = [(0u64, 0u64); 3];
-    for (at, pixels) in images.pixels.chunks_exact(plane).enumerate() {
-        let (sum, squares) = &mut sums[at % 3];
-        for &pixel in pixels {
-            *sum += u64::from(pixel);
-            *squares += u64::from(pixel) * u64::from(pixel);
-        }
-    }
-    let count = (images.len() * plane).max(1) as f64;
-    let mean = sums.map(|(sum, _)| sum as f64 / count);
-    let moments = sums.map(|(sum, squares)| {
-        let mean = sum as f64 / count;
-        (squares as f64 / count - mean * mean).max(0.0).sqrt()
-    });
-    (
-        mean.map(|mean| (mean / 255.0) as f32),
-        moments.map(|std| (std.max(1.0) / 255.0) as f32),
-    )
 }

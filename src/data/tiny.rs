@@ -17,10 +17,6 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The usual constants.
-pub(super) const MEAN: [f32; 3] = [0.480, 0.448, 0.398];
-pub(super) const STD: [f32; 3] = [0.277, 0.269, 0.282];
-
 /// The folder that the archive unpacks to.
 const FOLDER: &str = "tiny-imagenet-200";
 /// Images of the archive's two labelled splits.

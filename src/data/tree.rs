@@ -7,11 +7,11 @@
 //! Files that are no readable images are left out and reported: one is always forgiven, more
 //! only up to one in a hundred.
 
-use super::cifar::{CIFAR10_CLASSES, CIFAR10_MEAN, CIFAR10_STD};
+use super::cifar::CIFAR10_CLASSES;
 use super::decode::{self, reader};
 use super::packed::{self, Packed};
 use super::scan::{File, Part, Scan};
-use super::{DataError, Dataset, Images, Kind, OpenOptions, channel_statistics, check_bytes, tiny};
+use super::{DataError, Dataset, Images, Kind, Normalization, OpenOptions, check_bytes};
 use fast_image_resize::Resizer;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
@@ -45,21 +45,21 @@ pub(super) fn read(scan: Scan, options: &OpenOptions) -> Result<Dataset, DataErr
         }
     };
 
-    let (mean, std) = usual_statistics(&scan).unwrap_or_else(|| channel_statistics(&packed.train));
+    let normalization =
+        usual_normalization(&scan).unwrap_or_else(|| Normalization::of(&packed.train));
     Ok(Dataset {
         name: name(root),
         kind: scan.kind,
         classes: scan.classes,
         train: packed.train,
         test: packed.test,
-        mean,
-        std,
+        normalization,
         problems: scan.problems.into_iter().chain(packed.problems).collect(),
     })
 }
 
 /// The usual constants of well-known data sets, by which published networks were trained.
-pub(super) fn usual_statistics(scan: &Scan) -> Option<([f32; 3], [f32; 3])> {
+pub(super) fn usual_normalization(scan: &Scan) -> Option<Normalization> {
     let classes = &scan.classes;
     // ImageNet's folders are WordNet ids, as n01440764.
     let is_wnid = |name: &String| {
@@ -67,11 +67,11 @@ pub(super) fn usual_statistics(scan: &Scan) -> Option<([f32; 3], [f32; 3])> {
         digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
     if scan.kind == Kind::TinyImagenet {
-        Some((tiny::MEAN, tiny::STD))
+        Some(Normalization::TINY_IMAGENET)
     } else if classes == &CIFAR10_CLASSES {
-        Some((CIFAR10_MEAN, CIFAR10_STD))
+        Some(Normalization::CIFAR10)
     } else if classes.iter().all(is_wnid) {
-        Some(([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+        Some(Normalization::IMAGENET)
     } else {
         None
     }

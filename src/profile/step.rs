@@ -1,6 +1,6 @@
 //! A step of training, search or evaluation, compiled as a run would compile it.
 
-use crate::data::{Images, Resident};
+use crate::data::{Images, Normalization, Resident};
 use crate::gpu::{Gpu, GpuError, Timing};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Loaded, Network, Tensors};
@@ -10,9 +10,7 @@ use crate::kernels::step::StepScalars;
 use crate::run::model_file::Sites;
 use crate::settings::Settings;
 use crate::step::account::{Memory, Work};
-use crate::step::program::{
-    AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation,
-};
+use crate::step::program::{AUTOREP, EvalProgram, TrainProgram, TrainSpec, Variation};
 use crate::train::trainer::evaluated;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -3,6 +3,7 @@
 
 use super::account::{Memory, Pass, Work};
 use super::feed::Feed;
+use crate::data::Normalization;
 use crate::data::{Resident, Source};
 use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, Timing, View};
 use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
@@ -35,15 +36,6 @@ impl Variation {
         flip: false,
         cutout: 0,
     };
-}
-
-/// Mean and standard deviation of the training pixels per colour, of values in 0…1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Normalization {
-    /// Mean.
-    pub mean: [f32; 3],
-    /// Standard deviation.
-    pub std: [f32; 3],
 }
 
 /// The memory between the parts of a step.

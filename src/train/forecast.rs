@@ -5,7 +5,7 @@
 //! accounts ([`Gpu::planner`](crate::gpu::Gpu::planner)).
 
 use super::trainer::TrainError;
-use crate::data::Resident;
+use crate::data::{Normalization, Resident};
 use crate::gpu::GpuError;
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Loaded, Network};
@@ -13,9 +13,7 @@ use crate::kernels::Compiler;
 use crate::run::mark::Phase;
 use crate::settings::{Optimizer, Settings};
 use crate::step::account::Memory;
-use crate::step::program::{
-    AUTOREP, EvalProgram, Normalization, TrainProgram, TrainSpec, Variation,
-};
+use crate::step::program::{AUTOREP, EvalProgram, TrainProgram, TrainSpec, Variation};
 use serde::Serialize;
 use std::fmt;
 

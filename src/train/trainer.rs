@@ -4,7 +4,7 @@ use super::forecast::{self, Cut, Forecast, ForecastError, Shape, Shortage};
 use super::interrupt::Interrupt;
 use super::phase::logged_before;
 use crate::data::augment::Flip;
-use crate::data::{self, Dataset, Source, Split, loader};
+use crate::data::{self, Dataset, Normalization, Source, Split, loader};
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Loaded, Model, Network, Tensors};
@@ -18,7 +18,7 @@ use crate::run::metrics::{MetricsError, MetricsLog};
 use crate::run::model_file::{ModelFileError, Sites};
 use crate::settings::Settings;
 use crate::settings::layers::ConfigError;
-use crate::step::program::{EvalProgram, Evaluation, Normalization, Variation};
+use crate::step::program::{EvalProgram, Evaluation, Variation};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -189,10 +189,7 @@ impl<'g> Trainer<'g> {
             spec,
             network,
             layout,
-            pixels: Normalization {
-                mean: dataset.mean,
-                std: dataset.std,
-            },
+            pixels: dataset.normalization,
             images: Arc::new(images),
             dataset: dataset.name,
             classes: dataset.classes,
