@@ -19,7 +19,7 @@ use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
 use autorep::profile::measure::processor_time;
 use autorep::settings::Optimizer;
-use autorep::step::program::{AUTOREP, EvalProgram, TrainProgram, TrainSpec, Variation};
+use autorep::step::{AUTOREP, EvalProgram, EvalSpec, TrainProgram, TrainSpec, Variation};
 use std::time::{Duration, Instant};
 
 type Failure = Box<dyn std::error::Error>;
@@ -105,9 +105,15 @@ fn main() -> Result<(), Failure> {
         layout: &layout,
         arenas: &arenas,
     };
-    let relu = Activations::Relu;
-    let program =
-        EvalProgram::compile(&compiler, loaded, relu, &images, pixels, options.batch, &[])?;
+    let spec = EvalSpec {
+        model: loaded,
+        activations: Activations::Relu,
+        images: &images,
+        pixels,
+        batch: options.batch,
+        lent: &[],
+    };
+    let program = EvalProgram::compile(&compiler, &spec)?;
     program.set_order(&gpu, &order);
     let scalars = StepScalars {
         count: options.batch as u32,

@@ -8,7 +8,7 @@ use autorep::models::ModelSpec;
 use autorep::profile::step::{self, Step, StepSpec};
 use autorep::run::mark::Phase;
 use autorep::search::budget::Budget;
-use autorep::search::phases::{Plan, shapes};
+use autorep::search::phases::{Plan, footprints};
 use autorep::settings::Settings;
 use autorep::settings::layers::Layers;
 use autorep::settings::presets::{About, PRESETS, find};
@@ -151,11 +151,11 @@ fn the_largest_batch_that_is_named_fits_and_one_more_does_not() {
     };
     let network = spec.build().unwrap();
     let mut settings = Settings::default();
-    let shapes = shapes(&settings, Phase::Finish);
+    let footprints = footprints(&settings, Phase::Finish);
     let forecast = |limit| Forecast {
         compiler: Compiler::new(&gpu, Kernels::for_adapter(&gpu)),
         network: &network,
-        shapes: &shapes,
+        footprints: &footprints,
         resident: Some(1000),
         limit: Some(limit),
     };
@@ -169,7 +169,7 @@ fn the_largest_batch_that_is_named_fits_and_one_more_does_not() {
         other => panic!("{other:?}"),
     };
     let need = |cut| {
-        let needs = shapes
+        let needs = footprints
             .iter()
             .map(|shape| forecast(0).memory(shape, cut).unwrap().total().planned);
         needs.max().unwrap()
@@ -248,7 +248,7 @@ fn a_buffer_that_cannot_be_bound_is_named() {
     let forecast = Forecast {
         compiler: Compiler::new(&gpu, Kernels::for_adapter(&gpu)),
         network: &network,
-        shapes: &shapes(&settings, Phase::Teacher),
+        footprints: &footprints(&settings, Phase::Teacher),
         resident: None,
         limit: None,
     };

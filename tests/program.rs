@@ -11,7 +11,7 @@ use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Preset};
 use autorep::models::ModelSpec;
 use autorep::settings::Optimizer;
-use autorep::step::program::{AUTOREP, TrainProgram, TrainSpec, Variation};
+use autorep::step::{AUTOREP, TrainProgram, TrainSpec, Variation};
 
 const SIZE: usize = 16;
 const BATCH: usize = 16;

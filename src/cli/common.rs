@@ -7,12 +7,12 @@ use crate::run::folder::RunFolder;
 use crate::run::mark::{Mark, Phase};
 use crate::run::store::{RESULT, TEACHER};
 use crate::run::summary::Summary;
-use crate::search::phases::shapes;
+use crate::search::phases::footprints;
 use crate::search::run::RunError;
 use crate::settings::Settings;
 use crate::settings::layers::Layers;
 use crate::settings::presets;
-use crate::train::trainer::{TrainError, Trainer};
+use crate::train::{TrainError, Trainer};
 use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
@@ -231,8 +231,8 @@ pub fn begin<'g>(
         note(format_args!("resuming at {mark}"));
     }
     let text = toml::to_string(&settings).context("the settings have no TOML form")?;
-    let (shapes, at) = (shapes(&settings, last), checkpoint.as_ref());
-    let made = Trainer::new(gpu, settings, folder, at, &shapes, args.progress())
+    let (footprints, at) = (footprints(&settings, last), checkpoint.as_ref());
+    let made = Trainer::new(gpu, settings, folder, at, &footprints, args.progress())
         .map_err(RunError::from)
         .and_then(|trainer| {
             if checkpoint.is_none() {

@@ -9,7 +9,8 @@ use crate::run::model_file;
 use crate::run::tensor::Tensor;
 use crate::settings::Settings;
 use crate::settings::layers::Layers;
-use crate::train::trainer::{evaluation, open_data, split};
+use crate::step::evaluate::evaluation;
+use crate::train::images::{open_data, split};
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::io::{Write, stdout};
@@ -92,7 +93,7 @@ pub(super) fn run(args: Args) -> Result<End> {
     let preset = Preset::parse(&args.kernels, &gpu).map_err(anyhow::Error::msg)?;
     let compiler = Compiler::new(&gpu, preset);
     let batch = args.batch.min(images.len());
-    let (program, source) = evaluation(&compiler, &model, sites, &images, batch)?;
+    let (program, source) = evaluation(&compiler, &model, sites.evaluated(), &images, batch)?;
     let indices: Vec<u32> = (0..images.len() as u32).collect();
     let result = program.evaluate_all(&gpu, &source, &indices)?;
     if let Some(path) = &args.logits {

@@ -13,7 +13,7 @@ use crate::run::model_file::{Sites, pack};
 use crate::run::store::TEACHER;
 use crate::settings::Settings;
 use crate::settings::layers::Layers;
-use crate::train::trainer::open_data;
+use crate::train::images::open_data;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{Write, stdout};
 use std::path::PathBuf;

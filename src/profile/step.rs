@@ -10,8 +10,7 @@ use crate::kernels::step::StepScalars;
 use crate::run::model_file::Sites;
 use crate::settings::Settings;
 use crate::step::account::{Memory, Work};
-use crate::step::program::{AUTOREP, EvalProgram, TrainProgram, TrainSpec, Variation};
-use crate::train::trainer::evaluated;
+use crate::step::{AUTOREP, EvalProgram, EvalSpec, TrainProgram, TrainSpec, Variation};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -87,10 +86,15 @@ impl Step {
         };
         let order: Vec<u32> = (0..spec.images.len() as u32).collect();
         let program = if spec.phase == Phase::Eval {
-            let sites = evaluated(Sites::Gate);
-            let (pixels, batch) = (spec.pixels, spec.batch);
-            let program =
-                EvalProgram::compile(compiler, student, sites, &images, pixels, batch, &[])?;
+            let spec = EvalSpec {
+                model: student,
+                activations: Sites::Gate.evaluated(),
+                images: &images,
+                pixels: spec.pixels,
+                batch: spec.batch,
+                lent: &[],
+            };
+            let program = EvalProgram::compile(compiler, &spec)?;
             program.set_order(gpu, &order);
             Program::Eval(Box::new(program))
         } else {

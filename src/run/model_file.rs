@@ -3,6 +3,7 @@
 
 use super::checkpoint::{Checkpoint, CheckpointError, Unpack};
 use super::tensor::Tensor;
+use crate::graph::plan::Activations;
 use crate::graph::{Layout, Model, Nonlinearity, Tensors};
 use crate::models::{ModelError, ModelSpec};
 use std::collections::BTreeMap;
@@ -16,6 +17,20 @@ pub enum Sites {
     Gate,
     /// Both, blended by slopes, which the scores are: a search by slopes that is under way.
     Slopes,
+}
+
+impl Sites {
+    /// What evaluation makes of the sites.
+    pub fn evaluated(self) -> Activations {
+        match self {
+            Sites::Relu => Activations::Relu,
+            Sites::Gate | Sites::Slopes => Activations::Gate {
+                fit: None,
+                degree: 0,
+                slopes: self == Sites::Slopes,
+            },
+        }
+    }
 }
 
 /// Why a model cannot be rebuilt from a checkpoint.

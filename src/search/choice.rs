@@ -9,8 +9,8 @@ use crate::kernels::dapa::VARIANCE_FLOOR;
 use crate::kernels::squares::Group;
 use crate::reference::squares::{with_square, without_square};
 use crate::settings::Granularity;
-use crate::step::program::{Scoring, SquareScoring};
-use crate::train::trainer::Trainer;
+use crate::step::{Scoring, SquareScoring};
+use crate::train::Trainer;
 use std::ops::Range;
 
 /// What a search may choose among.

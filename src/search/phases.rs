@@ -10,13 +10,13 @@ use crate::run::mark::Phase;
 use crate::settings::presets::About;
 use crate::settings::{Method, Settings};
 use crate::step::account::Memory;
-use crate::train::forecast::{Cut, Forecast, ForecastError, Shape, Shortage, cut};
-use crate::train::trainer::TrainError;
+use crate::train::TrainError;
+use crate::train::forecast::{Cut, Footprint, Forecast, ForecastError, Shortage, cut};
 use serde::Serialize;
 
 /// The phases that a run with these settings trains in, up to `last`.
-pub fn shapes(settings: &Settings, last: Phase) -> Vec<Shape> {
-    let teacher = Shape {
+pub fn footprints(settings: &Settings, last: Phase) -> Vec<Footprint> {
+    let teacher = Footprint {
         phase: Phase::Teacher,
         activations: Activations::Relu,
         optimizer: settings.teacher.descent.optimizer,
@@ -25,7 +25,7 @@ pub fn shapes(settings: &Settings, last: Phase) -> Vec<Shape> {
         lookahead: false,
         averaging: false,
     };
-    let search = Shape {
+    let search = Footprint {
         phase: Phase::Search,
         // Methods that fit no polynomial take a few kilobytes less.
         activations: dapa::activations(&settings.search),
@@ -35,7 +35,7 @@ pub fn shapes(settings: &Settings, last: Phase) -> Vec<Shape> {
         lookahead: settings.search.lookahead_every > 0,
         ..teacher
     };
-    let finish = Shape {
+    let finish = Footprint {
         phase: Phase::Finish,
         optimizer: settings.finish.descent.optimizer,
         search: false,
@@ -44,9 +44,11 @@ pub fn shapes(settings: &Settings, last: Phase) -> Vec<Shape> {
         ..search
     };
     let given = !settings.teacher.from.as_os_str().is_empty();
-    let mut shapes = vec![teacher, search, finish];
-    shapes.retain(|shape| shape.phase <= last && !(given && shape.phase == Phase::Teacher));
-    shapes
+    let mut footprints = vec![teacher, search, finish];
+    footprints.retain(|footprint| {
+        footprint.phase <= last && !(given && footprint.phase == Phase::Teacher)
+    });
+    footprints
 }
 
 /// The memory of a run with a preset's settings on its data set.
@@ -87,16 +89,16 @@ impl Plan {
         let forecast = Forecast {
             compiler: Compiler::new(gpu, Kernels::for_adapter(gpu)),
             network,
-            shapes: &shapes(settings, Phase::Finish),
+            footprints: &footprints(settings, Phase::Finish),
             resident,
             limit: settings.memory_limit(),
         };
-        let phase = |shape: &Shape| Ok((shape.phase, forecast.memory(shape, cut)?));
+        let phase = |footprint: &Footprint| Ok((footprint.phase, forecast.memory(footprint, cut)?));
         Ok(Self {
             cut,
             resident,
             phases: forecast
-                .shapes
+                .footprints
                 .iter()
                 .map(phase)
                 .collect::<Result<_, TrainError>>()?,

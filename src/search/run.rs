@@ -14,9 +14,10 @@ use crate::run::model_file::Sites;
 use crate::run::store::{CheckpointStore, RESULT, TEACHER};
 use crate::run::summary::{Accuracy, SiteSummary, Spent, Summary};
 use crate::settings::{Method, Search, Settings};
-use crate::step::program::Evaluation;
-use crate::train::phase::{self, PhaseEnd, PhaseResult, PhaseSpec, Resume, Supervised};
-use crate::train::trainer::{TrainError, Trainer};
+use crate::step::Evaluation;
+use crate::train::phase::{self, PhaseEnd, PhaseResult, Resume};
+use crate::train::spec::{PhaseSpec, Supervised};
+use crate::train::{TrainError, Trainer};
 use std::path::Path;
 
 /// Why a run ends without a result.

@@ -13,7 +13,7 @@ use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
 use crate::settings::{Method, Search};
-use crate::train::phase::Policy;
+use crate::train::spec::Policy;
 
 /// A method of choosing the ReLUs to keep.
 pub trait Strategy {

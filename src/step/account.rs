@@ -151,7 +151,7 @@ impl Memory {
 
     /// Adds what `other` takes beside the same network and data set. Only one of the two
     /// computes at a time.
-    pub(crate) fn beside(&mut self, other: &Memory) {
+    pub fn beside(&mut self, other: &Memory) {
         let activations = other.activations;
         let more = activations.least.saturating_sub(self.activations.least);
         self.activations.add_padded(activations.planned, more);

@@ -1,17 +1,30 @@
 //! The images of an epoch, step by step: resident ones are named by their order once; streamed
 //! ones are uploaded before each step.
 
+use super::error::StepError;
 use crate::data::loader::{Loader, Variation};
 use crate::data::{Resident, Source};
 use crate::gpu::{Fence, Gpu, View};
 use crate::kernels::step::StepScalars;
-use crate::train::trainer::TrainError;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Steps whose images may be on their way to the device at a time, so that uploads overlap
 /// computation but do not pile up in host memory.
 const UPLOADS: usize = 3;
+
+/// The images of an epoch, and how far it has come.
+pub struct Epoch<'a> {
+    /// The images, in order.
+    pub order: &'a [u32],
+    /// The first of them that has not been seen.
+    pub first: usize,
+    /// Images of a step.
+    pub batch: usize,
+    /// How training images are varied, where that is the host's task.
+    pub variation: Option<Variation>,
+}
 
 /// The images of an epoch, under way.
 pub enum Feed<'a> {
@@ -29,17 +42,14 @@ pub enum Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    /// Begins with `order[first]`; `order_view` is what kernels read the order from. Training
-    /// images are varied as `variation` says, where that is the host's task.
-    pub fn begin(
-        gpu: &Gpu,
-        source: &'a Source,
-        order: &[u32],
-        order_view: &View,
-        first: usize,
-        batch: usize,
-        variation: Option<Variation>,
-    ) -> Self {
+    /// Begins an epoch; `order_view` is what kernels read the order from.
+    pub fn begin(gpu: &Gpu, source: &'a Source, order_view: &View, epoch: &Epoch) -> Self {
+        let Epoch {
+            order,
+            first,
+            batch,
+            variation,
+        } = *epoch;
         match source {
             Source::Resident(_) => {
                 gpu.write(order_view, order);
@@ -62,8 +72,8 @@ impl<'a> Feed<'a> {
     /// Has the images of the next step in place, and changes its scalars to name them.
     ///
     /// # Errors
-    /// [`TrainError`] when too many files are no images, or the device is lost.
-    pub fn next(&mut self, gpu: &Gpu, scalars: &mut StepScalars) -> Result<(), TrainError> {
+    /// [`StepError`] when too many files are no images, or the device is lost.
+    pub fn next(&mut self, gpu: &Gpu, scalars: &mut StepScalars) -> Result<(), StepError> {
         let Feed::Streamed {
             window,
             loader,
@@ -79,9 +89,7 @@ impl<'a> Feed<'a> {
             gpu.wait_for(&oldest)?;
         }
         let Some(batch) = loader.next().transpose()? else {
-            return Err(TrainError::Unusable(
-                "the images of an epoch ran out".into(),
-            ));
+            return Err(StepError::RanOut);
         };
         window.write(gpu, &batch.pixels, &batch.labels);
         scalars.first = 0;

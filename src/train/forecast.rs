@@ -4,7 +4,6 @@
 //! Plans are those of the very programs that a phase compiles, on a device that only keeps
 //! accounts ([`Gpu::planner`](crate::gpu::Gpu::planner)).
 
-use super::trainer::TrainError;
 use crate::data::{Normalization, Resident};
 use crate::gpu::GpuError;
 use crate::graph::plan::Activations;
@@ -13,13 +12,13 @@ use crate::kernels::Compiler;
 use crate::run::mark::Phase;
 use crate::settings::{Optimizer, Settings};
 use crate::step::account::Memory;
-use crate::step::program::{AUTOREP, EvalProgram, TrainProgram, TrainSpec, Variation};
+use crate::step::{AUTOREP, EvalProgram, EvalSpec, TrainProgram, TrainSpec, Variation};
 use serde::Serialize;
 use std::fmt;
 
 /// What of a phase decides how much memory it takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Shape {
+pub struct Footprint {
     /// Its name.
     pub phase: Phase,
     /// What the activation sites do.
@@ -51,20 +50,17 @@ pub struct Cut {
 /// tensor fits into one binding of `limit` bytes.
 ///
 /// # Errors
-/// [`TrainError::Unusable`] when the setting does not divide the batch.
+/// [`ForecastError::Parts`] when the setting does not divide the batch.
 pub fn cut(
     settings: &Settings,
     network: &Network,
     batch: usize,
     limit: u64,
-) -> Result<Cut, TrainError> {
+) -> Result<Cut, ForecastError> {
     let wanted = settings.micro_batches;
     let parts = if wanted > 0 {
         if !batch.is_multiple_of(wanted) {
-            return Err(TrainError::Unusable(format!(
-                "a batch of {batch} images cannot be taken in {wanted} equal parts: choose a \
-                 --micro-batches that divides it"
-            )));
+            return Err(ForecastError::Parts { batch, wanted });
         }
         wanted
     } else {
@@ -91,7 +87,7 @@ pub struct Forecast<'a> {
     /// The graph.
     pub network: &'a Network,
     /// The phases that the run may come to.
-    pub shapes: &'a [Shape],
+    pub footprints: &'a [Footprint],
     /// Images that stay on the device; `None`: those of a step.
     pub resident: Option<usize>,
     /// Bytes that the run may take; `None` where nobody knows.
@@ -125,7 +121,7 @@ impl Forecast<'_> {
     ///
     /// # Errors
     /// [`GpuError::TooLarge`].
-    pub fn memory(&self, shape: &Shape, cut: Cut) -> Result<Memory, GpuError> {
+    pub fn memory(&self, footprint: &Footprint, cut: Cut) -> Result<Memory, GpuError> {
         // What other batches copied to textures does not count.
         let (compiler, network) = (&self.compiler.apart(), self.network);
         let gpu = compiler.gpu;
@@ -145,27 +141,31 @@ impl Forecast<'_> {
         };
         let spec = TrainSpec {
             student,
-            teacher: shape.distil.then_some(student),
-            activations: shape.activations,
+            teacher: footprint.distil.then_some(student),
+            activations: footprint.activations,
             batch: cut.batch,
             micro_batches: cut.parts,
             recompute: cut.recompute,
             images: &images,
             pixels,
             variation: Variation::NONE,
-            optimizer: shape.optimizer,
+            optimizer: footprint.optimizer,
             // Prices and groups are small tables.
-            search: shape.search.then_some(&AUTOREP),
+            search: footprint.search.then_some(&AUTOREP),
             lines: &[],
-            lookahead: shape.lookahead,
-            averaging: shape.averaging,
+            lookahead: footprint.lookahead,
+            averaging: footprint.averaging,
         };
         let program = TrainProgram::compile(compiler, &spec)?;
-        let sites = shape.activations.evaluated();
-        let batch = cut.batch / cut.parts;
-        let lent = &program.idle;
-        let validation =
-            EvalProgram::compile(compiler, student, sites, &images, pixels, batch, lent)?;
+        let spec = EvalSpec {
+            model: student,
+            activations: footprint.activations.evaluated(),
+            images: &images,
+            pixels,
+            batch: cut.batch / cut.parts,
+            lent: &program.idle,
+        };
+        let validation = EvalProgram::compile(compiler, &spec)?;
         let mut memory = program.memory;
         memory.beside(&validation.memory);
         Ok(memory)
@@ -174,8 +174,8 @@ impl Forecast<'_> {
     /// How the plans of `cut` miss: that of the worst phase, or `None` when all fit.
     fn miss(&self, cut: Cut) -> Result<Option<(Phase, Miss)>, GpuError> {
         let mut worst: Option<(Phase, Miss)> = None;
-        for shape in self.shapes {
-            let miss = match self.memory(shape, cut) {
+        for footprint in self.footprints {
+            let miss = match self.memory(footprint, cut) {
                 Ok(memory) => {
                     let bytes = memory.total().planned;
                     let limit = self.limit.unwrap_or(u64::MAX);
@@ -191,7 +191,7 @@ impl Forecast<'_> {
                     .as_ref()
                     .is_none_or(|(_, worst)| worst.bytes() < miss.bytes())
             {
-                worst = Some((shape.phase, miss));
+                worst = Some((footprint.phase, miss));
             }
         }
         Ok(worst)
@@ -261,9 +261,9 @@ impl Forecast<'_> {
         let GpuError::OutOfMemory { bytes, held, .. } = error else {
             return error.into();
         };
-        let mut needs = self.shapes.iter().filter_map(|shape| {
-            let memory = self.memory(shape, cut).ok()?;
-            Some((memory.total().planned, shape.phase))
+        let mut needs = self.footprints.iter().filter_map(|footprint| {
+            let memory = self.memory(footprint, cut).ok()?;
+            Some((memory.total().planned, footprint.phase))
         });
         let Some((need, phase)) = needs.by_ref().max_by_key(|(need, _)| *need) else {
             return error.into();
@@ -296,6 +296,17 @@ pub enum ForecastError {
     /// A run that needs more memory than there is.
     #[error("{0}")]
     Shortage(Box<Shortage>),
+    /// A number of micro-batches that does not divide the batch.
+    #[error(
+        "a batch of {batch} images cannot be taken in {wanted} equal parts: choose a \
+         --micro-batches that divides it"
+    )]
+    Parts {
+        /// Images of a step.
+        batch: usize,
+        /// The setting.
+        wanted: usize,
+    },
 }
 
 /// A run needs more memory than there is.

@@ -1,90 +1,30 @@
 //! What all phases of a run share: device, data, network, folder, log.
 
-use super::forecast::{self, Cut, Forecast, ForecastError, Shape, Shortage};
+use super::error::TrainError;
+use super::forecast::{self, Cut, Footprint, Forecast};
+use super::images::{open_data, split};
 use super::interrupt::Interrupt;
-use super::phase::logged_before;
+use super::progress::compile_bar;
+use super::standing::logged_before;
 use crate::data::augment::Flip;
-use crate::data::{self, Dataset, Normalization, Source, Split, loader};
+use crate::data::{Normalization, Source, Split, loader};
 use crate::gpu::{Gpu, GpuError};
-use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Loaded, Model, Network, Tensors};
 use crate::kernels::Compiler;
 use crate::kernels::tuning::Tuner;
-use crate::models::{ModelError, ModelSpec};
-use crate::run::checkpoint::{Checkpoint, CheckpointError};
-use crate::run::folder::{RunFolder, RunFolderError};
+use crate::models::ModelSpec;
+use crate::run::checkpoint::{Checkpoint, Unpack};
+use crate::run::folder::RunFolder;
 use crate::run::mark::{Mark, Phase};
-use crate::run::metrics::{MetricsError, MetricsLog};
-use crate::run::model_file::{ModelFileError, Sites};
+use crate::run::metrics::MetricsLog;
+use crate::run::model_file::{self, Sites};
 use crate::settings::Settings;
-use crate::settings::layers::ConfigError;
-use crate::step::program::{EvalProgram, Evaluation, Variation};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::step::evaluate::evaluation;
+use crate::step::{EvalProgram, EvalSpec, Evaluation, Variation};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Why a run ends without a result.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// The device.
-    #[error(transparent)]
-    Gpu(#[from] GpuError),
-    /// The images.
-    #[error(transparent)]
-    Data(#[from] crate::data::DataError),
-    /// The architecture.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// The settings.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The run folder.
-    #[error(transparent)]
-    Folder(#[from] RunFolderError),
-    /// A checkpoint.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// A model within a checkpoint.
-    #[error(transparent)]
-    ModelFile(#[from] ModelFileError),
-    /// The log.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
-    /// A value that is infinite or not a number.
-    #[error(
-        "training went astray: {what} at step {step} of the {phase} phase is not finite\n\
-         {checkpoint}; begin a new run with a lower learning rate, --set {phase}.rate=… (now {rate})"
-    )]
-    NotFinite {
-        /// Layer and direction.
-        what: String,
-        /// Step within the phase.
-        step: u32,
-        /// Phase.
-        phase: Phase,
-        /// Where the last good checkpoint is.
-        checkpoint: String,
-        /// The phase's learning rate.
-        rate: f32,
-    },
-    /// More memory than there is.
-    #[error("{0}")]
-    Shortage(Box<Shortage>),
-    /// Settings that do not fit the data or each other.
-    #[error("{0}")]
-    Unusable(String),
-}
-
-impl From<ForecastError> for TrainError {
-    fn from(error: ForecastError) -> Self {
-        match error {
-            ForecastError::Gpu(error) => TrainError::Gpu(error),
-            ForecastError::Shortage(shortage) => TrainError::Shortage(shortage),
-        }
-    }
-}
 
 /// What all phases of a run share.
 pub struct Trainer<'g> {
@@ -133,7 +73,7 @@ pub struct Trainer<'g> {
 }
 
 impl<'g> Trainer<'g> {
-    /// Opens the data, builds the network, checks that the phases of `shapes` will fit, and
+    /// Opens the data, builds the network, checks that the phases of `footprints` will fit, and
     /// prepares the run folder. A resumed folder keeps its log up to the checkpoint that it goes
     /// on from.
     ///
@@ -144,7 +84,7 @@ impl<'g> Trainer<'g> {
         settings: Settings,
         folder: RunFolder,
         at: Option<&(Mark, Checkpoint)>,
-        shapes: &[Shape],
+        footprints: &[Footprint],
         progress: bool,
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
@@ -169,7 +109,7 @@ impl<'g> Trainer<'g> {
         let forecast = || Forecast {
             compiler: Compiler::new(&planner, preset),
             network: &network,
-            shapes,
+            footprints,
             resident: resident(&dataset.train),
             limit: settings.memory_limit(),
         };
@@ -220,12 +160,12 @@ impl<'g> Trainer<'g> {
     }
 
     /// What it means that an allocation of a phase failed.
-    pub fn explain(&self, shape: Shape, error: GpuError) -> TrainError {
+    pub fn explain(&self, footprint: Footprint, error: GpuError) -> TrainError {
         let planner = Gpu::planner(&self.gpu().report);
         let forecast = Forecast {
             compiler: Compiler::new(&planner, self.compiler.preset),
             network: &self.network,
-            shapes: &[shape],
+            footprints: &[footprint],
             resident: match &*self.images {
                 Source::Resident(images) => Some(images.len),
                 Source::Streamed { .. } => None,
@@ -305,8 +245,7 @@ impl<'g> Trainer<'g> {
 
     /// A checkpoint of the network alone, without the state of its training.
     pub fn model_checkpoint(&self, tensors: Tensors, sites: Sites) -> Checkpoint {
-        let (tensors, metadata) =
-            crate::run::model_file::pack(&self.model(tensors), &self.spec, sites);
+        let (tensors, metadata) = model_file::pack(&self.model(tensors), &self.spec, sites);
         Checkpoint::new(tensors, metadata)
     }
 
@@ -323,8 +262,13 @@ impl<'g> Trainer<'g> {
     /// # Errors
     /// [`TrainError::ModelFile`], or [`TrainError::Unusable`] when it is another network.
     pub fn model_of(&self, checkpoint: Checkpoint) -> Result<Model, TrainError> {
+        Ok(self.unpacked(checkpoint)?.0)
+    }
+
+    /// The same, with the tensors of the checkpoint that belong to its training.
+    pub(super) fn unpacked(&self, checkpoint: Checkpoint) -> Result<(Model, Unpack), TrainError> {
         let file = checkpoint.origin().display().to_string();
-        let (model, spec, _, _) = crate::run::model_file::unpack(checkpoint)?;
+        let (model, spec, _, rest) = model_file::unpack(checkpoint)?;
         let mismatch = |what: &str, has: String, wants: String| {
             Err(TrainError::Unusable(format!(
                 "{file} belongs to another model: its {what} is {has}, this run's is {wants}"
@@ -342,7 +286,7 @@ impl<'g> Trainer<'g> {
             let count = spec.classes.to_string();
             return mismatch("number of classes", count, self.spec.classes.to_string());
         }
-        Ok(model)
+        Ok((model, rest))
     }
 
     /// Evaluates `tensors` on the images held out of the training set.
@@ -352,16 +296,16 @@ impl<'g> Trainer<'g> {
     pub fn validate(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, TrainError> {
         let gpu = self.gpu();
         let arenas = Arenas::upload(gpu, tensors)?;
-        let program = EvalProgram::compile(
-            &self.compiler,
-            self.loaded(&arenas),
-            evaluated(sites),
-            self.images.on_device(),
-            self.pixels,
-            self.evaluation_batch(),
-            &[],
-        )?;
-        program.evaluate_all(gpu, &self.images, &self.validation)
+        let spec = EvalSpec {
+            model: self.loaded(&arenas),
+            activations: sites.evaluated(),
+            images: self.images.on_device(),
+            pixels: self.pixels,
+            batch: self.evaluation_batch(),
+            lent: &[],
+        };
+        let program = EvalProgram::compile(&self.compiler, &spec)?;
+        Ok(program.evaluate_all(gpu, &self.images, &self.validation)?)
     }
 
     /// Evaluates `tensors` on the test images: the one time they are read.
@@ -370,8 +314,10 @@ impl<'g> Trainer<'g> {
     /// [`TrainError`].
     pub fn test(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, TrainError> {
         let model = self.model(tensors.clone());
-        let batch = self.evaluation_batch();
-        evaluate(&self.compiler, &model, sites, &self.test, batch)
+        let (sites, batch) = (sites.evaluated(), self.evaluation_batch());
+        let indices: Vec<u32> = (0..self.test.len() as u32).collect();
+        let (program, source) = evaluation(&self.compiler, &model, sites, &self.test, batch)?;
+        Ok(program.evaluate_all(self.gpu(), &source, &indices)?)
     }
 
     /// Images that are evaluated at a time: those of a part of a training batch.
@@ -383,150 +329,4 @@ impl<'g> Trainer<'g> {
 /// Images of a split that stay on the device.
 fn resident(split: &Split) -> Option<usize> {
     matches!(split, Split::Images(_)).then(|| split.len())
-}
-
-/// Draws how far the compilation of shaders has come, where it takes long enough to be seen.
-fn compile_bar(visible: bool) -> impl Fn(usize, usize) + Send + Sync + 'static {
-    let bar = ProgressBar::with_draw_target(None, draw_target(visible));
-    if let Ok(style) = ProgressStyle::with_template("{prefix:>8} {wide_bar} {pos}/{len} shaders") {
-        bar.set_style(style);
-    }
-    bar.set_prefix("compile");
-    move |done, total| {
-        if done < total {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        } else {
-            bar.finish_and_clear();
-            bar.reset();
-        }
-    }
-}
-
-/// Where progress bars go.
-pub(super) fn draw_target(visible: bool) -> ProgressDrawTarget {
-    match visible {
-        true => ProgressDrawTarget::stderr_with_hz(4),
-        false => ProgressDrawTarget::hidden(),
-    }
-}
-
-/// What evaluation makes of the sites.
-pub fn evaluated(sites: Sites) -> Activations {
-    match sites {
-        Sites::Relu => Activations::Relu,
-        Sites::Gate | Sites::Slopes => Activations::Gate {
-            fit: None,
-            degree: 0,
-            slopes: sites == Sites::Slopes,
-        },
-    }
-}
-
-/// Evaluates a model on all of `images`.
-///
-/// # Errors
-/// [`TrainError`].
-pub fn evaluate(
-    compiler: &Compiler,
-    model: &Model,
-    sites: Sites,
-    images: &Split,
-    batch: usize,
-) -> Result<Evaluation, TrainError> {
-    let indices: Vec<u32> = (0..images.len() as u32).collect();
-    let (program, source) = evaluation(compiler, model, sites, images, batch)?;
-    program.evaluate_all(compiler.gpu, &source, &indices)
-}
-
-/// The evaluation of a model on `images`, ready to run on their source.
-///
-/// # Errors
-/// [`GpuError`].
-pub fn evaluation(
-    compiler: &Compiler,
-    model: &Model,
-    sites: Sites,
-    images: &Split,
-    batch: usize,
-) -> Result<(EvalProgram, Source), GpuError> {
-    let gpu = compiler.gpu;
-    let arenas = Arenas::upload(gpu, &model.tensors)?;
-    let source = Source::new(gpu, images, batch.min(images.len()))?;
-    let loaded = Loaded {
-        network: &model.network,
-        layout: &model.layout,
-        arenas: &arenas,
-    };
-    let pixels = Normalization {
-        mean: model.mean,
-        std: model.std,
-    };
-    let on_device = source.on_device();
-    let program = EvalProgram::compile(
-        compiler,
-        loaded,
-        evaluated(sites),
-        on_device,
-        pixels,
-        batch,
-        &[],
-    )?;
-    Ok((program, source))
-}
-
-/// Opens the data set that the settings name.
-///
-/// # Errors
-/// [`crate::data::DataError`], and [`TrainError::Unusable`] for settings that streamed images
-/// cannot have.
-pub fn open_data(settings: &Settings, progress: bool) -> Result<Dataset<Split>, TrainError> {
-    let options = data::OpenOptions {
-        size: (settings.image_size > 0).then_some(settings.image_size),
-        progress,
-        crop: settings.augment.crop,
-        placement: settings.placement,
-        resident_bytes: (settings.resident_gib * f64::from(1u32 << 30)) as u64,
-        ..Default::default()
-    };
-    let dataset = data::open_for_training(&settings.data, &options)?;
-    if matches!(dataset.train, Split::Files(_)) && settings.augment.cutout > 0 {
-        return Err(TrainError::Unusable(
-            "augment.cutout needs images on the device: set it to 0, or force --resident".into(),
-        ));
-    }
-    Ok(dataset)
-}
-
-/// Indices of the images to train on and of those held out: the same for the same settings.
-///
-/// # Errors
-/// [`TrainError::Unusable`] when too few images are left.
-pub fn split(
-    settings: &Settings,
-    dataset: &Dataset<Split>,
-) -> Result<(Vec<u32>, Vec<u32>), TrainError> {
-    let classes = dataset.classes.len();
-    let labels = dataset.train.labels();
-    let (share, seed) = (settings.validation, u64::from(settings.seed));
-    let (train, validation) = if settings.train_images == 0 {
-        data::holdout(labels, classes, share, seed)
-    } else {
-        // The held-out images come on top of those asked for, where there are enough.
-        let wanted = (settings.train_images as f64 / (1.0 - share)).round() as usize;
-        let drawn = data::stratified_subset(labels, classes, wanted, seed);
-        let drawn_labels: Vec<u32> = drawn.iter().map(|&i| labels[i as usize]).collect();
-        let (train, validation) = data::holdout(&drawn_labels, classes, share, seed);
-        let back = |part: Vec<u32>| part.into_iter().map(|i| drawn[i as usize]).collect();
-        (back(train), back(validation))
-    };
-    if train.len() < 2 || validation.is_empty() {
-        return Err(TrainError::Unusable(format!(
-            "too few training images: {} to train on and {} held out for validation; \
-             use more (--train-images), or another share --set validation=… (now {share})",
-            train.len(),
-            validation.len()
-        )));
-    }
-    Ok((train, validation))
 }
