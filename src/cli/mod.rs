@@ -4,8 +4,6 @@
 //! head -1`) is an error like any other, which [`main`] takes for a good end. `println!` would
 //! panic.
 
-#![deny(clippy::print_stdout, clippy::print_stderr)]
-
 mod common;
 mod completions;
 mod cost;
