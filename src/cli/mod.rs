@@ -21,6 +21,8 @@ mod shaders;
 mod sweep;
 mod train;
 
+pub use common::AdapterArgs;
+
 use clap::{Parser, Subcommand};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
