@@ -1,7 +1,6 @@
 //! Times every kernel that a step spends its time in, on the shapes of networks.
 //!
-//! `cargo bench -- [--quick] [--batch N] [--model NAME]… [--preset NAME] [--adapter NAME]
-//! [--save NAME] [--baseline NAME] [--no-cache] [FILTER]`
+//! `cargo bench -- --help` lists the options.
 //!
 //! Only lines that contain FILTER are timed. `ms` is the median of several runs by the device's
 //! timestamps, as in `autorep profile`, and `±` half the width of their middle half; `roof` is the
@@ -13,75 +12,59 @@
 //! the time as a multiple of what it was when NAME was saved.
 
 use anyhow::{Context, Result, bail};
-use autorep::gpu::{AdapterChoice, Gpu};
+use autorep::cli::AdapterArgs;
+use autorep::gpu::Gpu;
 use autorep::kernels::tuning::Tuner;
 use autorep::kernels::{Compiler, Preset};
 use autorep::profile::suite::{NETWORKS, Row, suite};
 use autorep::profile::text::{self, Look};
 use autorep::profile::{Effort, Roofline};
+use clap::Parser;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Times kernels on the shapes of networks.
+#[derive(Parser)]
+#[command(name = "cargo bench --", max_term_width = 100)]
 struct Options {
+    /// Few samples of each: to see that all work, not how fast they are.
+    #[arg(long)]
     quick: bool,
+    /// Images of a step.
+    #[arg(long, value_name = "N", default_value_t = 32)]
     batch: usize,
+    /// A network whose kernels to time; may be given several times.
+    #[arg(long = "model", value_name = "NAME", default_values = NETWORKS)]
     models: Vec<String>,
+    /// How kernels are tiled: auto, cpu, portable, large.
+    #[arg(long, value_name = "NAME", default_value = "auto")]
     preset: String,
-    adapter: Option<String>,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Keep the figures as target/bench/NAME.json.
+    #[arg(long, value_name = "NAME")]
     save: Option<String>,
+    /// Compare with the figures that were saved under this name.
+    #[arg(long, value_name = "NAME")]
     baseline: Option<String>,
+    /// Measure the adapter's roofs again.
+    #[arg(long)]
     no_cache: bool,
+    /// Time only lines that contain this text.
+    #[arg(default_value = "")]
     filter: String,
-}
-
-fn options() -> Result<Options> {
-    let mut options = Options {
-        quick: false,
-        batch: 32,
-        models: Vec::new(),
-        preset: "auto".to_owned(),
-        adapter: None,
-        save: None,
-        baseline: None,
-        no_cache: false,
-        filter: String::new(),
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || {
-            let value = arguments.next();
-            value.with_context(|| format!("{argument} needs a value"))
-        };
-        match argument.as_str() {
-            "--bench" => {}
-            "--quick" => options.quick = true,
-            "--batch" => options.batch = value()?.parse().context("--batch wants a number")?,
-            "--model" => options.models.push(value()?),
-            "--preset" => options.preset = value()?,
-            "--adapter" => options.adapter = Some(value()?),
-            "--save" => options.save = Some(value()?),
-            "--baseline" => options.baseline = Some(value()?),
-            "--no-cache" => options.no_cache = true,
-            other if other.starts_with("--") => bail!("unknown option {other}"),
-            _ => options.filter = argument,
-        }
-    }
-    if options.models.is_empty() {
-        options.models = NETWORKS.iter().map(|name| (*name).to_owned()).collect();
-    }
-    Ok(options)
+    /// What `cargo bench` adds.
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
 fn main() -> Result<()> {
-    let options = options()?;
+    let options = Options::parse();
     let baseline = options.baseline.as_deref().map(read).transpose()?;
     let save = options.save.as_deref().map(file).transpose()?;
     let names: Vec<&str> = options.models.iter().map(String::as_str).collect();
     let cases = suite(&names, options.batch)?;
-    let gpu = Gpu::open(&AdapterChoice {
-        adapter: options.adapter.clone(),
-        backend: None,
-    })?;
+    let gpu = Gpu::open(&options.adapter.choice())?;
     let preset = Preset::parse(&options.preset, &gpu).map_err(anyhow::Error::msg)?;
     let compiler = Compiler::new(&gpu, preset).tuned(Tuner::where_it_pays(&gpu));
     let (roofline, _) = Roofline::of(&compiler, options.no_cache)?;

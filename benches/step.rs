@@ -1,15 +1,15 @@
 //! Times whole steps: a teacher's forward pass alone (as evaluation runs it), its training step
 //! (plain SGD), and a search's (teacher forward, gated forward and backward, scores).
 //!
-//! `cargo bench --bench step -- [--model NAME] [--batch N] [--size N] [--preset NAME]
-//! [--adapter NAME] [--steps N]`
+//! `cargo bench --bench step -- --help` lists the options.
 //!
 //! Prints images per second of the best of three runs, and on a software adapter the processor
 //! time of a step divided by the cores, which is what it would take on an idle machine.
 //! `autorep profile` shows where the time goes.
 
 use autorep::data::{Normalization, Resident, builtin};
-use autorep::gpu::{AdapterChoice, AdapterClass, Gpu};
+use autorep::cli::AdapterArgs;
+use autorep::gpu::{AdapterClass, Gpu};
 use autorep::graph::plan::Activations;
 use autorep::graph::{Arenas, Layout, Loaded, Tensors};
 use autorep::kernels::dapa::Fit;
@@ -20,51 +20,40 @@ use autorep::models::ModelSpec;
 use autorep::profile::measure::processor_time;
 use autorep::settings::Optimizer;
 use autorep::step::{AUTOREP, EvalProgram, EvalSpec, TrainProgram, TrainSpec, Variation};
+use clap::{Parser, value_parser};
 use std::time::{Duration, Instant};
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Times whole steps of a network.
+#[derive(Parser)]
+#[command(name = "cargo bench --bench step --", max_term_width = 100)]
 struct Options {
+    /// The network.
+    #[arg(long, value_name = "NAME", default_value = "resnet8")]
     model: String,
+    /// Images of a step.
+    #[arg(long, value_name = "N", default_value_t = 128)]
     batch: usize,
+    /// Height and width of the images.
+    #[arg(long, value_name = "N", default_value_t = 32)]
     size: usize,
+    /// How kernels are tiled: auto, cpu, portable, large.
+    #[arg(long, value_name = "NAME", default_value = "auto")]
     preset: String,
-    adapter: Option<String>,
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Steps of each of the three runs.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..))]
     steps: u32,
-}
-
-fn options() -> Result<Options, Failure> {
-    let mut options = Options {
-        model: "resnet8".into(),
-        batch: 128,
-        size: 32,
-        preset: "auto".into(),
-        adapter: None,
-        steps: 10,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--bench" => {}
-            "--model" => options.model = value()?,
-            "--batch" => options.batch = value()?.parse()?,
-            "--size" => options.size = value()?.parse()?,
-            "--preset" => options.preset = value()?,
-            "--adapter" => options.adapter = Some(value()?),
-            "--steps" => options.steps = value()?.parse()?,
-            other => return Err(format!("unknown option {other}").into()),
-        }
-    }
-    Ok(options)
+    /// What `cargo bench` adds.
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
 fn main() -> Result<(), Failure> {
-    let options = options()?;
-    let gpu = Gpu::open(&AdapterChoice {
-        adapter: options.adapter.clone(),
-        backend: None,
-    })?;
+    let options = Options::parse();
+    let gpu = Gpu::open(&options.adapter.choice())?;
     let preset = Preset::parse(&options.preset, &gpu)?;
     println!(
         "{} ({}), preset {preset}",

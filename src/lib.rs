@@ -5,7 +5,7 @@
 //!
 //! A tour in reading order:
 //!
-//! 1. [`reference`]: every kernel once more as plain Rust on slices: the lesson's text and
+//! 1. [`mod@reference`]: every kernel once more as plain Rust on slices: the lesson's text and
 //!    the tests' oracle.
 //! 2. [`gpu`]: adapter, device, buffers, pipelines, one compute pass per step.
 //! 3. [`kernels`]: one file per WGSL family: specialise, bind, dispatch, declare the cost.
@@ -20,6 +20,10 @@
 //! 11. [`cost`]: bytes, rounds and time in private inference, by protocol.
 //! 12. [`report`]: runs as one page of HTML.
 //! 13. [`cli`]: one file per subcommand.
+
+// Of the library alone; lints of tests and benchmarks, too, stand in Cargo.toml. Nothing that a
+// user supplies may end in a panic, and `println!` is one where nobody reads any more.
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 pub mod cli;
 pub mod cost;

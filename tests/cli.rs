@@ -1088,3 +1088,106 @@ fn devices_and_data_can_be_looked_at() {
         &["/nonexistent"],
     );
 }
+
+// What the program says of itself.
+
+/// Every command by its words, and what its --help says.
+fn commands() -> Vec<(Vec<String>, String)> {
+    let mut found = vec![(Vec::new(), String::new())];
+    let mut next = 0;
+    while next < found.len() {
+        let words = found[next].0.clone();
+        let help = text(&succeed(program().args(&words).arg("--help")).stdout);
+        let section = help.split("\nCommands:\n").nth(1).unwrap_or_default();
+        let names = section.lines().map_while(|line| {
+            // Names are indented by two, the rest of a description by more.
+            line.strip_prefix("  ")
+                .map(|rest| rest.split(' ').next().unwrap_or_default())
+        });
+        for name in names.filter(|name| !name.is_empty() && *name != "help") {
+            let below = words.iter().cloned().chain([name.to_owned()]);
+            found.push((below.collect(), String::new()));
+        }
+        found[next].1 = help;
+        next += 1;
+    }
+    found
+}
+
+/// The long options that a text names.
+fn options(text: &str) -> impl Iterator<Item = &str> {
+    let heads = text.lines().map(str::trim_start);
+    heads
+        .filter(|line| line.starts_with('-'))
+        .filter_map(|line| {
+            let start = line.find("--")?;
+            let name = |c: char| c == '-' || c.is_ascii_lowercase();
+            let end = line[start..].find(|c| !name(c));
+            Some(&line[start..end.map_or(line.len(), |end| start + end)])
+        })
+}
+
+#[test]
+fn every_command_has_a_page_of_the_manual() {
+    let root = TempDir::new().unwrap();
+    let folder = root.path().join("share/man1");
+    succeed(program().args(["man", "--out"]).arg(&folder));
+    let mut pages: Vec<PathBuf> = contents(&folder).into_keys().collect();
+    let commands = commands();
+    assert!(
+        commands
+            .iter()
+            .any(|(words, _)| words == &["data", "fetch"])
+    );
+    for (words, help) in &commands {
+        let words = [&["autorep".to_owned()], words.as_slice()].concat();
+        let path = folder.join(format!("{}.1", words.join("-")));
+        let page = fs::read_to_string(&path).unwrap_or_else(|_| panic!("{words:?} has no page"));
+        let page = page.replace("\\-", "-");
+        assert!(page.contains("\n.SH NAME\n"), "{words:?}");
+        assert!(options(help).count() > 0, "{words:?}");
+        for option in options(help) {
+            assert!(page.contains(option), "{words:?} {option}");
+        }
+        pages.retain(|page| *page != path);
+    }
+    assert!(pages.is_empty(), "of no command: {pages:?}");
+    let page = fs::read_to_string(folder.join("autorep.1")).unwrap();
+    assert!(page.contains("WGPU_BACKEND") && page.contains("130"));
+
+    let file = folder.join("autorep.1");
+    refused(program().args(["man", "--out"]).arg(file), &["autorep.1"]);
+}
+
+#[test]
+fn shells_complete_every_command() {
+    let commands = commands();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = text(&succeed(program().args(["completions", shell])).stdout);
+        for (words, _) in &commands {
+            for word in words {
+                assert!(script.contains(word.as_str()), "{shell} {word}");
+            }
+        }
+    }
+    refused(program().args(["completions", "sh"]), &["zsh"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn bash_takes_its_completions() {
+    let root = TempDir::new().unwrap();
+    let script = root.path().join("autorep.bash");
+    let output = succeed(program().args(["completions", "bash"]));
+    fs::write(&script, output.stdout).unwrap();
+    let bash = |arguments: &[&str]| {
+        let mut command = Command::new("bash");
+        command.args(arguments).arg(&script);
+        text(&succeed(&mut command).stdout)
+    };
+    bash(&["-n"]);
+    // As if Tab were pressed behind `autorep data fe`.
+    let tab = "source $0; COMP_WORDS=(autorep data fe); COMP_CWORD=2; \
+               _autorep autorep fe data; echo ${COMPREPLY[@]}";
+    assert_eq!(bash(&["-c", tab]), "fetch\n");
+}

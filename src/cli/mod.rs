@@ -4,15 +4,15 @@
 //! head -1`) is an error like any other, which [`main`] takes for a good end. `println!` would
 //! panic.
 
-#![deny(clippy::print_stdout, clippy::print_stderr)]
-
 mod common;
+mod completions;
 mod cost;
 mod data;
 mod devices;
 mod eval;
 mod export;
 mod import;
+mod man;
 mod presets;
 mod profile;
 mod report;
@@ -21,13 +21,24 @@ mod shaders;
 mod sweep;
 mod train;
 
+pub use common::AdapterArgs;
+
 use clap::{Parser, Subcommand};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+/// What no option says; the manual has it, too.
+const BESIDE_OPTIONS: &str = "\
+Environment: RUST_LOG says what is logged, as env_logger reads it. WGPU_BACKEND lists the backends \
+to look on, WGPU_ADAPTER_NAME holds a part of the adapter's name, WGPU_POWER_PREF is low or high; \
+options win.
+
+Exit status: 0 done, 1 failed, 2 not understood, 130 interrupted by Ctrl-C or a signal: what there \
+was is kept, and --resume goes on from it.";
+
 /// Finds the few ReLUs of a network worth keeping, and replaces the rest by polynomials.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, max_term_width = 100, after_long_help = BESIDE_OPTIONS)]
 struct Cli {
     /// Say more (-v: debug, -vv: trace); RUST_LOG is honoured.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -64,6 +75,10 @@ enum Command {
     Data(data::Args),
     /// List the kernels, or print the WGSL that one of them becomes.
     Shaders(shaders::Args),
+    /// Print what makes a shell complete commands and options.
+    Completions(completions::Args),
+    /// Write the manual: a man page for each command.
+    Man(man::Args),
 }
 
 /// How a command ended that did not fail.
@@ -101,6 +116,8 @@ pub fn main() -> ExitCode {
         Command::Presets(args) => presets::run(args),
         Command::Data(args) => data::run(args),
         Command::Shaders(args) => shaders::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     };
     match result {
         Ok(End::Done) => ExitCode::SUCCESS,

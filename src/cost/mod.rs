@@ -4,8 +4,8 @@
 //! - [`protocol`]: prices of ReLUs, squares, products, truncations and linear layers, as data under
 //!   `assets/protocols`.
 //! - [`link`]: bandwidth and latency.
-//! - [`layers`]: what of a network takes communication.
-//! - [`bill`]: what each layer costs, by cause.
+//! - [`mod@layers`]: what of a network takes communication.
+//! - [`mod@bill`]: what each layer costs, by cause.
 //!
 //! # How prices add up
 //! Bytes add up over elements. Rounds add up over layers, which wait for one another, and not over

@@ -159,7 +159,9 @@ pub fn generate(spec: Spec) -> Result<Dataset, DataError> {
 /// The two splits are streams of their own, so neither can run into the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
+    /// To train on.
     Train,
+    /// To test on.
     Test,
 }
 

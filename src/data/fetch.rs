@@ -79,6 +79,7 @@ pub const ARCHIVES: [Archive; 3] = [
 
 /// Why there is no data set, and what to do about it.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what variants and fields are")]
 pub enum FetchError {
     #[error("there is no download called `{name}`; choose among {}", names())]
     Unknown { name: String },

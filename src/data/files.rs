@@ -77,6 +77,7 @@ impl Files {
         self.labels.len()
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }

@@ -7,7 +7,9 @@ use std::fmt;
 /// A data set in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Info {
+    /// As in [`Dataset::name`].
     pub name: String,
+    /// Where it comes from.
     pub kind: Kind,
     /// In pixels.
     pub height: usize,
@@ -17,19 +19,24 @@ pub struct Info {
     pub train: usize,
     /// Images in the test split.
     pub test: usize,
+    /// In the order of the labels.
     pub classes: Vec<ClassInfo>,
     /// Per channel, of pixels in `0.0..=1.0`, as used for normalisation.
     pub mean: [f32; 3],
     /// Likewise.
     pub std: [f32; 3],
+    /// As in [`Dataset::problems`].
     pub problems: Vec<String>,
 }
 
 /// Images of one class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClassInfo {
+    /// Name of the class.
     pub name: String,
+    /// In the training split.
     pub train: usize,
+    /// In the test split.
     pub test: usize,
 }
 

@@ -68,6 +68,7 @@ impl Images {
         self.labels.len()
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -115,10 +116,13 @@ impl Images {
 pub struct Dataset<S = Images> {
     /// Short name: `builtin`, `cifar10`, `cifar100`, or the tree's folder name.
     pub name: String,
+    /// Where it comes from.
     pub kind: Kind,
     /// Class names; a label is an index into this list.
     pub classes: Vec<String>,
+    /// What networks are trained on; validation images are split off it.
     pub train: S,
+    /// What the result is tested on, once.
     pub test: S,
     /// What the network's input is normalised with.
     pub normalization: Normalization,
@@ -156,6 +160,7 @@ impl Split {
         self.labels().len()
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.labels().is_empty()
     }
@@ -213,10 +218,15 @@ pub enum Placement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
+    /// The program draws it.
     Builtin,
+    /// CIFAR-10, binary version.
     Cifar10,
+    /// CIFAR-100, binary version.
     Cifar100,
+    /// Tiny-ImageNet-200.
     TinyImagenet,
+    /// One folder for each class.
     Tree,
 }
 
@@ -270,6 +280,7 @@ impl Default for OpenOptions {
 
 /// Why a data set cannot be opened, and what to do about it.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what variants and fields are")]
 pub enum DataError {
     #[error("{}: no such file or folder; name a folder of images, or `builtin`", .path.display())]
     NotFound { path: PathBuf },

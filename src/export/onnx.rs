@@ -6,9 +6,9 @@
 //! for:
 //!
 //! - all ReLU: one `Relu`;
-//! - all polynomial: `Mul` and `Add` with [1,C,1,1] coefficients in Horner's form, so that no
+//! - all polynomial: `Mul` and `Add` with `[1,C,1,1]` coefficients in Horner's form, so that no
 //!   comparison is left in the graph;
-//! - mixed: `Where(mask, relu, polynomial)` with a boolean mask [1,C,H,W].
+//! - mixed: `Where(mask, relu, polynomial)` with a boolean mask `[1,C,H,W]`.
 
 use super::onnx_proto::*;
 use super::{
@@ -339,7 +339,7 @@ impl Writer<'_> {
         Ok(name.into())
     }
 
-    /// A constant [1,C,1,1], which broadcasts over images and pixels; gives its name.
+    /// A constant `[1,C,1,1]`, which broadcasts over images and pixels; gives its name.
     fn per_channel(&mut self, name: &str, values: &[f32]) -> Result<String, ExportError> {
         let data = bytes(finite(name, values)?);
         self.initializer(name, data_type::FLOAT, &[1, values.len(), 1, 1], data);

@@ -1,8 +1,8 @@
 //! A network's tensors in one safetensors file, for those who rebuild the network themselves.
 //!
 //! Parameters and running statistics are f32 under PyTorch's names and load into a PyTorch
-//! module of the same architecture. Of every site there are `NAME.mask`, u8 [C,H,W] with 1
-//! where the ReLU stays, and `NAME.coefficients`, f32 [C,3] with the factors of x⁰, x¹ and x².
+//! module of the same architecture. Of every site there are `NAME.mask`, u8 `[C,H,W]` with 1
+//! where the ReLU stays, and `NAME.coefficients`, f32 `[C,3]` with the factors of x⁰, x¹ and x².
 //! Metadata are strings; lists among them are JSON.
 
 use super::{

@@ -1,8 +1,8 @@
 //! What drivers make of shaders, kept from run to run.
 //!
-//! Vulkan drivers hand out what they compiled as bytes: [`PipelineCache`] keeps those in the
+//! Vulkan drivers hand out what they compiled as bytes: `PipelineCache` keeps those in the
 //! user's cache folder. Mesa's software driver keeps a cache of its own and hands out nothing,
-//! but compiles a shader only when it is first dispatched, one after the other: [`fill`] has it
+//! but compiles a shader only when it is first dispatched, one after the other: `fill` has it
 //! compile on all cores.
 
 use super::pipeline::{Binding, Dispatch};
@@ -50,6 +50,7 @@ impl PipelineCache {
         let data = std::fs::read(&file).ok().and_then(|bytes| unseal(&bytes));
         // SAFETY: the bytes are what `get_data` returned: their checksum says so. The driver
         // refuses those of another version or device by the header they begin with.
+        #[expect(unsafe_code, reason = "wgpu cannot tell whose bytes these are")]
         let inner = unsafe {
             device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
                 label: Some("pipelines"),

@@ -334,6 +334,7 @@ impl Gpu {
         // SAFETY: the only WGSL that reaches this line is the program's own. Its loops are
         // bounded by shapes, its divisors are shape constants, and the test suite runs every
         // permutation with the checks on, on shapes that do not fill the tiles.
+        #[expect(unsafe_code, reason = "spares every load a test of bounds")]
         unsafe {
             device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         }

@@ -16,7 +16,7 @@ pub(super) fn each(
     }
 }
 
-/// Mean and (biased) variance of each channel of `u` [N,C,P].
+/// Mean and (biased) variance of each channel of `u` `[N,C,P]`.
 pub fn moments(u: &[f64], batch: usize, channels: usize) -> (Vec<f64>, Vec<f64>) {
     let pixels = u.len() / (batch * channels);
     let count = (batch * pixels) as f64;
@@ -40,7 +40,7 @@ pub fn norm(mean: f64, variance: f64, gamma: f64, beta: f64, epsilon: f64) -> [f
     ]
 }
 
-/// Gradients (du, dγ, dβ) of training-mode batch norm, from `dz` [N,C,P] and the constants of
+/// Gradients (du, dγ, dβ) of training-mode batch norm, from `dz` `[N,C,P]` and the constants of
 /// [`norm`] for each channel.
 pub fn backward(
     dz: &[f64],

@@ -12,7 +12,7 @@ pub enum Activation<'a> {
     Relu,
     /// x·sigmoid(x) everywhere.
     Silu,
-    /// ReLU where the mask [C,P] is 1, the polynomial of the channel where it is 0, and the
+    /// ReLU where the mask `[C,P]` is 1, the polynomial of the channel where it is 0, and the
     /// weighted mean of both between.
     Gate {
         /// 1 keeps the ReLU.
@@ -26,7 +26,7 @@ fn polynomial(c: &[f64; 4], z: f64) -> f64 {
     c[0] + c[1] * z + c[2] * z * z
 }
 
-/// `y` from the pre-activation `z` [N,C,P].
+/// `y` from the pre-activation `z` `[N,C,P]`.
 pub fn forward(z: &[f64], activation: Activation, batch: usize, channels: usize) -> Vec<f64> {
     let pixels = z.len() / (batch * channels);
     let mut y = vec![0.0; z.len()];
@@ -47,15 +47,15 @@ pub fn forward(z: &[f64], activation: Activation, batch: usize, channels: usize)
 /// What the backward pass yields.
 #[derive(Debug, Clone, Default)]
 pub struct Gradients {
-    /// dL/dz [N,C,P].
+    /// dL/dz `[N,C,P]`.
     pub z: Vec<f64>,
-    /// Σ_n dy·(relu(z) − p(z)) [C,P]: the gradient of the mask.
+    /// Σ_n dy·(relu(z) − p(z)) `[C,P]`: the gradient of the mask.
     pub mask: Vec<f64>,
-    /// Σ dy·(1−m)·z^k [C,4]; the last is zero.
+    /// Σ dy·(1−m)·z^k `[C,4]`; the last is zero.
     pub coefficients: Vec<f64>,
 }
 
-/// Gradients from `dy` = dL/dy and the pre-activation `z`, both [N,C,P].
+/// Gradients from `dy` = dL/dy and the pre-activation `z`, both `[N,C,P]`.
 pub fn backward(
     dy: &[f64],
     z: &[f64],

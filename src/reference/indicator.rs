@@ -56,7 +56,7 @@ impl Score {
         }
     }
 
-    /// What the loss would rise by, ½·E[g²], for each unit of cost saved.
+    /// What the loss would rise by, `½·E[g²]`, for each unit of cost saved.
     pub fn measure(self, g: f64, cost: f64, adam: &Adam) -> Self {
         let second = adam.betas[1] * self.second + (1.0 - adam.betas[1]) * g * g;
         Self {

@@ -1,7 +1,7 @@
 //! Runs as one page of HTML that needs nothing else: no network, no script.
 //!
 //! [`collect`] reads run folders, [`render`] makes the page of them. Charts are inline SVG
-//! ([`svg`], [`charts`]), compared across runs in [`overview`]; the page itself is a template,
+//! ([`svg`], `charts`), compared across runs in `overview`; the page itself is a template,
 //! `assets/report/page.html`, which escapes all that it is given but charts, and these escape what
 //! they are given themselves: names of runs, layers and classes come from elsewhere.
 

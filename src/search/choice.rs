@@ -61,7 +61,7 @@ impl Choice {
     }
 
     /// Brings masks and squares within the budget. `states` are those of the squares, see
-    /// [`phase::PhaseResult::squares`].
+    /// [`PhaseResult::squares`](crate::train::phase::PhaseResult::squares).
     pub fn settle(
         &self,
         layout: &Layout,

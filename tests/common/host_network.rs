@@ -5,8 +5,10 @@
 //! mask element, or one value in [`Values::nodes`]) by h, and let
 //! [`HostNetwork::forward_from`] recompute only what lies behind it.
 
-// Every test program compiles this file for itself, and none uses all of it.
-#![allow(dead_code)]
+#![allow(
+    dead_code,
+    reason = "every test program compiles this for itself and uses a part"
+)]
 
 use autorep::graph::layout::{NodeTensors, Site};
 use autorep::graph::{Chw, Layout, Network, NodeId, Nonlinearity, Op, Tensors};

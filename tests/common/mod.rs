@@ -4,7 +4,7 @@ pub mod host_network;
 pub mod program;
 
 /// Values in −1…1 from a counter: the same on every machine.
-#[allow(dead_code)] // Not every test program needs it.
+#[allow(dead_code, reason = "not every test program needs it")]
 pub fn noise(seed: u32, length: usize) -> Vec<f32> {
     (0..length as u32)
         .map(|i| {

@@ -1,8 +1,10 @@
 //! The program from the outside, on tiny runs: 8×8 images, a quarter of resnet8's channels.
 //! Nothing here is about accuracy.
 
-// Every test file uses a part of it.
-#![allow(dead_code)]
+#![allow(
+    dead_code,
+    reason = "every test program compiles this for itself and uses a part"
+)]
 
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -14,11 +14,14 @@ use std::collections::HashSet;
 
 /// A parsed and validated shader.
 pub struct Shader {
+    /// As it was parsed.
     pub module: naga::Module,
+    /// What the validator found out about it.
     pub info: ModuleInfo,
 }
 
 impl Shader {
+    /// Parses and validates WGSL; what is wrong with it is told as naga tells it.
     pub fn new(source: &str, capabilities: Capabilities) -> Result<Self, String> {
         let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
         let info = Validator::new(ValidationFlags::all(), capabilities)
