@@ -14,7 +14,7 @@
 
 use anyhow::{Context, Result, bail};
 use autorep::gpu::{AdapterChoice, Gpu};
-use autorep::kernels::tuning::Tuner;
+use autorep::kernels::compile::tuning::Tuner;
 use autorep::kernels::{Compiler, Preset};
 use autorep::profile::suite::{NETWORKS, Row, suite};
 use autorep::profile::text::{self, Look};

@@ -5,7 +5,7 @@ use super::common::{AdapterArgs, note};
 use crate::data::builtin;
 use crate::gpu::{AdapterClass, AdapterReport, Gpu};
 use crate::graph::{Layout, Network};
-use crate::kernels::tuning::Tuner;
+use crate::kernels::compile::tuning::Tuner;
 use crate::kernels::{Compiler, Preset as Kernels};
 use crate::models::ModelSpec;
 use crate::profile::Effort;

@@ -3,6 +3,7 @@
 
 use super::End;
 use crate::gpu::{Gpu, Pipeline};
+use crate::kernels::compile::SOURCES;
 use crate::kernels::permutations::{self, PRESETS};
 use crate::kernels::{Compiler, Preset};
 use anyhow::{Context, Result, bail};
@@ -124,12 +125,15 @@ fn visit(args: &Args, each: &mut dyn FnMut(Expansion) -> Result<Next>) -> Result
     if compilers.is_empty() {
         bail!("unknown kernel preset: choose among portable, large, cpu4, cpu8, cpu16");
     }
-    let stem = args.file.as_deref().map(|f| f.trim_end_matches(".wgsl"));
+    let stem = args
+        .file
+        .as_deref()
+        .map(|f| f.trim_end_matches(".wgsl").replace('/', "_"));
     for permutation in permutations::table() {
         // A family's files all start with its name.
         let family = permutation.name.split(' ').next().unwrap_or_default();
         let shape = format!("{}: {}", permutation.name, permutation.shape);
-        let wanted = stem.is_none_or(|stem| stem.starts_with(family))
+        let wanted = stem.as_ref().is_none_or(|stem| stem.starts_with(family))
             && args
                 .shape
                 .as_ref()
@@ -141,6 +145,7 @@ fn visit(args: &Args, each: &mut dyn FnMut(Expansion) -> Result<Next>) -> Result
             for (kernel, _) in &permutation.build(compiler)?.stages {
                 let pipeline = &kernel.pipeline;
                 let wanted = stem
+                    .as_ref()
                     .is_none_or(|stem| pipeline.name() == format!("{stem}.{}", pipeline.entry()))
                     && args
                         .entry
@@ -177,7 +182,9 @@ fn file_of(pipeline: &Pipeline) -> String {
         .name()
         .rsplit_once('.')
         .map_or("", |(stem, _)| stem);
-    format!("{stem}.wgsl")
+    let of = |file: &str| file.trim_end_matches(".wgsl").replace('/', "_") == stem;
+    let mut files = SOURCES.iter().map(|(file, _)| *file);
+    files.find(|file| of(file)).unwrap_or(stem).to_owned()
 }
 
 #[cfg(test)]

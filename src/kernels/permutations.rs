@@ -10,9 +10,8 @@ use super::gate::{Activation, Residual};
 use super::indicator::Rule;
 use super::metrics::Prices;
 use super::{
-    Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, conv2d_grouped, dapa, dropout,
-    gate, indicator, linear, loss, max_pool, metrics, optimizer, plane, pool, roofline, scale,
-    sigmoid, squares,
+    Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, dapa, dropout, gate, indicator,
+    linear, loss, max_pool, metrics, optimizer, plane, pool, roofline, scale, sigmoid, squares,
 };
 use crate::gpu::GpuError;
 
@@ -250,7 +249,7 @@ impl Table {
             [128, 1248, 1248, 1248, 7, 5, 1],
             [2, 12, 8, 4, 7, 3, 2],
         ] {
-            let shape = conv2d_grouped::Shape {
+            let shape = conv2d::grouped::Shape {
                 whole: conv2d::Shape {
                     batch: n,
                     in_channels: c,
@@ -267,16 +266,16 @@ impl Table {
                 "{n}×{c}×{side}×{side} → {k} in {groups}, {kernel}×{kernel} stride {stride}"
             );
             self.push("conv2d_grouped forward", &name, move |c| {
-                conv2d_grouped::forward(c, &shape)
+                conv2d::grouped::forward(c, &shape)
             });
             for accumulate in [false, true] {
                 let name = format!("{name} accumulate {accumulate}");
                 self.push("conv2d_grouped data_gradient", name, move |c| {
-                    conv2d_grouped::data_gradient(c, &shape, accumulate)
+                    conv2d::grouped::data_gradient(c, &shape, accumulate)
                 });
             }
             self.push("conv2d_grouped weight_gradient", name, move |c| {
-                conv2d_grouped::weight_gradient(c, &shape)
+                conv2d::grouped::weight_gradient(c, &shape)
             });
         }
     }

@@ -16,7 +16,7 @@ use crate::gpu::{Gpu, GpuError};
 use crate::graph::plan::Activations;
 use crate::graph::{Arenas, Layout, Model, Network, Tensors};
 use crate::kernels::Compiler;
-use crate::kernels::tuning::Tuner;
+use crate::kernels::compile::tuning::Tuner;
 use crate::models::{ModelError, ModelSpec};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;

@@ -4,7 +4,6 @@
 mod add;
 mod augment;
 mod conv2d;
-mod conv2d_grouped;
 mod dapa;
 mod dropout;
 mod gate;

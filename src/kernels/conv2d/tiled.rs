@@ -1,12 +1,12 @@
 //! Convolution as implicit matrix multiplication through shared memory:
-//! `shaders/conv2d_tiled.wgsl`. Any shape, any adapter, no optional feature.
+//! `shaders/conv2d/tiled.wgsl`. Any shape, any adapter, no optional feature.
 
-use super::conv2d::Shape;
-use super::{Arg, Compiler, Cost, Kernel, MAX_GRID, Preset, Recipe, Stream};
+use super::shape::Shape;
 use crate::gpu::GpuError;
+use crate::kernels::{Arg, Compiler, Cost, Kernel, MAX_GRID, Preset, Recipe, Stream};
 use minijinja::{Value, context};
 
-const FILE: &str = "conv2d_tiled.wgsl";
+const FILE: &str = "conv2d/tiled.wgsl";
 
 /// What one workgroup computes per step, and one invocation of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,8 @@
+mod grouped;
+
 use crate::harness::*;
+use autorep::kernels::compile::tuning::Tuner;
 use autorep::kernels::conv2d::{self, Shape};
-use autorep::kernels::tuning::Tuner;
 use autorep::kernels::{Compiler, Preset};
 use autorep::reference::conv2d as twin;
 

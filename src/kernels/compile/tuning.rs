@@ -92,7 +92,7 @@ impl Compiler<'_> {
     ///
     /// # Errors
     /// [`GpuError`] when a variant cannot be built or run.
-    pub(super) fn choose<V: Copy + Display>(
+    pub(in crate::kernels) fn choose<V: Copy + Display>(
         &self,
         question: &str,
         variants: &[V],

@@ -1,14 +1,14 @@
-//! Convolution in groups, above all depthwise: `shaders/conv2d_grouped.wgsl`.
+//! Convolution in groups, above all depthwise: `shaders/conv2d/grouped.wgsl`.
 
-use super::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, conv2d};
 use crate::gpu::GpuError;
+use crate::kernels::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream};
 use minijinja::{Value, context};
 
 /// Shape of a grouped convolution. Weights are K×(C/groups)×R×R.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// The same convolution in one group. Any stride.
-    pub whole: conv2d::Shape,
+    pub whole: super::shape::Shape,
     /// Number of groups; divides both channel counts.
     pub groups: usize,
 }
@@ -72,7 +72,7 @@ impl Shape {
     }
 }
 
-const FILE: &str = "conv2d_grouped.wgsl";
+const FILE: &str = "conv2d/grouped.wgsl";
 
 /// `y` from `x`. Arguments: `x` N×C×H×W, `w` K×(C/groups)×R×R, `y` N×K×H'×W' (written in
 /// full).

@@ -1,11 +1,11 @@
 //! Weight gradient of a convolution in the registers of one subgroup:
-//! `shaders/conv2d_subgroup_weight.wgsl` and, for fewer input channels than lanes,
-//! `shaders/conv2d_subgroup_stem.wgsl`.
+//! `shaders/conv2d/subgroup_weight.wgsl` and, for fewer input channels than lanes,
+//! `shaders/conv2d/subgroup_weight_stem.wgsl`.
 
-use super::conv2d::Shape;
-use super::conv2d_subgroup_texture::{Fit, Operand};
-use super::{Arg, Compiler, Cost, Kernel, Recipe, Stream, vector_width};
+use super::shape::Shape;
+use super::subgroup_texture::{Fit, Operand};
 use crate::gpu::GpuError;
+use crate::kernels::{Arg, Compiler, Cost, Kernel, Recipe, Stream, vector_width};
 use minijinja::{Value, context};
 
 pub(super) fn weight_gradient(
@@ -46,7 +46,7 @@ pub(super) fn weight_gradient(
         stride => shape.stride,
         ..tiling.constants
     };
-    let file = format!("conv2d_subgroup_{}.wgsl", tiling.entry);
+    let file = format!("conv2d/{}.wgsl", tiling.file);
     let kernel = Kernel {
         pipeline: compiler.pipeline(&file, tiling.entry, constants)?,
         grid: [tiles_c as u32, tiles_k as u32, slices as u32],
@@ -77,7 +77,9 @@ pub(super) fn weight_gradient(
 
 /// How a kernel divides the sums, and walks over the pixels of dy.
 struct Tiling {
-    /// Stem of the file after `conv2d_subgroup_`, and entry point.
+    /// Stem of the file.
+    file: &'static str,
+    /// Entry point.
     entry: &'static str,
     /// Output and input channels of a tile.
     tile: (usize, usize),
@@ -119,6 +121,7 @@ impl Tiling {
         };
         let segments = shape.batch * out_row / quads;
         Self {
+            file: "subgroup_weight",
             entry: "weight",
             tile: (tile_k, blocks * lanes),
             items: segments,
@@ -141,6 +144,7 @@ impl Tiling {
         };
         let columns = shape.batch * shape.out_width() / 4;
         Self {
+            file: "subgroup_weight_stem",
             entry: "stem",
             tile: (tile_k, tile_c),
             items: columns,
@@ -196,7 +200,7 @@ fn sum(compiler: &Compiler, shape: &Shape, slices: usize) -> Result<Kernel, GpuE
         vector => if width == 4 { "vec4f" } else { "f32" },
     });
     Ok(Kernel {
-        pipeline: compiler.pipeline("conv2d_subgroup_sum.wgsl", "sum", constants)?,
+        pipeline: compiler.pipeline("conv2d/subgroup_weight_sum.wgsl", "sum", constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: (slices * shape.weight_len()) as f64,

@@ -3,16 +3,25 @@
 //! The template step is minijinja with its ordinary syntax: `{{ value }}`, `{% for %}`,
 //! `{% if %}`, `{% include "common/…" %}`. `autorep shaders` prints expansions.
 
-use super::Preset;
-use super::tuning::Tuner;
+pub mod recipe;
+pub(super) mod stream;
+pub mod tiling;
+pub mod tuning;
+
 use crate::gpu::{CompileWatch, Gpu, GpuError, Pipeline, Tape, Texture};
+pub use recipe::{Arg, Cost, Kernel, Recipe};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard};
+pub use tiling::Preset;
+use tuning::Tuner;
 
 macro_rules! shader {
     ($name:literal) => {
-        ($name, include_str!(concat!("../../shaders/", $name)))
+        (
+            $name,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name)),
+        )
     };
 }
 
@@ -27,15 +36,15 @@ pub const SOURCES: &[(&str, &str)] = &[
     shader!("add.wgsl"),
     shader!("augment.wgsl"),
     shader!("batch_norm.wgsl"),
-    shader!("conv2d_grouped.wgsl"),
-    shader!("conv2d_subgroup.wgsl"),
-    shader!("conv2d_subgroup_pack.wgsl"),
-    shader!("conv2d_subgroup_scatter.wgsl"),
-    shader!("conv2d_subgroup_stem.wgsl"),
-    shader!("conv2d_subgroup_sum.wgsl"),
-    shader!("conv2d_subgroup_texture.wgsl"),
-    shader!("conv2d_subgroup_weight.wgsl"),
-    shader!("conv2d_tiled.wgsl"),
+    shader!("conv2d/grouped.wgsl"),
+    shader!("conv2d/subgroup.wgsl"),
+    shader!("conv2d/subgroup_pack.wgsl"),
+    shader!("conv2d/subgroup_scatter.wgsl"),
+    shader!("conv2d/subgroup_weight_stem.wgsl"),
+    shader!("conv2d/subgroup_weight_sum.wgsl"),
+    shader!("conv2d/subgroup_texture.wgsl"),
+    shader!("conv2d/subgroup_weight.wgsl"),
+    shader!("conv2d/tiled.wgsl"),
     shader!("dapa.wgsl"),
     shader!("dropout.wgsl"),
     shader!("gate.wgsl"),
@@ -158,7 +167,7 @@ impl<'g> Compiler<'g> {
         if let Some(pipeline) = self.pipelines().get(&key) {
             return Ok(pipeline.clone());
         }
-        let stem = file.trim_end_matches(".wgsl");
+        let stem = file.trim_end_matches(".wgsl").replace('/', "_");
         let pipeline = Pipeline::new(&format!("{stem}.{entry}"), &key.1, entry);
         self.pipelines().insert(key, pipeline.clone());
         Ok(pipeline)
