@@ -15,7 +15,7 @@
 use anyhow::{Context, Result, bail};
 use autorep::gpu::{AdapterChoice, Gpu};
 use autorep::kernels::compile::tuning::Tuner;
-use autorep::kernels::{Compiler, Preset};
+use autorep::kernels::{Compiler, Tiling};
 use autorep::profile::suite::{NETWORKS, Row, suite};
 use autorep::profile::text::{self, Look};
 use autorep::profile::{Effort, Roofline};
@@ -82,7 +82,7 @@ fn main() -> Result<()> {
         adapter: options.adapter.clone(),
         backend: None,
     })?;
-    let preset = Preset::parse(&options.preset, &gpu).map_err(anyhow::Error::msg)?;
+    let preset = Tiling::parse(&options.preset, &gpu).map_err(anyhow::Error::msg)?;
     let compiler = Compiler::new(&gpu, preset).tuned(Tuner::where_it_pays(&gpu));
     let (roofline, _) = Roofline::of(&compiler, options.no_cache)?;
     println!(

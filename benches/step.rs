@@ -15,7 +15,7 @@ use autorep::graph::{Arenas, Layout, Tensors};
 use autorep::kernels::compile::tuning::Tuner;
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;
-use autorep::kernels::{Compiler, Preset};
+use autorep::kernels::{Compiler, Tiling};
 use autorep::models::ModelSpec;
 use autorep::profile::measure::processor_time;
 use autorep::train::program::{
@@ -67,7 +67,7 @@ fn main() -> Result<(), Failure> {
         adapter: options.adapter.clone(),
         backend: None,
     })?;
-    let preset = Preset::parse(&options.preset, &gpu)?;
+    let preset = Tiling::parse(&options.preset, &gpu)?;
     println!(
         "{} ({}), preset {preset}",
         gpu.report.name, gpu.report.driver

@@ -2,7 +2,7 @@
 
 use super::End;
 use super::common::{AdapterArgs, load_result, percent};
-use crate::kernels::{Compiler, Preset};
+use crate::kernels::{Compiler, Tiling};
 use crate::train::checkpoint::{Checkpoint, Tensor};
 use crate::train::config::Layers;
 use crate::train::model_file;
@@ -88,7 +88,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         Split::Train => dataset.train.subset(&split(&settings, &dataset)?.0),
     };
     let gpu = args.adapter.open(&args.kernels)?;
-    let preset = Preset::parse(&args.kernels, &gpu).map_err(anyhow::Error::msg)?;
+    let preset = Tiling::parse(&args.kernels, &gpu).map_err(anyhow::Error::msg)?;
     let compiler = Compiler::new(&gpu, preset);
     let batch = args.batch.min(images.len());
     let (program, source) = evaluation(&compiler, &model, sites, &images, batch)?;

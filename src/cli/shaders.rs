@@ -4,8 +4,8 @@
 use super::End;
 use crate::gpu::{Gpu, Pipeline};
 use crate::kernels::compile::SOURCES;
-use crate::kernels::permutations::{self, PRESETS};
-use crate::kernels::{Compiler, Preset};
+use crate::kernels::permutations;
+use crate::kernels::{Compiler, Tiling};
 use anyhow::{Context, Result, bail};
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -113,7 +113,7 @@ enum Next {
 /// Shows `each` the kernels that the options leave, family by family, until it has enough.
 fn visit(args: &Args, each: &mut dyn FnMut(Expansion) -> Result<Next>) -> Result<()> {
     let gpu = Gpu::null();
-    let compilers: Vec<(String, Compiler)> = PRESETS
+    let compilers: Vec<(String, Compiler)> = Tiling::ALL
         .into_iter()
         .map(|preset| (name_of(preset), Compiler::new(&gpu, preset)))
         .filter(|(name, _)| {
@@ -169,9 +169,9 @@ fn visit(args: &Args, each: &mut dyn FnMut(Expansion) -> Result<Next>) -> Result
 }
 
 /// A preset in one word.
-fn name_of(preset: Preset) -> String {
+fn name_of(preset: Tiling) -> String {
     match preset {
-        Preset::Cpu { lanes } => format!("cpu{lanes}"),
+        Tiling::Cpu { lanes } => format!("cpu{lanes}"),
         other => other.to_string(),
     }
 }

@@ -22,7 +22,7 @@ pub fn copy(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
 
 fn streaming(compiler: &Compiler, entry: &str, length: usize) -> Result<Recipe, GpuError> {
     let width = super::vector_width(length);
-    let stream = Stream::over(compiler.preset, length / width);
+    let stream = Stream::over(compiler.tiling, length / width);
     let constants = stream.with(context! { entry, width, length });
     let (flops, moved) = if entry == "add" {
         (1.0, 12.0)

@@ -1,6 +1,6 @@
 //! Gathers a batch from byte images on the device and augments it: `shaders/augment.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Preset, Recipe, vector_width};
+use super::{Compiler, Cost, Kernel, Recipe, Tiling, vector_width};
 use crate::gpu::GpuError;
 use minijinja::context;
 use std::ops::Range;
@@ -43,12 +43,12 @@ pub struct Spec {
 /// [`GpuError::Compile`].
 pub fn augment(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
     let width = vector_width(spec.width);
-    let workgroup = compiler.preset.workgroup() as usize;
+    let workgroup = compiler.tiling.workgroup() as usize;
     let elements = 3 * spec.height * spec.width;
     // What is drawn for a sample is drawn by each of its invocations: on a CPU let them
     // do a whole small image, on a GPU enough to hide it.
-    let turns = match compiler.preset {
-        Preset::Cpu { .. } => 256,
+    let turns = match compiler.tiling {
+        Tiling::Cpu { .. } => 256,
         _ => 4,
     };
     let slices = (elements / width).div_ceil(workgroup * turns);

@@ -53,7 +53,7 @@ pub fn statistics(
     operand: Operand,
     layer: usize,
 ) -> Result<Recipe, GpuError> {
-    let walk = Walk::sweeping(compiler.preset, shape);
+    let walk = Walk::sweeping(compiler.tiling, shape);
     let sums = Kernel {
         pipeline: compiler.pipeline(FILE, "sums", walk.with(context! { entry => "sums" }))?,
         grid: walk.grid(),
@@ -134,7 +134,7 @@ pub fn data_gradient(
     shape: Shape,
     in_place: bool,
 ) -> Result<Recipe, GpuError> {
-    let walk = Walk::sweeping(compiler.preset, shape);
+    let walk = Walk::sweeping(compiler.tiling, shape);
     let constants = walk.with(context! { entry => "apply_backward", in_place });
     let kernel = Kernel {
         pipeline: compiler.pipeline(FILE, "apply_backward", constants)?,

@@ -45,7 +45,7 @@ impl Spec {
 pub fn dropout(compiler: &Compiler, spec: &Spec, in_place: bool) -> Result<Recipe, GpuError> {
     let width = vector_width(spec.share);
     let vectors = spec.length / width;
-    let stream = Stream::over(compiler.preset, vectors);
+    let stream = Stream::over(compiler.tiling, vectors);
     let constants = stream.with(context! {
         width, vectors, in_place,
         share => spec.share,

@@ -2,7 +2,7 @@
 //! `shaders/gate.wgsl`.
 
 use super::plane::{MOST_IMAGES, Shape, Walk};
-use super::{Arg, Compiler, Cost, Kernel, Preset, Recipe, Stream, vector_width};
+use super::{Arg, Compiler, Cost, Kernel, Recipe, Stream, Tiling, vector_width};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -98,13 +98,13 @@ impl Spec {
         16 * norms * channels + gate
     }
 
-    fn walk(&self, preset: Preset) -> Walk {
+    fn walk(&self, tiling: Tiling) -> Walk {
         // Three tensors at once crowd a CPU's caches with half as many images.
         let images = match self.residual {
             Residual::None => MOST_IMAGES,
             Residual::Plain | Residual::Normalized => MOST_IMAGES / 2,
         };
-        Walk::owning(preset, self.shape, images)
+        Walk::owning(tiling, self.shape, images)
     }
 
     fn kernel(
@@ -150,7 +150,7 @@ pub fn forward(
     spec: &Spec,
     moments: bool,
 ) -> Result<(Recipe, Partials), GpuError> {
-    let walk = spec.walk(compiler.preset);
+    let walk = spec.walk(compiler.tiling);
     let partials = Partials {
         parts: walk.parts(),
         stride: 1,
@@ -184,7 +184,7 @@ pub fn forward(
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), GpuError> {
-    let walk = spec.walk(compiler.preset);
+    let walk = spec.walk(compiler.tiling);
     let gated = spec.gated();
     let with_partials = gated || spec.has_norm();
     let stride = 1 + usize::from(gated);
@@ -254,7 +254,7 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
 
 fn sum_mask_slices(compiler: &Compiler, length: usize, slices: usize) -> Result<Kernel, GpuError> {
     let width = vector_width(length);
-    let stream = Stream::over(compiler.preset, length / width);
+    let stream = Stream::over(compiler.tiling, length / width);
     let constants = stream.with(context! {
         entry => "sum_mask_slices",
         width, slices,

@@ -1,6 +1,6 @@
 //! Fully connected layer: forward, data gradient, weight gradient. `shaders/linear.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Preset, Recipe};
+use super::{Compiler, Cost, Kernel, Recipe, Tiling};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -96,10 +96,10 @@ fn product(
     arguments: usize,
 ) -> Result<Recipe, GpuError> {
     // Invocations along columns and rows, outputs of each along columns and rows.
-    let (shared, [across, down], [tile_columns, tile_rows]) = match compiler.preset {
-        Preset::Cpu { lanes } => (false, [lanes as usize, 1], [4, 4]),
-        Preset::Portable => (true, [8, 8], [2, 2]),
-        Preset::Large => (true, [16, 16], [2, 2]),
+    let (shared, [across, down], [tile_columns, tile_rows]) = match compiler.tiling {
+        Tiling::Cpu { lanes } => (false, [lanes as usize, 1], [4, 4]),
+        Tiling::Portable => (true, [8, 8], [2, 2]),
+        Tiling::Large => (true, [16, 16], [2, 2]),
     };
     let constants = context! {
         pass, names, rows, columns, inner, shared, across, down, tile_columns, tile_rows,

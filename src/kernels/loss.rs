@@ -1,6 +1,6 @@
 //! Softmax cross-entropy with label smoothing, and distillation: `shaders/loss.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Preset, Recipe};
+use super::{Compiler, Cost, Kernel, Recipe, Tiling};
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -34,9 +34,9 @@ pub fn loss(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
         distill,
         gradient,
     } = spec;
-    let workgroup = match compiler.preset {
-        Preset::Large if classes <= 128 => 64,
-        preset => preset.workgroup(),
+    let workgroup = match compiler.tiling {
+        Tiling::Large if classes <= 128 => 64,
+        tiling => tiling.workgroup(),
     };
     let constants = context! { batch, classes, distill, gradient, workgroup };
     let logits = (batch * classes) as f64;

@@ -67,7 +67,7 @@ fn pass(
     results: usize,
     arguments: usize,
 ) -> Result<Recipe, GpuError> {
-    let stream = Stream::over(compiler.preset, results);
+    let stream = Stream::over(compiler.tiling, results);
     let constants = stream.with(context! {
         entry,
         planes => shape.planes,

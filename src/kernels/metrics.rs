@@ -150,7 +150,7 @@ pub fn record(
     sites: usize,
     prices: Prices,
 ) -> Result<Recipe, GpuError> {
-    let workgroup = compiler.preset.workgroup();
+    let workgroup = compiler.tiling.workgroup();
     let words = row_words(sites);
     let constants = context! {
         batch, training, sites, workgroup, words,

@@ -34,4 +34,4 @@ pub mod squares;
 pub mod step;
 
 pub(crate) use compile::stream::{MAX_GRID, Stream, vector_width};
-pub use compile::{Arg, Compiler, Cost, Kernel, Preset, Recipe};
+pub use compile::{Arg, Compiler, Cost, Kernel, Recipe, Tiling};

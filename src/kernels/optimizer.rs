@@ -103,7 +103,7 @@ pub fn average(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
 
 /// Invocations of a workgroup: a divisor of a block's 64 vectors.
 fn workgroup(compiler: &Compiler) -> u32 {
-    compiler.preset.workgroup().min(BLOCK as u32 / 4)
+    compiler.tiling.workgroup().min(BLOCK as u32 / 4)
 }
 
 /// A kernel that visits the arena once; `cost` in flops and bytes an element.
@@ -116,7 +116,7 @@ fn streaming(
 ) -> Result<Kernel, GpuError> {
     debug_assert!(length.is_multiple_of(BLOCK));
     let vectors = length / 4;
-    let most = Stream::over(compiler.preset, vectors).grid()[0] as usize;
+    let most = Stream::over(compiler.tiling, vectors).grid()[0] as usize;
     let stream = Stream::in_runs(workgroup(compiler), vectors, vectors.div_ceil(most));
     let constants = stream.with(context! { pass, length, ..options });
     Ok(Kernel {

@@ -1,7 +1,7 @@
 //! Every permutation of every kernel, in one table.
 //!
 //! A row of the [`table`] is a recipe of a family for one shape and one choice of options; it
-//! is expanded for each of [`PRESETS`]. The shapes are not those of one network: they are
+//! is expanded for each of [`super::Tiling::ALL`]. The shapes are not those of one network: they are
 //! chosen so that every arm of every template is taken by some row, which `tests/shaders`
 //! proves, beside what it demands of each expansion. A new arm fails there until a row here
 //! takes it. `autorep shaders` lists the table and prints expansions.
@@ -10,19 +10,10 @@ use super::gate::{Activation, Residual};
 use super::indicator::Rule;
 use super::metrics::Prices;
 use super::{
-    Compiler, Preset, Recipe, add, augment, batch_norm, conv2d, dapa, dropout, gate, indicator,
-    linear, loss, max_pool, metrics, optimizer, plane, pool, roofline, scale, sigmoid, squares,
+    Compiler, Recipe, add, augment, batch_norm, conv2d, dapa, dropout, gate, indicator, linear,
+    loss, max_pool, metrics, optimizer, plane, pool, roofline, scale, sigmoid, squares,
 };
 use crate::gpu::GpuError;
-
-/// Every preset, with every number of lanes that the subgroup kernels are made for.
-pub const PRESETS: [Preset; 5] = [
-    Preset::Portable,
-    Preset::Large,
-    Preset::Cpu { lanes: 4 },
-    Preset::Cpu { lanes: 8 },
-    Preset::Cpu { lanes: 16 },
-];
 
 /// One recipe of a family.
 pub struct Permutation {
@@ -36,7 +27,7 @@ pub struct Permutation {
 type Build = dyn Fn(&Compiler) -> Result<Recipe, GpuError>;
 
 impl Permutation {
-    /// The recipe under the compiler's preset: its pipelines hold the expansions.
+    /// The recipe under the compiler's tiling: its pipelines hold the expansions.
     ///
     /// # Errors
     /// [`GpuError::Compile`].

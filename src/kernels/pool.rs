@@ -1,6 +1,6 @@
 //! Average pooling over windows and over whole planes: `shaders/pool.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Preset, Recipe, Stream, vector_width};
+use super::{Compiler, Cost, Kernel, Recipe, Stream, Tiling, vector_width};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
@@ -70,7 +70,7 @@ fn windows(
     pass: &'static str,
     outputs: usize,
 ) -> Result<Recipe, GpuError> {
-    let stream = Stream::over(compiler.preset, outputs);
+    let stream = Stream::over(compiler.tiling, outputs);
     let constants = stream.with(context! {
         pass, width => 1, planes => shape.planes,
         height => shape.height, in_width => shape.width,
@@ -96,11 +96,11 @@ pub(super) struct PlaneSplit {
 
 impl PlaneSplit {
     /// For `planes` planes of `pixels` values.
-    pub fn new(preset: Preset, planes: usize, pixels: usize) -> Self {
+    pub fn new(tiling: Tiling, planes: usize, pixels: usize) -> Self {
         let width = vector_width(pixels);
-        if let Preset::Cpu { .. } = preset {
+        if let Tiling::Cpu { .. } = tiling {
             // One invocation takes a whole plane.
-            let stream = Stream::over(preset, planes);
+            let stream = Stream::over(tiling, planes);
             return Self {
                 grid: stream.grid(),
                 constants: stream.with(context! { width, parts => 1 }),
@@ -109,7 +109,7 @@ impl PlaneSplit {
         // Enough invocations on a plane that neighbours read neighbouring memory, hardly more
         // than there are values.
         let parts = (pixels / width).next_power_of_two().clamp(2, 16) as u32;
-        let workgroup = preset.workgroup();
+        let workgroup = tiling.workgroup();
         let blocks = (planes as u32).div_ceil(workgroup / parts);
         let along = blocks.min(32_768);
         let grid = [along, blocks.div_ceil(along), 1];
@@ -126,7 +126,7 @@ impl PlaneSplit {
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
-    let split = PlaneSplit::new(compiler.preset, planes, pixels);
+    let split = PlaneSplit::new(compiler.tiling, planes, pixels);
     let constants = context! { pass => "global", planes, pixels, ..split.constants };
     let kernel = Kernel {
         pipeline: compiler.pipeline("pool.wgsl", "global", constants)?,
@@ -151,7 +151,7 @@ pub fn global_backward(
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
     let width = vector_width(pixels);
-    let stream = Stream::over(compiler.preset, planes * pixels / width);
+    let stream = Stream::over(compiler.tiling, planes * pixels / width);
     let constants = stream.with(context! {
         pass => "global_backward", width, planes, pixels, accumulate,
     });

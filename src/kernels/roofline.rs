@@ -16,7 +16,7 @@ pub const ROUNDS: usize = 2048;
 
 /// Invocations of a grid.
 pub fn invocations(compiler: &Compiler, [columns, rows]: [u32; 2]) -> usize {
-    columns as usize * rows as usize * compiler.preset.workgroup() as usize
+    columns as usize * rows as usize * compiler.tiling.workgroup() as usize
 }
 
 /// Chains of multiply-adds on `grid` workgroups. Arguments: factors f32[4] (m, b, unused twice),
@@ -59,7 +59,7 @@ fn kernel(
     [columns, rows]: [u32; 2],
     cost: Cost,
 ) -> Result<Recipe, GpuError> {
-    let own = context! { entry, workgroup => compiler.preset.workgroup() };
+    let own = context! { entry, workgroup => compiler.tiling.workgroup() };
     let kernel = Kernel {
         pipeline: compiler.pipeline("roofline.wgsl", entry, context! { ..own, ..constants })?,
         grid: [columns, rows, 1],

@@ -12,7 +12,7 @@ use minijinja::context;
 /// [`GpuError::Compile`].
 pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
     let width = vector_width(pixels);
-    let stream = Stream::over(compiler.preset, planes * pixels / width);
+    let stream = Stream::over(compiler.tiling, planes * pixels / width);
     let constants = stream.with(context! { entry => "forward", width, planes, pixels });
     let kernel = Kernel {
         pipeline: compiler.pipeline("scale.wgsl", "forward", constants)?,
@@ -31,7 +31,7 @@ pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Reci
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn backward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
-    let split = PlaneSplit::new(compiler.preset, planes, pixels);
+    let split = PlaneSplit::new(compiler.tiling, planes, pixels);
     let constants = context! { entry => "backward", planes, pixels, ..split.constants };
     let kernel = Kernel {
         pipeline: compiler.pipeline("scale.wgsl", "backward", constants)?,

@@ -23,7 +23,7 @@ pub fn backward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> 
 fn pass(compiler: &Compiler, entry: &'static str, length: usize) -> Result<Recipe, GpuError> {
     let width = vector_width(length);
     let vectors = length / width;
-    let stream = Stream::over(compiler.preset, vectors);
+    let stream = Stream::over(compiler.tiling, vectors);
     let constants = stream.with(context! { entry, width, vectors });
     let kernel = Kernel {
         pipeline: compiler.pipeline("sigmoid.wgsl", entry, constants)?,

@@ -148,7 +148,7 @@ impl<'g> Trainer<'g> {
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
         let preset =
-            crate::kernels::Preset::parse(&settings.kernels, gpu).map_err(TrainError::Unusable)?;
+            crate::kernels::Tiling::parse(&settings.kernels, gpu).map_err(TrainError::Unusable)?;
         let dataset = open_data(&settings, progress)?;
         for problem in &dataset.problems {
             log::warn!("{problem}");
@@ -225,7 +225,7 @@ impl<'g> Trainer<'g> {
     pub fn explain(&self, shape: Shape, error: GpuError) -> TrainError {
         let planner = Gpu::planner(&self.gpu().report);
         let forecast = Forecast {
-            compiler: Compiler::new(&planner, self.compiler.preset),
+            compiler: Compiler::new(&planner, self.compiler.tiling),
             network: &self.network,
             shapes: &[shape],
             resident: match &*self.images {

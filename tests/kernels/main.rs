@@ -1,4 +1,4 @@
-//! Every kernel against its plain-Rust twin, on every adapter and every preset, on awkward
+//! Every kernel against its plain-Rust twin, on every adapter and every tiling, on awkward
 //! shapes, with poisoned outputs. One process and one device per adapter.
 
 mod add;

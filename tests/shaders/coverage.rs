@@ -2,9 +2,9 @@
 //! the start of each arm, and must turn up in some expansion.
 
 use autorep::gpu::Gpu;
-use autorep::kernels::Compiler;
 use autorep::kernels::compile::SOURCES;
-use autorep::kernels::permutations::{self, PRESETS};
+use autorep::kernels::permutations;
+use autorep::kernels::{Compiler, Tiling};
 use std::collections::{BTreeSet, HashSet};
 
 /// The template with a comment at the start of each arm of its conditions. An `if` that stands
@@ -70,8 +70,8 @@ fn every_arm_of_every_template_is_taken() {
         .collect();
     assert!(all.len() > 200, "{} marks", all.len());
     let mut taken = HashSet::new();
-    for preset in PRESETS {
-        let compiler = Compiler::with_edited_sources(&gpu, preset, mark);
+    for tiling in Tiling::ALL {
+        let compiler = Compiler::with_edited_sources(&gpu, tiling, mark);
         for permutation in permutations::table() {
             let recipe = permutation
                 .build(&compiler)
@@ -92,8 +92,8 @@ fn every_arm_of_every_template_is_taken() {
 fn every_entry_point_is_in_the_table() {
     let gpu = Gpu::null();
     let mut built = HashSet::new();
-    for preset in PRESETS {
-        let compiler = Compiler::new(&gpu, preset);
+    for tiling in Tiling::ALL {
+        let compiler = Compiler::new(&gpu, tiling);
         for permutation in permutations::table() {
             let recipe = permutation
                 .build(&compiler)

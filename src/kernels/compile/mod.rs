@@ -13,7 +13,7 @@ pub use recipe::{Arg, Cost, Kernel, Recipe};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard};
-pub use tiling::Preset;
+pub use tiling::Tiling;
 use tuning::Tuner;
 
 macro_rules! shader {
@@ -66,7 +66,7 @@ pub struct Compiler<'g> {
     /// The device that pipelines are made for.
     pub gpu: &'g Gpu,
     /// The tiling that families choose their constants by.
-    pub preset: Preset,
+    pub tiling: Tiling,
     templates: Arc<minijinja::Environment<'static>>,
     watch: Arc<CompileWatch>,
     tuner: Option<Arc<Tuner>>,
@@ -98,9 +98,9 @@ fn templates(edit: impl Fn(&str, &str) -> String) -> minijinja::Environment<'sta
 }
 
 impl<'g> Compiler<'g> {
-    /// A compiler for `gpu` with tiles of `preset`.
-    pub fn new(gpu: &'g Gpu, preset: Preset) -> Self {
-        Self::with_edited_sources(gpu, preset, |_, source| source.to_owned())
+    /// A compiler for `gpu` of `tiling`.
+    pub fn new(gpu: &'g Gpu, tiling: Tiling) -> Self {
+        Self::with_edited_sources(gpu, tiling, |_, source| source.to_owned())
     }
 
     /// A compiler that expands every template as `edit` returns it, given its name and text:
@@ -110,12 +110,12 @@ impl<'g> Compiler<'g> {
     /// Where the edited text is no template.
     pub fn with_edited_sources(
         gpu: &'g Gpu,
-        preset: Preset,
+        tiling: Tiling,
         edit: impl Fn(&str, &str) -> String,
     ) -> Self {
         Self {
             gpu,
-            preset,
+            tiling,
             templates: Arc::new(templates(edit)),
             watch: Arc::new(|_, _| ()),
             tuner: None,
@@ -124,12 +124,12 @@ impl<'g> Compiler<'g> {
         }
     }
 
-    /// The same compiler with tiles of another preset. What one of the two has compiled the
+    /// The same compiler of another tiling. What one of the two has compiled the
     /// other need not compile again.
-    pub fn with_preset(&self, preset: Preset) -> Self {
+    pub fn with_tiling(&self, tiling: Tiling) -> Self {
         Self {
             gpu: self.gpu,
-            preset,
+            tiling,
             templates: Arc::clone(&self.templates),
             watch: Arc::clone(&self.watch),
             tuner: self.tuner.clone(),
@@ -200,7 +200,7 @@ impl<'g> Compiler<'g> {
     pub fn apart(&self) -> Self {
         Self {
             textures: Arc::default(),
-            ..self.with_preset(self.preset)
+            ..self.with_tiling(self.tiling)
         }
     }
 

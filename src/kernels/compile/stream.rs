@@ -1,6 +1,6 @@
 //! How a kernel streams over items: the host's side of `shaders/common/stream.wgsl`.
 
-use super::Preset;
+use super::Tiling;
 use minijinja::{Value, context};
 
 /// Elements that one vector load takes: 4 where `length` allows, else 1.
@@ -19,9 +19,9 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Enough invocations to fill the adapter, a few of `items` each.
-    pub(crate) fn over(preset: Preset, items: usize) -> Self {
-        let workgroup = preset.workgroup();
-        let most = (8 * preset.target_invocations() / workgroup).clamp(1, MAX_GRID as u32);
+    pub(crate) fn over(tiling: Tiling, items: usize) -> Self {
+        let workgroup = tiling.workgroup();
+        let most = (8 * tiling.target_invocations() / workgroup).clamp(1, MAX_GRID as u32);
         let wanted = items
             .div_ceil(4 * workgroup as usize)
             .clamp(1, most as usize);

@@ -1,6 +1,6 @@
 //! Choosing among variants of a kernel by trying them.
 //!
-//! Families choose their tiles by rule, from shape and preset. A [`Tuner`] times the rule's
+//! Families choose their tiles by rule, from shape and tiling. A [`Tuner`] times the rule's
 //! choice against its neighbours, once per adapter, driver and shape, and keeps the outcome in
 //! the user's cache folder. Only variants that sum every element of the result in the same order
 //! may stand for a choice, so that it changes the time of a step and not its outcome (a driver
@@ -157,7 +157,7 @@ impl Compiler<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Preset;
+    use crate::kernels::Tiling;
 
     fn choose(compiler: &Compiler) -> u32 {
         let recipe = |_| Ok(Recipe::default());
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_choice_is_the_rules_unless_another_was_found_faster() {
         let gpu = Gpu::null();
-        let compiler = || Compiler::new(&gpu, Preset::Portable);
+        let compiler = || Compiler::new(&gpu, Tiling::Portable);
         assert_eq!(choose(&compiler()), 7);
         assert_eq!(choose(&compiler().tuned(Tuner::Nth(1))), 8);
         assert_eq!(choose(&compiler().tuned(Tuner::Nth(5))), 9);

@@ -83,7 +83,7 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let whole = &shape.whole;
     let row = whole.out_width().div_ceil(Shape::SPAN);
     let spans = whole.batch * whole.out_channels * whole.out_height() * row;
-    let stream = Stream::over(compiler.preset, spans);
+    let stream = Stream::over(compiler.tiling, spans);
     let constants = stream.with(shape.constants("forward", Shape::SPAN));
     let kernel = Kernel {
         pipeline: compiler.pipeline(FILE, "forward", constants)?,
@@ -107,7 +107,7 @@ pub fn data_gradient(
     let span = shape.gradient_span();
     let row = whole.width.div_ceil(span);
     let spans = whole.batch * whole.in_channels * whole.height * row;
-    let stream = Stream::over(compiler.preset, spans);
+    let stream = Stream::over(compiler.tiling, spans);
     // Results that a span of pixels is part of: from the first pixel's last tap to the last
     // pixel's first, relative to the span's own place.
     let (stride, padding) = (whole.stride as i64, whole.padding as i64);
@@ -137,13 +137,13 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
     // The taps of all invocations lie in workgroup memory at the end.
     let room = (16_384 / (4 * taps)).clamp(1, 64);
     let most = 1 << room.ilog2();
-    let workgroup = (compiler.preset.workgroup() as usize).min(most);
+    let workgroup = (compiler.tiling.workgroup() as usize).min(most);
     let planes = shape.weight_len() / taps;
     let row = whole.out_width().div_ceil(Shape::SPAN);
     let spans = whole.batch * whole.out_height() * row;
     // Enough workgroups for the adapter, each invocation with at least eight spans, and
     // partial sums that stay below 32 MiB.
-    let wanted = (compiler.preset.target_invocations() as usize).div_ceil(planes * workgroup);
+    let wanted = (compiler.tiling.target_invocations() as usize).div_ceil(planes * workgroup);
     let slices = wanted
         .min(spans.div_ceil(8 * workgroup))
         .min((32 << 20) / (4 * shape.weight_len()))
@@ -167,7 +167,7 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
     if slices == 1 {
         return Ok(Recipe::single(products, 3));
     }
-    let stream = Stream::over(compiler.preset, shape.weight_len());
+    let stream = Stream::over(compiler.tiling, shape.weight_len());
     let constants = stream.with(context! {
         slices,
         ..shape.constants("sum_slices", Shape::SPAN)

@@ -13,7 +13,7 @@ mod subgroup_weight;
 mod tiled;
 
 use crate::gpu::GpuError;
-use crate::kernels::{Compiler, Preset, Recipe};
+use crate::kernels::{Compiler, Recipe, Tiling};
 pub use shape::Shape;
 use subgroup_texture::Fit;
 
@@ -22,8 +22,8 @@ use subgroup_texture::Fit;
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    match (compiler.preset, Fit::of_input(shape)) {
-        (Preset::Cpu { lanes }, Some(fit)) if subgroup::has_forward(&fit, lanes) => {
+    match (compiler.tiling, Fit::of_input(shape)) {
+        (Tiling::Cpu { lanes }, Some(fit)) if subgroup::has_forward(&fit, lanes) => {
             subgroup::forward(compiler, &fit, lanes)
         }
         _ => tiled::forward(compiler, shape),
@@ -40,8 +40,8 @@ pub fn data_gradient(
     shape: &Shape,
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
-    match (compiler.preset, Fit::of(shape)) {
-        (Preset::Cpu { lanes }, Some(fit)) if subgroup::has_data_gradient(&fit, lanes) => {
+    match (compiler.tiling, Fit::of(shape)) {
+        (Tiling::Cpu { lanes }, Some(fit)) if subgroup::has_data_gradient(&fit, lanes) => {
             subgroup::data_gradient(compiler, &fit, lanes, accumulate)
         }
         _ => tiled::data_gradient(compiler, shape, accumulate),
@@ -54,8 +54,8 @@ pub fn data_gradient(
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    match (compiler.preset, Fit::of_input(shape)) {
-        (Preset::Cpu { lanes }, Some(fit)) => {
+    match (compiler.tiling, Fit::of_input(shape)) {
+        (Tiling::Cpu { lanes }, Some(fit)) => {
             subgroup_weight::weight_gradient(compiler, &fit, lanes)
         }
         _ => tiled::weight_gradient(compiler, shape),
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_cpu_takes_the_subgroup_family_wherever_it_can() {
         let gpu = Gpu::null();
-        let compiler = Compiler::new(&gpu, Preset::Cpu { lanes: 8 });
+        let compiler = Compiler::new(&gpu, Tiling::Cpu { lanes: 8 });
         let names = |recipe: Result<Recipe, GpuError>| -> Vec<String> {
             let stages = recipe.unwrap().stages.into_iter();
             let names = stages.map(|(kernel, _)| kernel.pipeline.name().to_owned());
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn textures_are_counted_and_shared_by_size() {
         let gpu = Gpu::null();
-        let compiler = Compiler::new(&gpu, Preset::Cpu { lanes: 8 });
+        let compiler = Compiler::new(&gpu, Tiling::Cpu { lanes: 8 });
         assert_eq!(compiler.texture_bytes(), 0);
         let build = |compiler: &Compiler| {
             forward(compiler, &shape([2, 64, 64, 32, 3, 1])).unwrap();

@@ -232,7 +232,7 @@ impl Operand {
         texels: usize,
     ) -> Result<Self, GpuError> {
         let Fill { entry, vectors, .. } = fill;
-        let workgroup = compiler.preset.workgroup();
+        let workgroup = compiler.tiling.workgroup();
         let stream = Stream::in_runs(workgroup, vectors, 32 * workgroup as usize);
         let constants = stream.with(context! { entry, vectors, ..fill.constants });
         let kernel = Kernel {

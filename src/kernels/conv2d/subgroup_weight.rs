@@ -16,15 +16,15 @@ pub(super) fn weight_gradient(
     // Padding has a gradient of zero.
     let shape = &fit.padded;
     let lanes = lanes as usize;
-    let tiling = if shape.in_channels < lanes {
-        Tiling::stem(shape, lanes)
+    let division = if shape.in_channels < lanes {
+        Division::stem(shape, lanes)
     } else {
-        Tiling::channels(shape, lanes)
+        Division::channels(shape, lanes)
     };
-    let (tiles_k, tiles_c) = tiling.tiles(shape);
+    let (tiles_k, tiles_c) = division.tiles(shape);
     let (each, slices) = slices(
         shape,
-        tiling.items.div_ceil(tiling.at_once),
+        division.items.div_ceil(division.at_once),
         tiles_k * tiles_c,
     );
     let x = Operand::input(compiler, fit, 0, tiles_k)?;
@@ -32,8 +32,8 @@ pub(super) fn weight_gradient(
     let constants = context! {
         lanes,
         each,
-        tile_k => tiling.tile.0,
-        tile_c => tiling.tile.1,
+        tile_k => division.tile.0,
+        tile_c => division.tile.1,
         x_texture => x.is_texture(),
         dy_texture => dy.is_texture(),
         in_channels => shape.in_channels,
@@ -44,11 +44,11 @@ pub(super) fn weight_gradient(
         out_height => shape.out_height(),
         kernel => shape.kernel,
         stride => shape.stride,
-        ..tiling.constants
+        ..division.constants
     };
-    let file = format!("conv2d/{}.wgsl", tiling.file);
+    let file = format!("conv2d/{}.wgsl", division.file);
     let kernel = Kernel {
-        pipeline: compiler.pipeline(&file, tiling.entry, constants)?,
+        pipeline: compiler.pipeline(&file, division.entry, constants)?,
         grid: [tiles_c as u32, tiles_k as u32, slices as u32],
         cost: fit
             .real
@@ -76,7 +76,7 @@ pub(super) fn weight_gradient(
 }
 
 /// How a kernel divides the sums, and walks over the pixels of dy.
-struct Tiling {
+struct Division {
     /// Stem of the file.
     file: &'static str,
     /// Entry point.
@@ -90,7 +90,7 @@ struct Tiling {
     constants: Value,
 }
 
-impl Tiling {
+impl Division {
     /// Channels in the lanes; an item is a segment of columns of one image.
     fn channels(shape: &Shape, lanes: usize) -> Self {
         let (out_row, out_height) = (shape.out_width() / 4, shape.out_height());
@@ -194,7 +194,7 @@ fn slices(shape: &Shape, steps: usize, tiles: usize) -> (usize, usize) {
 fn sum(compiler: &Compiler, shape: &Shape, slices: usize) -> Result<Kernel, GpuError> {
     let width = vector_width(shape.weight_len());
     let vectors = shape.weight_len() / width;
-    let stream = Stream::over(compiler.preset, vectors);
+    let stream = Stream::over(compiler.tiling, vectors);
     let constants = stream.with(context! {
         slices, vectors,
         vector => if width == 4 { "vec4f" } else { "f32" },

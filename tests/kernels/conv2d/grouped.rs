@@ -57,7 +57,7 @@ fn all_three_passes_match_their_twins() {
             let what = format!(
                 "{n}×{c}×{h}×{w} → {k} in {groups} groups, {r}×{r} stride {stride} padding \
                  {padding} ({})",
-                compiler.preset
+                compiler.tiling
             );
             let x = noise(1, shape.input_len());
             let w = noise(2, shape.weight_len());
