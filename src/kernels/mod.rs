@@ -9,6 +9,9 @@
 //! register tile is unrolled in the text. Each family offers functions that take a shape and
 //! return a [`Recipe`]: the dispatches, in order, that compute one thing, with the scratch
 //! memory they share. This room knows shapes, not layers.
+//!
+//! Imports go one way: what expands and binds templates (`compile/`) knows no family, a family
+//! tells its templates and permutations as a [`Family`], and [`FAMILIES`] lists them all.
 
 pub mod add;
 pub mod augment;
@@ -17,6 +20,7 @@ pub mod compile;
 pub mod conv2d;
 pub mod dapa;
 pub mod dropout;
+pub mod family;
 pub mod gate;
 pub mod indicator;
 pub mod linear;
@@ -33,5 +37,35 @@ pub mod sigmoid;
 pub mod squares;
 pub mod step;
 
-pub(crate) use compile::stream::{MAX_GRID, Stream, vector_width};
-pub use compile::{Arg, Compiler, Cost, Kernel, Recipe, Tiling};
+use compile::COMMON;
+pub use compile::{Arg, Compiler, Cost, Kernel, Recipe, Template, Tiling};
+pub use family::Family;
+
+/// Every family: what is known of them all, their shaders and permutations, is asked of this list.
+pub const FAMILIES: &[Family] = &[
+    add::FAMILY,
+    augment::FAMILY,
+    batch_norm::FAMILY,
+    conv2d::FAMILY,
+    conv2d::grouped::FAMILY,
+    dapa::FAMILY,
+    dropout::FAMILY,
+    gate::FAMILY,
+    indicator::FAMILY,
+    linear::FAMILY,
+    loss::FAMILY,
+    max_pool::FAMILY,
+    metrics::FAMILY,
+    optimizer::FAMILY,
+    pool::FAMILY,
+    roofline::FAMILY,
+    scale::FAMILY,
+    sigmoid::FAMILY,
+    squares::FAMILY,
+];
+
+/// Every template of `shaders/`: those of the families, and what they include.
+pub fn templates() -> impl Iterator<Item = Template> {
+    let own = FAMILIES.iter().flat_map(|family| family.templates);
+    COMMON.iter().chain(own).copied()
+}

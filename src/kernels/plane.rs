@@ -1,7 +1,7 @@
 //! How kernels with one set of constants per channel walk over N×C×P: the host's side of
 //! `shaders/common/plane.wgsl`.
 
-use super::{Tiling, vector_width};
+use super::compile::{Tiling, vector_width};
 use minijinja::{Value, context};
 
 /// Shape of an activation as these kernels see it.
@@ -30,6 +30,30 @@ impl Shape {
     pub fn count(&self) -> usize {
         self.batch * self.pixels
     }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}×{}×{}", self.batch, self.channels, self.pixels)
+    }
+}
+
+/// Shapes for permutations: planes that fill vectors, workgroups and slices, and planes that do
+/// not.
+pub(super) fn permutation_shapes() -> impl Iterator<Item = Shape> {
+    let shapes = [
+        (1, 1, 1),
+        (5, 3, 49),
+        (2, 16, 1024),
+        (33, 2, 64),
+        (70, 4, 4),
+        (128, 64, 256),
+    ];
+    shapes.into_iter().map(|(batch, channels, pixels)| Shape {
+        batch,
+        channels,
+        pixels,
+    })
 }
 
 /// Most images of a slice on a CPU.

@@ -1,8 +1,20 @@
 //! Average pooling over windows and over whole planes: `shaders/pool.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe, Stream, Tiling, vector_width};
+use super::compile::{
+    Compiler, Cost, Kernel, Recipe, Stream, Template, Tiling, template, vector_width,
+};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
+
+const TEMPLATE: Template = template!("pool.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "pool",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// Shape of an average pool without padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,7 +90,7 @@ fn windows(
         kernel => shape.kernel, stride => shape.stride,
     });
     let kernel = Kernel {
-        pipeline: compiler.pipeline("pool.wgsl", pass, constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, pass, constants)?,
         grid: stream.grid(),
         cost: shape.cost(),
     };
@@ -129,7 +141,7 @@ pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recip
     let split = PlaneSplit::new(compiler.tiling, planes, pixels);
     let constants = context! { pass => "global", planes, pixels, ..split.constants };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("pool.wgsl", "global", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "global", constants)?,
         grid: split.grid,
         cost: Cost {
             flops: (planes * pixels) as f64,
@@ -157,7 +169,7 @@ pub fn global_backward(
     });
     let visits = if accumulate { 2 } else { 1 };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("pool.wgsl", "global_backward", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "global_backward", constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: planes as f64,
@@ -165,4 +177,32 @@ pub fn global_backward(
         },
     };
     Ok(Recipe::single(kernel, 2))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for (planes, height, width, kernel, stride) in [(6, 5, 7, 3, 2), (8192, 8, 8, 2, 2)] {
+        let shape = Shape {
+            planes,
+            height,
+            width,
+            kernel,
+            stride,
+        };
+        let name = format!("{planes}×{height}×{width}, {kernel}×{kernel} stride {stride}");
+        table.push("pool average", &name, move |c| average(c, &shape));
+        table.push("pool average_backward", name, move |c| {
+            average_backward(c, &shape)
+        });
+    }
+    for (planes, pixels) in [(6, 1), (6, 49), (65_536, 16), (3, 1024)] {
+        let name = format!("{planes}×{pixels}");
+        table.push("pool global", &name, move |c| global(c, planes, pixels));
+        for accumulate in [false, true] {
+            let name = format!("{name} accumulate {accumulate}");
+            table.push("pool global_backward", name, move |c| {
+                global_backward(c, planes, pixels, accumulate)
+            });
+        }
+    }
 }

@@ -2,9 +2,7 @@
 //! the start of each arm, and must turn up in some expansion.
 
 use autorep::gpu::Gpu;
-use autorep::kernels::compile::SOURCES;
-use autorep::kernels::permutations;
-use autorep::kernels::{Compiler, Tiling};
+use autorep::kernels::{Compiler, Tiling, permutations, templates};
 use std::collections::{BTreeSet, HashSet};
 
 /// The template with a comment at the start of each arm of its conditions. An `if` that stands
@@ -61,10 +59,9 @@ fn marks(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_arm_of_every_template_is_taken() {
     let gpu = Gpu::null();
-    let all: BTreeSet<String> = SOURCES
-        .iter()
-        .flat_map(|(name, source)| {
-            let marked = mark(name, source);
+    let all: BTreeSet<String> = templates()
+        .flat_map(|template| {
+            let marked = mark(template.file, template.text);
             marks(&marked).map(str::to_owned).collect::<Vec<_>>()
         })
         .collect();
@@ -84,7 +81,7 @@ fn every_arm_of_every_template_is_taken() {
     let missing: Vec<&String> = all.iter().filter(|&mark| !taken.contains(mark)).collect();
     assert!(
         missing.is_empty(),
-        "no permutation takes these arms; add one to src/kernels/permutations.rs: {missing:#?}"
+        "no permutation takes these arms; add one to its family: {missing:#?}"
     );
 }
 
@@ -106,9 +103,9 @@ fn every_entry_point_is_in_the_table() {
             );
         }
     }
-    for (file, source) in SOURCES {
-        let stem = file.trim_end_matches(".wgsl").replace('/', "_");
-        let mut lines = source.lines();
+    for template in templates() {
+        let stem = template.stem();
+        let mut lines = template.text.lines();
         while lines.any(|line| line.starts_with("@compute")) {
             let line = lines.next().unwrap_or_default();
             let name = line.trim_start_matches("fn ").split('(').next();
@@ -120,13 +117,17 @@ fn every_entry_point_is_in_the_table() {
                     .any(|b| b.split('.').next() == Some(stem.as_str())),
                 false => built.contains(&format!("{stem}.{name}")),
             };
-            assert!(known, "no permutation asks for `{name}` of {file}");
+            assert!(
+                known,
+                "no permutation asks for `{name}` of {}",
+                template.file
+            );
         }
     }
 }
 
 #[test]
-fn every_shader_file_is_a_source() {
+fn every_shader_file_is_a_template() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = BTreeSet::new();
     for entry in walkdir::WalkDir::new(&root) {
@@ -136,10 +137,10 @@ fn every_shader_file_is_a_source() {
             files.insert(name.to_string_lossy().replace('\\', "/"));
         }
     }
-    let sources: BTreeSet<String> = SOURCES.iter().map(|(name, _)| name.to_string()).collect();
+    let templates: BTreeSet<String> = templates().map(|t| t.file.to_owned()).collect();
     assert_eq!(
-        files, sources,
-        "shaders/ and SOURCES in src/kernels/compile/mod.rs"
+        files, templates,
+        "shaders/ and the templates of src/kernels/"
     );
 }
 

@@ -4,7 +4,7 @@
 //! `{% if %}`, `{% include "common/…" %}`. `autorep shaders` prints expansions.
 
 pub mod recipe;
-pub(super) mod stream;
+mod stream;
 pub mod tiling;
 pub mod tuning;
 
@@ -12,53 +12,47 @@ use crate::gpu::{CompileWatch, Gpu, GpuError, Pipeline, Tape, Texture};
 pub use recipe::{Arg, Cost, Kernel, Recipe};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+pub(super) use stream::{MAX_GRID, Stream, vector_width};
 pub use tiling::Tiling;
 use tuning::Tuner;
 
-macro_rules! shader {
-    ($name:literal) => {
-        (
-            $name,
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name)),
-        )
-    };
+/// A WGSL template: a file of `shaders/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Template {
+    /// Its path there.
+    pub file: &'static str,
+    /// Its text.
+    pub text: &'static str,
 }
 
-/// Every template by file name, as it lies under `shaders/`.
-pub const SOURCES: &[(&str, &str)] = &[
-    shader!("common/fit.wgsl"),
-    shader!("common/plane.wgsl"),
-    shader!("common/random.wgsl"),
-    shader!("common/step.wgsl"),
-    shader!("common/stream.wgsl"),
-    shader!("common/subgroup.wgsl"),
-    shader!("add.wgsl"),
-    shader!("augment.wgsl"),
-    shader!("batch_norm.wgsl"),
-    shader!("conv2d/grouped.wgsl"),
-    shader!("conv2d/subgroup.wgsl"),
-    shader!("conv2d/subgroup_pack.wgsl"),
-    shader!("conv2d/subgroup_scatter.wgsl"),
-    shader!("conv2d/subgroup_weight_stem.wgsl"),
-    shader!("conv2d/subgroup_weight_sum.wgsl"),
-    shader!("conv2d/subgroup_texture.wgsl"),
-    shader!("conv2d/subgroup_weight.wgsl"),
-    shader!("conv2d/tiled.wgsl"),
-    shader!("dapa.wgsl"),
-    shader!("dropout.wgsl"),
-    shader!("gate.wgsl"),
-    shader!("indicator.wgsl"),
-    shader!("linear.wgsl"),
-    shader!("loss.wgsl"),
-    shader!("max_pool.wgsl"),
-    shader!("metrics.wgsl"),
-    shader!("optimizer.wgsl"),
-    shader!("pool.wgsl"),
-    shader!("roofline.wgsl"),
-    shader!("scale.wgsl"),
-    shader!("sigmoid.wgsl"),
-    shader!("squares.wgsl"),
+impl Template {
+    /// What profiles and errors call its kernels, before the entry point: `conv2d_tiled`.
+    pub fn stem(&self) -> String {
+        self.file.trim_end_matches(".wgsl").replace('/', "_")
+    }
+}
+
+/// The [`Template`] of a file, by its path below `shaders/`.
+macro_rules! template {
+    ($file:literal) => {
+        $crate::kernels::compile::Template {
+            file: $file,
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $file)),
+        }
+    };
+}
+pub(super) use template;
+
+/// What other templates include.
+pub const COMMON: [Template; 6] = [
+    template!("common/fit.wgsl"),
+    template!("common/plane.wgsl"),
+    template!("common/random.wgsl"),
+    template!("common/step.wgsl"),
+    template!("common/stream.wgsl"),
+    template!("common/subgroup.wgsl"),
 ];
 
 /// Turns a template and constants into a pipeline.
@@ -67,7 +61,7 @@ pub struct Compiler<'g> {
     pub gpu: &'g Gpu,
     /// The tiling that families choose their constants by.
     pub tiling: Tiling,
-    templates: Arc<minijinja::Environment<'static>>,
+    environment: Arc<Environment>,
     watch: Arc<CompileWatch>,
     tuner: Option<Arc<Tuner>>,
     /// By entry point and text.
@@ -76,25 +70,57 @@ pub struct Compiler<'g> {
     textures: Arc<Mutex<HashMap<(&'static str, u64), Texture>>>,
 }
 
-/// The template environment that holds all of [`SOURCES`], each as `edit` returns it given
-/// its name and text.
-fn templates(edit: impl Fn(&str, &str) -> String) -> minijinja::Environment<'static> {
-    let mut environment = minijinja::Environment::new();
-    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    environment.set_syntax(
-        minijinja::syntax::SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()
-            .unwrap_or_default(),
-    );
-    for (name, source) in SOURCES {
-        // The sources are part of the program: a test expands every one of them.
+/// What becomes of a template's text before it is expanded, given its file and text.
+type Edit = dyn Fn(&str, &str) -> String + Send + Sync;
+
+/// The templates that were asked for so far, and those that they include.
+struct Environment {
+    templates: RwLock<minijinja::Environment<'static>>,
+    edit: Box<Edit>,
+}
+
+impl Environment {
+    fn new(edit: Box<Edit>) -> Self {
+        let mut templates = minijinja::Environment::new();
+        templates.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        templates.set_syntax(
+            minijinja::syntax::SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .build()
+                .unwrap_or_default(),
+        );
+        let environment = Self {
+            templates: RwLock::new(templates),
+            edit,
+        };
+        for template in COMMON {
+            // They are part of the program: a test expands every one of them.
+            environment
+                .add(template)
+                .unwrap_or_else(|error| panic!("shaders/{}: {error}", template.file));
+        }
         environment
-            .add_template_owned(*name, edit(name, source))
-            .unwrap_or_else(|error| panic!("shaders/{name}: {error}"));
     }
-    environment
+
+    fn add(&self, Template { file, text }: Template) -> Result<(), minijinja::Error> {
+        let text = (self.edit)(file, text);
+        let mut templates = self.templates.write().unwrap_or_else(|e| e.into_inner());
+        templates.add_template_owned(file, text)
+    }
+
+    fn expand(
+        &self,
+        template: Template,
+        constants: &minijinja::Value,
+    ) -> Result<String, minijinja::Error> {
+        let templates = || self.templates.read().unwrap_or_else(|e| e.into_inner());
+        let is_new = templates().get_template(template.file).is_err();
+        if is_new {
+            self.add(template)?;
+        }
+        templates().get_template(template.file)?.render(constants)
+    }
 }
 
 impl<'g> Compiler<'g> {
@@ -103,20 +129,20 @@ impl<'g> Compiler<'g> {
         Self::with_edited_sources(gpu, tiling, |_, source| source.to_owned())
     }
 
-    /// A compiler that expands every template as `edit` returns it, given its name and text:
+    /// A compiler that expands every template as `edit` returns it, given its file and text:
     /// a test sets marks in them.
     ///
     /// # Panics
-    /// Where the edited text is no template.
+    /// Where the edited text of what others include is no template.
     pub fn with_edited_sources(
         gpu: &'g Gpu,
         tiling: Tiling,
-        edit: impl Fn(&str, &str) -> String,
+        edit: impl Fn(&str, &str) -> String + Send + Sync + 'static,
     ) -> Self {
         Self {
             gpu,
             tiling,
-            templates: Arc::new(templates(edit)),
+            environment: Arc::new(Environment::new(Box::new(edit))),
             watch: Arc::new(|_, _| ()),
             tuner: None,
             pipelines: Arc::default(),
@@ -130,7 +156,7 @@ impl<'g> Compiler<'g> {
         Self {
             gpu: self.gpu,
             tiling,
-            templates: Arc::clone(&self.templates),
+            environment: Arc::clone(&self.environment),
             watch: Arc::clone(&self.watch),
             tuner: self.tuner.clone(),
             pipelines: Arc::clone(&self.pipelines),
@@ -138,37 +164,28 @@ impl<'g> Compiler<'g> {
         }
     }
 
-    /// Expands the template `file` with `constants`.
+    /// The pipeline of entry point `entry` of `template` under `constants`.
     ///
     /// # Errors
-    /// [`GpuError::Compile`] when the template asks for a constant that is not given.
-    pub fn expand(&self, file: &str, constants: &minijinja::Value) -> Result<String, GpuError> {
-        let refused = |error: minijinja::Error| GpuError::Compile {
-            kernel: file.to_owned(),
-            adapter: self.gpu.report.name.clone(),
-            reason: format!("{error:#}"),
-        };
-        let template = self.templates.get_template(file).map_err(refused)?;
-        template.render(constants).map_err(refused)
-    }
-
-    /// The pipeline of entry point `entry` of template `file` under `constants`.
-    ///
-    /// # Errors
-    /// [`GpuError::Compile`].
+    /// [`GpuError::Compile`] when the template asks for a constant that is not given: a defect.
     pub fn pipeline(
         &self,
-        file: &str,
+        template: Template,
         entry: &str,
         constants: minijinja::Value,
     ) -> Result<Pipeline, GpuError> {
-        let source = self.expand(file, &constants)?;
+        let expanded = self.environment.expand(template, &constants);
+        let source = expanded.map_err(|error| GpuError::Compile {
+            kernel: template.file.to_owned(),
+            adapter: self.gpu.report.name.clone(),
+            reason: format!("{error:#}"),
+        })?;
         let key = (entry.to_owned(), source);
         if let Some(pipeline) = self.pipelines().get(&key) {
             return Ok(pipeline.clone());
         }
-        let stem = file.trim_end_matches(".wgsl").replace('/', "_");
-        let pipeline = Pipeline::new(&format!("{stem}.{entry}"), &key.1, entry);
+        let name = format!("{}.{entry}", template.stem());
+        let pipeline = Pipeline::new(&name, &key.1, entry);
         self.pipelines().insert(key, pipeline.clone());
         Ok(pipeline)
     }
@@ -220,8 +237,21 @@ impl<'g> Compiler<'g> {
         }
     }
 
-    pub(super) fn tuner(&self) -> Option<&Tuner> {
-        self.tuner.as_deref()
+    /// One of `variants`, of which the first is the rule's choice; see [`Tuner::choose`].
+    ///
+    /// # Errors
+    /// As [`Tuner::choose`].
+    pub(super) fn choose<V: Copy + Display>(
+        &self,
+        question: &str,
+        variants: &[V],
+        lengths: &[usize],
+        build: impl Fn(V) -> Result<Recipe, GpuError>,
+    ) -> Result<V, GpuError> {
+        match &self.tuner {
+            None => Ok(variants[0]),
+            Some(tuner) => tuner.choose(self.gpu, question, variants, lengths, build),
+        }
     }
 
     /// Compiles all that `tapes` need; see [`Tape::prepare`].
@@ -235,5 +265,22 @@ impl<'g> Compiler<'g> {
 
     fn pipelines(&self) -> MutexGuard<'_, HashMap<(String, String), Pipeline>> {
         self.pipelines.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_tuner_the_rule_chooses() {
+        let gpu = Gpu::null();
+        let choose = |compiler: Compiler| {
+            let recipe = |_| Ok(Recipe::default());
+            compiler.choose("which", &[7, 8, 9], &[4], recipe).unwrap()
+        };
+        let compiler = Compiler::new(&gpu, Tiling::Portable);
+        assert_eq!(choose(compiler.apart()), 7);
+        assert_eq!(choose(compiler.tuned(Tuner::Nth(1))), 8);
     }
 }

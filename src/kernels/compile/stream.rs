@@ -1,16 +1,16 @@
 //! How a kernel streams over items: the host's side of `shaders/common/stream.wgsl`.
 
-use super::Tiling;
+use super::tiling::Tiling;
 use minijinja::{Value, context};
 
 /// Elements that one vector load takes: 4 where `length` allows, else 1.
-pub(crate) fn vector_width(length: usize) -> usize {
+pub(in crate::kernels) fn vector_width(length: usize) -> usize {
     if length.is_multiple_of(4) { 4 } else { 1 }
 }
 
 /// How a kernel streams over items with the loop of `shaders/common/stream.wgsl`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stream {
+pub(in crate::kernels) struct Stream {
     workgroup: u32,
     groups: u32,
     /// Items of a workgroup.
@@ -19,7 +19,7 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Enough invocations to fill the adapter, a few of `items` each.
-    pub(crate) fn over(tiling: Tiling, items: usize) -> Self {
+    pub(in crate::kernels) fn over(tiling: Tiling, items: usize) -> Self {
         let workgroup = tiling.workgroup();
         let most = (8 * tiling.target_invocations() / workgroup).clamp(1, MAX_GRID as u32);
         let wanted = items
@@ -29,7 +29,7 @@ impl Stream {
     }
 
     /// Runs of at least `run` of `items`, one or more, in whole workgroups.
-    pub(crate) fn in_runs(workgroup: u32, items: usize, run: usize) -> Self {
+    pub(in crate::kernels) fn in_runs(workgroup: u32, items: usize, run: usize) -> Self {
         let least = items.div_ceil(MAX_GRID);
         let run = run.max(least).next_multiple_of(workgroup as usize);
         Self {
@@ -40,15 +40,15 @@ impl Stream {
     }
 
     /// The grid.
-    pub(crate) fn grid(&self) -> [u32; 3] {
+    pub(in crate::kernels) fn grid(&self) -> [u32; 3] {
         [self.groups, 1, 1]
     }
 
     /// What the template asks for, beside `others`.
-    pub(crate) fn with(&self, others: Value) -> Value {
+    pub(in crate::kernels) fn with(&self, others: Value) -> Value {
         context! { workgroup => self.workgroup, run => self.run, ..others }
     }
 }
 
 /// Most workgroups along one axis of a grid.
-pub(crate) const MAX_GRID: usize = 65_535;
+pub(in crate::kernels) const MAX_GRID: usize = 65_535;

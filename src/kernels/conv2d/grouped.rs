@@ -1,14 +1,27 @@
 //! Convolution in groups, above all depthwise: `shaders/conv2d/grouped.wgsl`.
 
+use super::shape;
 use crate::gpu::GpuError;
-use crate::kernels::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream};
+use crate::kernels::compile::{
+    Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, Template, template,
+};
+use crate::kernels::family::{Family, Table};
 use minijinja::{Value, context};
+
+const TEMPLATE: Template = template!("conv2d/grouped.wgsl");
+
+/// The family.
+pub(in crate::kernels) const FAMILY: Family = Family {
+    name: "conv2d/grouped",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// Shape of a grouped convolution. Weights are K×(C/groups)×R×R.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// The same convolution in one group. Any stride.
-    pub whole: super::shape::Shape,
+    pub whole: shape::Shape,
     /// Number of groups; divides both channel counts.
     pub groups: usize,
 }
@@ -72,8 +85,6 @@ impl Shape {
     }
 }
 
-const FILE: &str = "conv2d/grouped.wgsl";
-
 /// `y` from `x`. Arguments: `x` N×C×H×W, `w` K×(C/groups)×R×R, `y` N×K×H'×W' (written in
 /// full).
 ///
@@ -86,7 +97,7 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let stream = Stream::over(compiler.tiling, spans);
     let constants = stream.with(shape.constants("forward", Shape::SPAN));
     let kernel = Kernel {
-        pipeline: compiler.pipeline(FILE, "forward", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "forward", constants)?,
         grid: stream.grid(),
         cost: shape.of_groups(whole.forward_cost(shape.weight_bytes())),
     };
@@ -119,7 +130,7 @@ pub fn data_gradient(
         ..shape.constants("data_gradient", span)
     });
     let kernel = Kernel {
-        pipeline: compiler.pipeline(FILE, "data_gradient", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "data_gradient", constants)?,
         grid: stream.grid(),
         cost: shape.of_groups(whole.data_cost(accumulate, shape.weight_bytes())),
     };
@@ -156,7 +167,7 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
         ..shape.constants("weight_slices", Shape::SPAN)
     };
     let products = Kernel {
-        pipeline: compiler.pipeline(FILE, "weight_slices", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "weight_slices", constants)?,
         grid: [
             groups_x as u32,
             slices as u32,
@@ -173,7 +184,7 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
         ..shape.constants("sum_slices", Shape::SPAN)
     });
     let sum = Kernel {
-        pipeline: compiler.pipeline(FILE, "sum_slices", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "sum_slices", constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: (slices * shape.weight_len()) as f64,
@@ -191,4 +202,42 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
         ],
         scratch: vec![slices as u64 * shape.weight_bytes()],
     })
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    // N, C, K, groups, side, R, stride: EfficientNet's depthwise layers, then groups of
+    // several channels.
+    for [n, c, k, groups, side, kernel, stride] in [
+        [128, 32, 32, 32, 112, 3, 1],
+        [32, 144, 144, 144, 56, 5, 2],
+        [128, 1248, 1248, 1248, 7, 5, 1],
+        [2, 12, 8, 4, 7, 3, 2],
+    ] {
+        let shape = Shape {
+            whole: shape::Shape {
+                batch: n,
+                in_channels: c,
+                out_channels: k,
+                height: side,
+                width: side,
+                kernel,
+                stride,
+                padding: kernel / 2,
+            },
+            groups,
+        };
+        let name =
+            format!("{n}×{c}×{side}×{side} → {k} in {groups}, {kernel}×{kernel} stride {stride}");
+        table.push("conv2d_grouped forward", &name, move |c| forward(c, &shape));
+        for accumulate in [false, true] {
+            let name = format!("{name} accumulate {accumulate}");
+            table.push("conv2d_grouped data_gradient", name, move |c| {
+                data_gradient(c, &shape, accumulate)
+            });
+        }
+        table.push("conv2d_grouped weight_gradient", name, move |c| {
+            weight_gradient(c, &shape)
+        });
+    }
 }

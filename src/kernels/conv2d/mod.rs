@@ -1,9 +1,9 @@
 //! Two-dimensional convolution: forward, data gradient, weight gradient.
 //!
-//! Two families compute it, and this file chooses between them: [`tiled`] (shared memory, any
-//! shape, any adapter) and [`subgroup`] with [`subgroup_weight`] (registers and literal shuffles,
-//! for software Vulkan: all that has a 3×3 or 1×1 kernel, and forward and weight gradient of
-//! nearly all else). Convolutions in groups are [`grouped`]'s.
+//! It is computed in two ways, and this file chooses between them: `tiled.rs` (shared memory, any
+//! shape, any adapter) and `subgroup*.rs` (registers and literal shuffles, for software Vulkan: all
+//! that has a 3×3 or 1×1 kernel, and forward and weight gradient of nearly all else). All stand on
+//! `shape.rs`. Convolutions in groups are [`grouped`]'s.
 
 pub mod grouped;
 mod shape;
@@ -13,9 +13,26 @@ mod subgroup_weight;
 mod tiled;
 
 use crate::gpu::GpuError;
-use crate::kernels::{Compiler, Recipe, Tiling};
+use crate::kernels::compile::{Compiler, Recipe, Tiling};
+use crate::kernels::family::{Family, Table};
 pub use shape::Shape;
 use subgroup_texture::Fit;
+
+/// The family, without what is in groups.
+pub(super) const FAMILY: Family = Family {
+    name: "conv2d",
+    templates: &[
+        tiled::GATHER,
+        subgroup::GATHER,
+        subgroup::PACK,
+        subgroup::SCATTER,
+        subgroup_texture::TEMPLATE,
+        subgroup_weight::CHANNELS,
+        subgroup_weight::STEM,
+        subgroup_weight::SUM,
+    ],
+    permutations,
+};
 
 /// `y = x ∗ w`. Arguments: `x` N×C×H×W, `w` K×C×R×R, `y` N×K×H'×W' (written in full).
 ///
@@ -59,6 +76,63 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
             subgroup_weight::weight_gradient(compiler, &fit, lanes)
         }
         _ => tiled::weight_gradient(compiler, shape),
+    }
+}
+
+/// N, C, K, H, W, R, stride, padding: odd sizes and ragged tiles, then what networks are made
+/// of, at a small and at a usual batch.
+const CONVOLUTIONS: [[usize; 8]; 25] = [
+    [1, 1, 1, 1, 1, 1, 1, 0],
+    [2, 3, 5, 7, 9, 3, 1, 1],
+    [3, 5, 7, 9, 7, 3, 2, 1],
+    [2, 3, 2, 8, 8, 5, 2, 2],
+    [1, 3, 4, 6, 6, 2, 2, 0],
+    [2, 6, 10, 7, 7, 1, 2, 0],
+    [2, 17, 33, 5, 5, 1, 1, 0],
+    [3, 12, 20, 12, 12, 3, 1, 1],
+    [1, 20, 12, 20, 28, 3, 2, 1],
+    [3, 6, 5, 10, 24, 3, 2, 1],
+    [2, 4, 6, 6, 24, 1, 2, 0],
+    [2, 16, 24, 16, 16, 1, 1, 0],
+    [5, 64, 64, 4, 4, 3, 1, 1],
+    [128, 3, 16, 32, 32, 3, 1, 1],
+    [128, 16, 16, 32, 32, 3, 1, 1],
+    [128, 16, 32, 32, 32, 3, 2, 1],
+    [128, 16, 32, 32, 32, 1, 2, 0],
+    [128, 3, 64, 32, 32, 3, 1, 1],
+    [128, 64, 64, 32, 32, 3, 1, 1],
+    [128, 64, 128, 32, 32, 3, 2, 1],
+    [128, 64, 128, 32, 32, 1, 2, 0],
+    [128, 128, 128, 16, 16, 3, 1, 1],
+    [128, 256, 256, 8, 8, 3, 1, 1],
+    [32, 256, 512, 8, 8, 3, 2, 1],
+    [32, 512, 512, 4, 4, 3, 1, 1],
+];
+
+/// Shapes and options that take every arm of the templates.
+fn permutations(table: &mut Table) {
+    for [n, c, k, h, w, r, stride, padding] in CONVOLUTIONS {
+        let shape = Shape {
+            batch: n,
+            in_channels: c,
+            out_channels: k,
+            height: h,
+            width: w,
+            kernel: r,
+            stride,
+            padding,
+        };
+        let name = format!("{n}×{c}×{h}×{w} → {k}, {r}×{r} stride {stride} padding {padding}");
+        table.push("conv2d forward", &name, move |c| forward(c, &shape));
+        for accumulate in [false, true] {
+            let name = format!("{name} accumulate {accumulate}");
+            table.push("conv2d data_gradient", name, move |c| {
+                data_gradient(c, &shape, accumulate)
+            });
+        }
+        table.push("conv2d weight_gradient", name, move |c| {
+            weight_gradient(c, &shape)
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! The shape of a convolution, and what each of its passes costs: the ground that every family
 //! stands on.
 
-use crate::kernels::Cost;
+use crate::kernels::compile::Cost;
 
 /// Shape of a convolution. Activations are NCHW, weights OIHW; no bias (batch norm follows).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

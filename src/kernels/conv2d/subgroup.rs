@@ -6,8 +6,12 @@
 
 use super::subgroup_texture::{Fill, Fit, Operand, strip};
 use crate::gpu::GpuError;
-use crate::kernels::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe};
+use crate::kernels::compile::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Template, template};
 use minijinja::context;
+
+pub(super) const GATHER: Template = template!("conv2d/subgroup.wgsl");
+pub(super) const SCATTER: Template = template!("conv2d/subgroup_scatter.wgsl");
+pub(super) const PACK: Template = template!("conv2d/subgroup_pack.wgsl");
 
 pub(super) fn has_forward(fit: &Fit, lanes: u32) -> bool {
     Gather::forward(fit).groups(lanes) <= MAX_GRID
@@ -204,7 +208,7 @@ impl Gather {
         };
         let blocks = self.out_channels.div_ceil(tile);
         Ok(Kernel {
-            pipeline: compiler.pipeline("conv2d/subgroup.wgsl", "forward", constants)?,
+            pipeline: compiler.pipeline(GATHER, "forward", constants)?,
             grid: [blocks as u32, self.groups(lanes) as u32, 1],
             cost,
         })
@@ -280,7 +284,7 @@ impl<'f> Scatter<'f> {
         };
         let blocks = real.in_channels.div_ceil(tile);
         Ok(Kernel {
-            pipeline: compiler.pipeline("conv2d/subgroup_scatter.wgsl", "scatter", constants)?,
+            pipeline: compiler.pipeline(SCATTER, "scatter", constants)?,
             grid: [blocks as u32, self.groups(lanes) as u32, 1],
             cost,
         })
@@ -329,7 +333,7 @@ fn packed(
     };
     let bytes = 16 * vectors as u64;
     let kernel = Kernel {
-        pipeline: compiler.pipeline("conv2d/subgroup_pack.wgsl", "pack", constants)?,
+        pipeline: compiler.pipeline(PACK, "pack", constants)?,
         grid: [steps.div_ceil(run) as u32, blocks as u32, 1],
         cost: Cost {
             flops: 0.0,

@@ -3,8 +3,10 @@
 
 use super::shape::Shape;
 use crate::gpu::{GpuError, Texture};
-use crate::kernels::{Arg, Compiler, Cost, Kernel, Stream};
+use crate::kernels::compile::{Arg, Compiler, Cost, Kernel, Stream, Template, template};
 use minijinja::{Value, context};
+
+pub(super) const TEMPLATE: Template = template!("conv2d/subgroup_texture.wgsl");
 
 /// How a convolution is presented to the kernels, which know 3×3 with padding 1 and 1×1 without,
 /// at stride 1 and 2, and want rows of whole vec4s and, at stride 2, an even number of them.
@@ -236,7 +238,7 @@ impl Operand {
         let stream = Stream::in_runs(workgroup, vectors, 32 * workgroup as usize);
         let constants = stream.with(context! { entry, vectors, ..fill.constants });
         let kernel = Kernel {
-            pipeline: compiler.pipeline("conv2d/subgroup_texture.wgsl", entry, constants)?,
+            pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
             grid: stream.grid(),
             cost: Cost {
                 flops: 0.0,

@@ -5,8 +5,14 @@
 use super::shape::Shape;
 use super::subgroup_texture::{Fit, Operand};
 use crate::gpu::GpuError;
-use crate::kernels::{Arg, Compiler, Cost, Kernel, Recipe, Stream, vector_width};
+use crate::kernels::compile::{
+    Arg, Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width,
+};
 use minijinja::{Value, context};
+
+pub(super) const CHANNELS: Template = template!("conv2d/subgroup_weight.wgsl");
+pub(super) const STEM: Template = template!("conv2d/subgroup_weight_stem.wgsl");
+pub(super) const SUM: Template = template!("conv2d/subgroup_weight_sum.wgsl");
 
 pub(super) fn weight_gradient(
     compiler: &Compiler,
@@ -46,9 +52,8 @@ pub(super) fn weight_gradient(
         stride => shape.stride,
         ..division.constants
     };
-    let file = format!("conv2d/{}.wgsl", division.file);
     let kernel = Kernel {
-        pipeline: compiler.pipeline(&file, division.entry, constants)?,
+        pipeline: compiler.pipeline(division.template, division.entry, constants)?,
         grid: [tiles_c as u32, tiles_k as u32, slices as u32],
         cost: fit
             .real
@@ -77,8 +82,7 @@ pub(super) fn weight_gradient(
 
 /// How a kernel divides the sums, and walks over the pixels of dy.
 struct Division {
-    /// Stem of the file.
-    file: &'static str,
+    template: Template,
     /// Entry point.
     entry: &'static str,
     /// Output and input channels of a tile.
@@ -121,7 +125,7 @@ impl Division {
         };
         let segments = shape.batch * out_row / quads;
         Self {
-            file: "subgroup_weight",
+            template: CHANNELS,
             entry: "weight",
             tile: (tile_k, blocks * lanes),
             items: segments,
@@ -144,7 +148,7 @@ impl Division {
         };
         let columns = shape.batch * shape.out_width() / 4;
         Self {
-            file: "subgroup_weight_stem",
+            template: STEM,
             entry: "stem",
             tile: (tile_k, tile_c),
             items: columns,
@@ -200,7 +204,7 @@ fn sum(compiler: &Compiler, shape: &Shape, slices: usize) -> Result<Kernel, GpuE
         vector => if width == 4 { "vec4f" } else { "f32" },
     });
     Ok(Kernel {
-        pipeline: compiler.pipeline("conv2d/subgroup_weight_sum.wgsl", "sum", constants)?,
+        pipeline: compiler.pipeline(SUM, "sum", constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: (slices * shape.weight_len()) as f64,

@@ -3,10 +3,12 @@
 
 use super::shape::Shape;
 use crate::gpu::GpuError;
-use crate::kernels::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, Tiling};
+use crate::kernels::compile::{
+    Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, Template, Tiling, template,
+};
 use minijinja::{Value, context};
 
-const FILE: &str = "conv2d/tiled.wgsl";
+pub(super) const GATHER: Template = template!("conv2d/tiled.wgsl");
 
 /// What one workgroup computes per step, and one invocation of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -315,7 +317,7 @@ fn gather_by(
     };
     let pack = Kernel {
         pipeline: compiler.pipeline(
-            FILE,
+            GATHER,
             "pack",
             stream.with(context! { entry => "pack", packed_quads, ..common.clone() }),
         )?,
@@ -327,7 +329,7 @@ fn gather_by(
     };
     let product = Kernel {
         pipeline: compiler.pipeline(
-            FILE,
+            GATHER,
             "gather",
             context! {
                 entry => "gather",
@@ -403,7 +405,7 @@ fn weight_gradient_by(
     let one_tap = shape.in_channels.is_multiple_of(tile.columns);
     let products = Kernel {
         pipeline: compiler.pipeline(
-            FILE,
+            GATHER,
             "weight_slices",
             context! {
                 pixels,
@@ -433,7 +435,7 @@ fn weight_gradient_by(
     let grid = fold(weights.div_ceil(sums));
     let sum = Kernel {
         pipeline: compiler.pipeline(
-            FILE,
+            GATHER,
             "sum_slices",
             context! {
                 weights,
