@@ -14,8 +14,8 @@
 use anyhow::{Context, Result, bail};
 use autorep::cli::AdapterArgs;
 use autorep::gpu::Gpu;
-use autorep::kernels::tuning::Tuner;
-use autorep::kernels::{Compiler, Preset};
+use autorep::kernels::compile::tuning::Tuner;
+use autorep::kernels::{Compiler, Tiling};
 use autorep::profile::suite::{NETWORKS, Row, suite};
 use autorep::profile::text::{self, Look};
 use autorep::profile::{Effort, Roofline};
@@ -65,7 +65,7 @@ fn main() -> Result<()> {
     let names: Vec<&str> = options.models.iter().map(String::as_str).collect();
     let cases = suite(&names, options.batch)?;
     let gpu = Gpu::open(&options.adapter.choice())?;
-    let preset = Preset::parse(&options.preset, &gpu).map_err(anyhow::Error::msg)?;
+    let preset = Tiling::parse(&options.preset, &gpu).map_err(anyhow::Error::msg)?;
     let compiler = Compiler::new(&gpu, preset).tuned(Tuner::where_it_pays(&gpu));
     let (roofline, _) = Roofline::of(&compiler, options.no_cache)?;
     println!(

@@ -7,15 +7,14 @@
 //! time of a step divided by the cores, which is what it would take on an idle machine.
 //! `autorep profile` shows where the time goes.
 
-use autorep::data::{Normalization, Resident, builtin};
 use autorep::cli::AdapterArgs;
+use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterClass, Gpu};
 use autorep::graph::plan::Activations;
 use autorep::graph::{Arenas, Layout, Loaded, Tensors};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;
-use autorep::kernels::tuning::Tuner;
-use autorep::kernels::{Compiler, Preset};
+use autorep::kernels::{Compiler, Tiling};
 use autorep::models::ModelSpec;
 use autorep::profile::measure::processor_time;
 use autorep::settings::Optimizer;
@@ -54,7 +53,7 @@ struct Options {
 fn main() -> Result<(), Failure> {
     let options = Options::parse();
     let gpu = Gpu::open(&options.adapter.choice())?;
-    let preset = Preset::parse(&options.preset, &gpu)?;
+    let preset = Tiling::parse(&options.preset, &gpu)?;
     println!(
         "{} ({}), preset {preset}",
         gpu.report.name, gpu.report.driver

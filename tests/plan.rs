@@ -12,7 +12,7 @@ use autorep::graph::{
 };
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;
-use autorep::kernels::{Compiler, Preset, loss};
+use autorep::kernels::{Compiler, Tiling, loss};
 use autorep::models::ModelSpec;
 use common::host_network::{self as host, HostNetwork};
 use common::noise;
@@ -313,7 +313,7 @@ fn labels() -> Vec<usize> {
     (0..BATCH).map(|n| (n * 3 + 1) % 4).collect()
 }
 
-/// A compiler for every adapter and preset, the fittest last; all tests share them.
+/// A compiler for every adapter and tiling, the fittest last; all tests share them.
 fn engines() -> &'static [Compiler<'static>] {
     static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
     static COMPILERS: OnceLock<Vec<Compiler>> = OnceLock::new();
@@ -332,8 +332,8 @@ fn engines() -> &'static [Compiler<'static>] {
     });
     COMPILERS.get_or_init(|| {
         let of = |gpu| {
-            let portable = Compiler::new(gpu, Preset::Portable);
-            let cpu = Preset::parse("cpu", gpu).map(|cpu| portable.with_preset(cpu));
+            let portable = Compiler::new(gpu, Tiling::Portable);
+            let cpu = Tiling::parse("cpu", gpu).map(|cpu| portable.with_tiling(cpu));
             [portable].into_iter().chain(cpu)
         };
         gpus.iter().flat_map(of).collect()
@@ -392,7 +392,7 @@ fn forward_agrees_with_the_host() {
                     let want = twin.forward(&x);
                     let error = worst(&got.logits, want.logits());
                     let what = format!("{} training {training} {activations:?}", network.name);
-                    assert!(error < 1e-4, "{what} on {}: {error:.1e}", compiler.preset);
+                    assert!(error < 1e-4, "{what} on {}: {error:.1e}", compiler.tiling);
                 }
             }
         }
@@ -429,7 +429,7 @@ fn every_gradient_agrees_with_finite_differences() {
                 host::Mode::Training,
                 host::Activations::Gate,
             );
-            let what = format!("{} on {}", network.name, compiler.preset);
+            let what = format!("{} on {}", network.name, compiler.tiling);
             for slot in &layout.params.slots {
                 // A spread of elements of every tensor; all of the small ones.
                 let stride = slot.len().div_ceil(12);
@@ -510,7 +510,7 @@ fn steps_agree(compiler: &Compiler, network: &Network) {
             Activations::Gate { .. } => host::Activations::Gate,
         };
         let twin = HostNetwork::new(network, &layout, &tensors, host::Mode::Training, sites);
-        let what = format!("{} {activations:?} on {}", network.name, compiler.preset);
+        let what = format!("{} {activations:?} on {}", network.name, compiler.tiling);
         let error = worst(&got.logits, twin.forward(&x).logits());
         assert!(error < 1e-3, "{what}: logits off by {error:.1e}");
 

@@ -3,7 +3,7 @@
 use autorep::data::{Images, Normalization};
 use autorep::gpu::{AdapterReport, Gpu, GpuError};
 use autorep::graph::{Layout, Network};
-use autorep::kernels::{Compiler, Preset as Kernels};
+use autorep::kernels::{Compiler, Tiling};
 use autorep::models::ModelSpec;
 use autorep::profile::step::{self, Step, StepSpec};
 use autorep::run::mark::Phase;
@@ -110,7 +110,7 @@ fn a_phase_takes_a_step_and_its_validation() {
     let plan = Plan::of_preset(&gpu, &about, &settings, &network).unwrap();
     let images = vec![0; 3 * 32 * 32 * settings.batch];
     let step = Step::compile(
-        &Compiler::new(&gpu, Kernels::for_adapter(&gpu)),
+        &Compiler::new(&gpu, Tiling::for_adapter(&gpu)),
         &StepSpec {
             network: &network,
             phase: step::Phase::Search,
@@ -153,7 +153,7 @@ fn the_largest_batch_that_is_named_fits_and_one_more_does_not() {
     let mut settings = Settings::default();
     let footprints = footprints(&settings, Phase::Finish);
     let forecast = |limit| Forecast {
-        compiler: Compiler::new(&gpu, Kernels::for_adapter(&gpu)),
+        compiler: Compiler::new(&gpu, Tiling::for_adapter(&gpu)),
         network: &network,
         footprints: &footprints,
         resident: Some(1000),
@@ -246,7 +246,7 @@ fn a_buffer_that_cannot_be_bound_is_named() {
     let (_, mut settings, network) = read("cifar10-resnet18-12.9k");
     settings.micro_batches = 1;
     let forecast = Forecast {
-        compiler: Compiler::new(&gpu, Kernels::for_adapter(&gpu)),
+        compiler: Compiler::new(&gpu, Tiling::for_adapter(&gpu)),
         network: &network,
         footprints: &footprints(&settings, Phase::Teacher),
         resident: None,

@@ -1,4 +1,4 @@
-//! Whole training steps: micro-batches against the whole batch, presets against each other, and
+//! Whole training steps: micro-batches against the whole batch, tilings against each other, and
 //! the same step twice.
 
 use autorep::data::{Normalization, Resident, builtin};
@@ -8,7 +8,7 @@ use autorep::graph::{Arenas, Layout, Loaded, Network, Tensors};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::metrics::Record;
 use autorep::kernels::step::StepScalars;
-use autorep::kernels::{Compiler, Preset};
+use autorep::kernels::{Compiler, Tiling};
 use autorep::models::ModelSpec;
 use autorep::settings::Optimizer;
 use autorep::step::{AUTOREP, TrainProgram, TrainSpec, Variation};
@@ -134,7 +134,7 @@ fn equal_halves_train_as_the_whole_batch() {
     // statistics in a half as in the whole: then nothing may tell the two apart but rounding,
     // and the correction n/(n−1) of running variances.
     let gpu = Gpu::open(&AdapterChoice::default()).unwrap();
-    let compiler = Compiler::new(&gpu, Preset::for_adapter(&gpu));
+    let compiler = Compiler::new(&gpu, Tiling::for_adapter(&gpu));
     let images = images(&gpu);
     let half = BATCH as u32 / 2;
     let order: Vec<u32> = (0..4)
@@ -163,23 +163,23 @@ fn equal_halves_train_as_the_whole_batch() {
 }
 
 #[test]
-fn presets_agree_after_fifty_steps_and_each_repeats_itself_to_the_bit() {
+fn tilings_agree_after_fifty_steps_and_each_repeats_itself_to_the_bit() {
     let gpu = Gpu::open(&AdapterChoice::default()).unwrap();
     let images = images(&gpu);
     let order: Vec<u32> = (0..64).collect();
-    let own = Compiler::new(&gpu, Preset::for_adapter(&gpu));
+    let own = Compiler::new(&gpu, Tiling::for_adapter(&gpu));
     let (first, first_records) = search(&own, &images, 1, &order, 50);
     let (again, _) = search(&own, &images, 1, &order, 50);
     assert_eq!(first, again);
     let start = Tensors::initial(&Layout::new(&network()), 3);
     let moved = distance(&start.params, &first.params);
-    for preset in [Preset::Portable, Preset::Large] {
-        let (other, records) = search(&own.with_preset(preset), &images, 1, &order, 50);
+    for tiling in [Tiling::Portable, Tiling::Large] {
+        let (other, records) = search(&own.with_tiling(tiling), &images, 1, &order, 50);
         let apart = distance(&other.params, &first.params);
-        eprintln!("{preset}: parameters {apart:.1e} apart after moving {moved:.1e}");
+        eprintln!("{tiling}: parameters {apart:.1e} apart after moving {moved:.1e}");
         // Other orders of summation, amplified by fifty steps.
-        assert!(apart < 0.01 * moved, "{preset}: {apart:.1e} of {moved:.1e}");
+        assert!(apart < 0.01 * moved, "{tiling}: {apart:.1e} of {moved:.1e}");
         let (a, b) = (mean_loss(&records), mean_loss(&first_records));
-        assert!((a - b).abs() < 1e-3 * b, "{preset}: loss {a} against {b}");
+        assert!((a - b).abs() < 1e-3 * b, "{tiling}: loss {a} against {b}");
     }
 }

@@ -1,7 +1,7 @@
 //! Options that several subcommands share, and how a run is opened.
 
 use crate::gpu::{AdapterChoice, Gpu};
-use crate::kernels::Preset;
+use crate::kernels::Tiling;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::RunFolder;
 use crate::run::mark::{Mark, Phase};
@@ -45,7 +45,7 @@ impl AdapterArgs {
     pub fn open(&self, preset: &str) -> Result<Gpu> {
         let gpu = Gpu::open(&self.choice())?;
         let report = &gpu.report;
-        let preset = Preset::parse(preset, &gpu).map_err(anyhow::Error::msg)?;
+        let preset = Tiling::parse(preset, &gpu).map_err(anyhow::Error::msg)?;
         note(format_args!(
             "adapter: {} ({}, {}), kernel preset {preset}",
             report.name, report.backend, report.driver

@@ -2,7 +2,7 @@
 
 use super::End;
 use super::common::{AdapterArgs, load_result, percent};
-use crate::kernels::{Compiler, Preset};
+use crate::kernels::{Compiler, Tiling};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::RunFolder;
 use crate::run::model_file;
@@ -90,7 +90,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         Split::Train => dataset.train.subset(&split(&settings, &dataset)?.0),
     };
     let gpu = args.adapter.open(&args.kernels)?;
-    let preset = Preset::parse(&args.kernels, &gpu).map_err(anyhow::Error::msg)?;
+    let preset = Tiling::parse(&args.kernels, &gpu).map_err(anyhow::Error::msg)?;
     let compiler = Compiler::new(&gpu, preset);
     let batch = args.batch.min(images.len());
     let (program, source) = evaluation(&compiler, &model, sites.evaluated(), &images, batch)?;

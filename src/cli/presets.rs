@@ -5,8 +5,8 @@ use super::common::{AdapterArgs, note};
 use crate::data::builtin;
 use crate::gpu::{AdapterClass, AdapterReport, Gpu};
 use crate::graph::{Layout, Network};
-use crate::kernels::tuning::Tuner;
-use crate::kernels::{Compiler, Preset as Kernels};
+use crate::kernels::compile::tuning::Tuner;
+use crate::kernels::{Compiler, Tiling};
 use crate::models::ModelSpec;
 use crate::profile::Effort;
 use crate::profile::report::Measured;
@@ -300,8 +300,7 @@ fn measured(adapter: &AdapterArgs) -> Result<Option<Rate>> {
         size: 32,
         seed: 0,
     })?;
-    let compiler =
-        Compiler::new(&gpu, Kernels::for_adapter(&gpu)).tuned(Tuner::where_it_pays(&gpu));
+    let compiler = Compiler::new(&gpu, Tiling::for_adapter(&gpu)).tuned(Tuner::where_it_pays(&gpu));
     let step = Step::compile(
         &compiler,
         &StepSpec {

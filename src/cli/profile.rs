@@ -5,9 +5,9 @@ use super::common::{AdapterArgs, note};
 use crate::data::{self, OpenOptions};
 use crate::files::write_atomic;
 use crate::gpu::{AdapterReport, Gpu};
+use crate::kernels::compile::tuning::Tuner;
 use crate::kernels::gate::{self, Activation, Residual};
-use crate::kernels::tuning::Tuner;
-use crate::kernels::{Compiler, Preset, conv2d, plane};
+use crate::kernels::{Compiler, Tiling, conv2d, plane};
 use crate::models::ModelSpec;
 use crate::profile::report::{Measured, Subject, timeline};
 use crate::profile::step::{Phase, Step, StepSpec};
@@ -117,17 +117,17 @@ impl Args {
         }
     }
 
-    fn open(&self) -> Result<(Gpu, Preset)> {
+    fn open(&self) -> Result<(Gpu, Tiling)> {
         if !(1..=65_535).contains(&self.batch) {
             bail!("--batch {}: must lie in 1…65535", self.batch);
         }
         if self.plan {
             let gpu = Gpu::planner(&AdapterReport::typical());
-            let preset = Preset::parse(&self.preset, &gpu).map_err(anyhow::Error::msg)?;
+            let preset = Tiling::parse(&self.preset, &gpu).map_err(anyhow::Error::msg)?;
             return Ok((gpu, preset));
         }
         let gpu = self.adapter.open(&self.preset)?;
-        let preset = Preset::parse(&self.preset, &gpu).map_err(anyhow::Error::msg)?;
+        let preset = Tiling::parse(&self.preset, &gpu).map_err(anyhow::Error::msg)?;
         Ok((gpu, preset))
     }
 
@@ -282,14 +282,14 @@ fn profile_kernel(args: &Args, kernel: &str) -> Result<()> {
     let (gpu, preset) = args.open()?;
     let compiler = Compiler::new(&gpu, preset);
     let roofline = args.roofline(&compiler)?;
-    let mut presets = vec![Preset::Portable, Preset::Large];
-    presets.extend(Preset::parse("cpu", &gpu));
+    let mut presets = vec![Tiling::Portable, Tiling::Large];
+    presets.extend(Tiling::parse("cpu", &gpu));
     let look = Look::of_stdout();
     let mut out = stdout();
     writeln!(out, "{}", text::row_head(look))?;
     for case in &cases {
         for &preset in &presets {
-            let compiler = compiler.with_preset(preset);
+            let compiler = compiler.with_tiling(preset);
             let mut row = case.measure(&compiler, &roofline, args.effort())?;
             row.layer = preset.to_string();
             writeln!(out, "{}", text::row(look, &row, None))?;

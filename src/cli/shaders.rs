@@ -3,8 +3,7 @@
 
 use super::End;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::permutations::{self, PRESETS};
-use crate::kernels::{Compiler, Preset};
+use crate::kernels::{Compiler, FAMILIES, Template, Tiling};
 use anyhow::{Context, Result, bail};
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -30,6 +29,17 @@ pub struct Args {
     write: Option<PathBuf>,
 }
 
+impl Args {
+    /// Whether the options leave this file, which may be named as it lies below shaders/ or as
+    /// profiles name its kernels.
+    fn wants(&self, template: &Template) -> bool {
+        let file = self.file.as_deref().map(|f| f.trim_end_matches(".wgsl"));
+        file.is_none_or(|file| {
+            file == template.file.trim_end_matches(".wgsl") || file == template.stem()
+        })
+    }
+}
+
 pub(super) fn run(args: Args) -> Result<End> {
     let mut out = io::stdout().lock();
     match (&args.write, &args.file) {
@@ -45,12 +55,12 @@ fn list(args: &Args, out: &mut impl Write) -> Result<()> {
     visit(args, &mut |expansion| {
         found = true;
         let Expansion {
+            file,
             pipeline,
             preset,
             shape,
         } = expansion;
-        let (file, entry) = (file_of(pipeline), pipeline.entry());
-        writeln!(out, "{file} {entry} {preset} {shape}")?;
+        writeln!(out, "{file} {} {preset} {shape}", pipeline.entry())?;
         Ok(Next::GoOn)
     })?;
     must_match(found)
@@ -64,6 +74,7 @@ fn print(args: &Args, out: &mut impl Write) -> Result<()> {
             pipeline,
             preset,
             shape,
+            ..
         } = expansion;
         writeln!(out, "// {} {preset} {shape}", pipeline.name())?;
         out.write_all(pipeline.source().as_bytes())?;
@@ -99,6 +110,7 @@ fn must_match(found: bool) -> Result<()> {
 
 /// One kernel of one permutation.
 struct Expansion<'a> {
+    file: &'a str,
     pipeline: &'a Pipeline,
     preset: &'a str,
     shape: &'a str,
@@ -112,7 +124,7 @@ enum Next {
 /// Shows `each` the kernels that the options leave, family by family, until it has enough.
 fn visit(args: &Args, each: &mut dyn FnMut(Expansion) -> Result<Next>) -> Result<()> {
     let gpu = Gpu::null();
-    let compilers: Vec<(String, Compiler)> = PRESETS
+    let compilers: Vec<(String, Compiler)> = Tiling::ALL
         .into_iter()
         .map(|preset| (name_of(preset), Compiler::new(&gpu, preset)))
         .filter(|(name, _)| {
@@ -124,38 +136,37 @@ fn visit(args: &Args, each: &mut dyn FnMut(Expansion) -> Result<Next>) -> Result
     if compilers.is_empty() {
         bail!("unknown kernel preset: choose among portable, large, cpu4, cpu8, cpu16");
     }
-    let stem = args.file.as_deref().map(|f| f.trim_end_matches(".wgsl"));
-    for permutation in permutations::table() {
-        // A family's files all start with its name.
-        let family = permutation.name.split(' ').next().unwrap_or_default();
-        let shape = format!("{}: {}", permutation.name, permutation.shape);
-        let wanted = stem.is_none_or(|stem| stem.starts_with(family))
-            && args
-                .shape
-                .as_ref()
-                .is_none_or(|part| shape.contains(part.as_str()));
-        if !wanted {
+    for family in FAMILIES {
+        if !family.templates.iter().any(|template| args.wants(template)) {
             continue;
         }
-        for (preset, compiler) in &compilers {
-            for (kernel, _) in &permutation.build(compiler)?.stages {
-                let pipeline = &kernel.pipeline;
-                let wanted = stem
-                    .is_none_or(|stem| pipeline.name() == format!("{stem}.{}", pipeline.entry()))
-                    && args
-                        .entry
-                        .as_ref()
-                        .is_none_or(|entry| entry == pipeline.entry());
-                if !wanted {
-                    continue;
-                }
-                let expansion = Expansion {
-                    pipeline,
-                    preset,
-                    shape: &shape,
-                };
-                if let Next::Stop = each(expansion)? {
-                    return Ok(());
+        for permutation in family.permutations() {
+            let shape = format!("{}: {}", permutation.name, permutation.shape);
+            let part = args.shape.as_ref();
+            if !part.is_none_or(|part| shape.contains(part.as_str())) {
+                continue;
+            }
+            for (preset, compiler) in &compilers {
+                for (kernel, _) in &permutation.build(compiler)?.stages {
+                    let pipeline = &kernel.pipeline;
+                    let template = family.templates.iter();
+                    let template = template.filter(|template| args.wants(template));
+                    let entry = args.entry.as_ref();
+                    let Some(template) = template
+                        .filter(|_| entry.is_none_or(|entry| entry == pipeline.entry()))
+                        .find(|template| template.stem() == pipeline.kernel())
+                    else {
+                        continue;
+                    };
+                    let expansion = Expansion {
+                        file: template.file,
+                        pipeline,
+                        preset,
+                        shape: &shape,
+                    };
+                    if let Next::Stop = each(expansion)? {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -164,20 +175,11 @@ fn visit(args: &Args, each: &mut dyn FnMut(Expansion) -> Result<Next>) -> Result
 }
 
 /// A preset in one word.
-fn name_of(preset: Preset) -> String {
+fn name_of(preset: Tiling) -> String {
     match preset {
-        Preset::Cpu { lanes } => format!("cpu{lanes}"),
+        Tiling::Cpu { lanes } => format!("cpu{lanes}"),
         other => other.to_string(),
     }
-}
-
-/// The template's file name; a pipeline is called after its stem and its entry point.
-fn file_of(pipeline: &Pipeline) -> String {
-    let stem = pipeline
-        .name()
-        .rsplit_once('.')
-        .map_or("", |(stem, _)| stem);
-    format!("{stem}.wgsl")
 }
 
 #[cfg(test)]

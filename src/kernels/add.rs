@@ -1,8 +1,18 @@
 //! Element-wise addition in place, and copy: `shaders/add.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe, Stream};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("add.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "add",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// `a += b` over `length` elements. Arguments: `a` (read and written), `b`.
 ///
@@ -21,8 +31,8 @@ pub fn copy(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
 }
 
 fn streaming(compiler: &Compiler, entry: &str, length: usize) -> Result<Recipe, GpuError> {
-    let width = super::vector_width(length);
-    let stream = Stream::over(compiler.preset, length / width);
+    let width = vector_width(length);
+    let stream = Stream::over(compiler.tiling, length / width);
     let constants = stream.with(context! { entry, width, length });
     let (flops, moved) = if entry == "add" {
         (1.0, 12.0)
@@ -30,7 +40,7 @@ fn streaming(compiler: &Compiler, entry: &str, length: usize) -> Result<Recipe, 
         (0.0, 8.0)
     };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("add.wgsl", entry, constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: flops * length as f64,
@@ -38,4 +48,13 @@ fn streaming(compiler: &Compiler, entry: &str, length: usize) -> Result<Recipe, 
         },
     };
     Ok(Recipe::single(kernel, 2))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for length in [3, 4096] {
+        let shape = length.to_string();
+        table.push("add", &shape, move |c| add(c, length));
+        table.push("add copy", &shape, move |c| copy(c, length));
+    }
 }

@@ -1,9 +1,19 @@
 //! Gathers a batch from byte images on the device and augments it: `shaders/augment.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Preset, Recipe, vector_width};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Template, Tiling, template, vector_width};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
 use std::ops::Range;
+
+const TEMPLATE: Template = template!("augment.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "augment",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// What a batch is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,12 +53,12 @@ pub struct Spec {
 /// [`GpuError::Compile`].
 pub fn augment(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
     let width = vector_width(spec.width);
-    let workgroup = compiler.preset.workgroup() as usize;
+    let workgroup = compiler.tiling.workgroup() as usize;
     let elements = 3 * spec.height * spec.width;
     // What is drawn for a sample is drawn by each of its invocations: on a CPU let them
     // do a whole small image, on a GPU enough to hide it.
-    let turns = match compiler.preset {
-        Preset::Cpu { .. } => 256,
+    let turns = match compiler.tiling {
+        Tiling::Cpu { .. } => 256,
         _ => 4,
     };
     let slices = (elements / width).div_ceil(workgroup * turns);
@@ -60,7 +70,7 @@ pub fn augment(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
         pad => spec.pad, flip => spec.flip, cutout => spec.cutout,
     };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("augment.wgsl", "augment", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "augment", constants)?,
         grid: [slices as u32, spec.batch as u32, 1],
         cost: Cost {
             flops: 2.0 * (spec.batch * elements) as f64,
@@ -68,4 +78,33 @@ pub fn augment(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
         },
     };
     Ok(Recipe::single(kernel, 4))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    let square = |batch, side, pad, flip, cutout, chunk: std::ops::Range<u32>| Spec {
+        batch,
+        height: side,
+        width: side,
+        first_chunk: chunk.start == 0,
+        chunk,
+        mean: [0.4914, 0.4822, 0.4465],
+        std: [0.2470, 0.2435, 0.2616],
+        pad,
+        flip,
+        cutout,
+    };
+    for spec in [
+        square(128, 32, 4, true, 8, 0..40_000),
+        square(128, 32, 4, true, 0, 40_000..50_000),
+        square(128, 32, 0, false, 0, 0..10_000),
+        square(3, 7, 0, false, 3, 0..5),
+        square(3, 7, 1, true, 0, 5..9),
+    ] {
+        let shape = format!(
+            "{}×3×{}×{} of {:?}, pad {} flip {} cutout {}",
+            spec.batch, spec.height, spec.width, spec.chunk, spec.pad, spec.flip, spec.cutout
+        );
+        table.push("augment", shape, move |c| augment(c, &spec));
+    }
 }

@@ -1,9 +1,20 @@
 //! Batch normalisation: `shaders/batch_norm.wgsl`.
 
-use super::plane::{Shape, Walk};
-use super::{Arg, Compiler, Cost, Kernel, Recipe};
+use super::compile::{Arg, Compiler, Cost, Kernel, Recipe, Template, template};
+use super::family::{Family, Table};
+use super::gate::{self, Partials};
+use super::plane::{self, Walk};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("batch_norm.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "batch_norm",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// ε under the root, as in PyTorch.
 pub const EPSILON: f64 = 1e-5;
@@ -17,7 +28,6 @@ pub enum Operand {
     Residual = 1,
 }
 
-const FILE: &str = "batch_norm.wgsl";
 /// Invocations of the kernels that work on one channel each.
 const PER_CHANNEL: u32 = 64;
 
@@ -31,7 +41,7 @@ fn per_channel(
 ) -> Result<Kernel, GpuError> {
     let own = context! { entry, channels, workgroup => PER_CHANNEL, epsilon => EPSILON };
     Ok(Kernel {
-        pipeline: compiler.pipeline(FILE, entry, context! { ..own, ..constants })?,
+        pipeline: compiler.pipeline(TEMPLATE, entry, context! { ..own, ..constants })?,
         grid: [(channels as u32).div_ceil(PER_CHANNEL), 1, 1],
         cost: Cost {
             flops: (flops * channels) as f64,
@@ -49,13 +59,13 @@ fn per_channel(
 /// [`GpuError::Compile`].
 pub fn statistics(
     compiler: &Compiler,
-    shape: Shape,
+    shape: plane::Shape,
     operand: Operand,
     layer: usize,
 ) -> Result<Recipe, GpuError> {
-    let walk = Walk::sweeping(compiler.preset, shape);
+    let walk = Walk::sweeping(compiler.tiling, shape);
     let sums = Kernel {
-        pipeline: compiler.pipeline(FILE, "sums", walk.with(context! { entry => "sums" }))?,
+        pipeline: compiler.pipeline(TEMPLATE, "sums", walk.with(context! { entry => "sums" }))?,
         grid: walk.grid(),
         cost: Cost {
             flops: 3.0 * shape.len() as f64,
@@ -107,9 +117,9 @@ pub fn running(compiler: &Compiler, channels: usize, operand: Operand) -> Result
 /// [`GpuError::Compile`].
 pub fn parameter_gradients(
     compiler: &Compiler,
-    shape: Shape,
+    shape: plane::Shape,
     operand: Operand,
-    partials: super::gate::Partials,
+    partials: Partials,
     layer: usize,
 ) -> Result<Recipe, GpuError> {
     let constants = context! {
@@ -131,13 +141,13 @@ pub fn parameter_gradients(
 /// [`GpuError::Compile`].
 pub fn data_gradient(
     compiler: &Compiler,
-    shape: Shape,
+    shape: plane::Shape,
     in_place: bool,
 ) -> Result<Recipe, GpuError> {
-    let walk = Walk::sweeping(compiler.preset, shape);
+    let walk = Walk::sweeping(compiler.tiling, shape);
     let constants = walk.with(context! { entry => "apply_backward", in_place });
     let kernel = Kernel {
-        pipeline: compiler.pipeline(FILE, "apply_backward", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "apply_backward", constants)?,
         grid: walk.grid(),
         cost: Cost {
             flops: 5.0 * shape.len() as f64,
@@ -145,4 +155,38 @@ pub fn data_gradient(
         },
     };
     Ok(Recipe::single(kernel, if in_place { 3 } else { 4 }))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    use Operand;
+    for shape in plane::permutation_shapes() {
+        for operand in [Operand::Main, Operand::Residual] {
+            let shape_and_operand = format!("{shape} {operand:?}");
+            table.push("batch_norm statistics", &shape_and_operand, move |c| {
+                statistics(c, shape, operand, 3)
+            });
+            table.push("batch_norm running", &shape_and_operand, move |c| {
+                running(c, shape.channels, operand)
+            });
+            let spec = gate::Spec {
+                shape,
+                normalized: true,
+                residual: gate::Residual::Normalized,
+                activation: gate::Activation::Gate,
+            };
+            table.push("batch_norm parameter_gradients", shape_and_operand, {
+                move |c| {
+                    let (_, partials) = gate::backward(c, &spec)?;
+                    parameter_gradients(c, shape, operand, partials, 3)
+                }
+            });
+        }
+        for in_place in [false, true] {
+            let shape_and_place = format!("{shape} in_place {in_place}");
+            table.push("batch_norm data_gradient", shape_and_place, move |c| {
+                data_gradient(c, shape, in_place)
+            });
+        }
+    }
 }

@@ -1,10 +1,20 @@
 //! Distribution-aware polynomials: `shaders/dapa.wgsl`.
 
-use super::gate::Partials;
-use super::plane::Shape;
-use super::{Compiler, Cost, Kernel, Recipe};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
+use super::family::{Family, Table};
+use super::gate::{self, Partials};
+use super::plane;
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("dapa.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "dapa",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// How coefficients follow from moments.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,7 +39,7 @@ pub const VARIANCE_FLOOR: f64 = 1e-4;
 /// [`GpuError::Compile`].
 pub fn finish(
     compiler: &Compiler,
-    shape: Shape,
+    shape: plane::Shape,
     partials: Partials,
     fit: Fit,
     layer: usize,
@@ -47,7 +57,7 @@ pub fn finish(
         layer,
     };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("dapa.wgsl", "finish", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "finish", constants)?,
         grid: [(shape.channels as u32).div_ceil(64), 1, 1],
         cost: Cost {
             flops: 50.0 * shape.channels as f64,
@@ -55,4 +65,35 @@ pub fn finish(
         },
     };
     Ok(Recipe::single(kernel, 5))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    let shape = plane::Shape {
+        batch: 128,
+        channels: 64,
+        pixels: 256,
+    };
+    for degree in [1, 2] {
+        for official in [None, Some(0.1)] {
+            for limit in [0.0, 2.0] {
+                let fit = Fit {
+                    degree,
+                    official,
+                    limit,
+                };
+                let name = format!("{shape} degree {degree} official {official:?} limit {limit}");
+                table.push("dapa finish", name, move |c| {
+                    let spec = gate::Spec {
+                        shape,
+                        normalized: true,
+                        residual: gate::Residual::None,
+                        activation: gate::Activation::Gate,
+                    };
+                    let (_, partials) = gate::forward(c, &spec, true)?;
+                    finish(c, shape, partials, fit, 3)
+                });
+            }
+        }
+    }
 }

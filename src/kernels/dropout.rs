@@ -1,8 +1,18 @@
 //! Dropout of elements or of whole samples: `shaders/dropout.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe, Stream, vector_width};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("dropout.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "dropout",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// What is dropped.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +55,7 @@ impl Spec {
 pub fn dropout(compiler: &Compiler, spec: &Spec, in_place: bool) -> Result<Recipe, GpuError> {
     let width = vector_width(spec.share);
     let vectors = spec.length / width;
-    let stream = Stream::over(compiler.preset, vectors);
+    let stream = Stream::over(compiler.tiling, vectors);
     let constants = stream.with(context! {
         width, vectors, in_place,
         share => spec.share,
@@ -55,7 +65,7 @@ pub fn dropout(compiler: &Compiler, spec: &Spec, in_place: bool) -> Result<Recip
         purpose => spec.purpose(),
     });
     let kernel = Kernel {
-        pipeline: compiler.pipeline("dropout.wgsl", "dropout", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "dropout", constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: spec.length as f64,
@@ -63,4 +73,21 @@ pub fn dropout(compiler: &Compiler, spec: &Spec, in_place: bool) -> Result<Recip
         },
     };
     Ok(Recipe::single(kernel, if in_place { 2 } else { 3 }))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for (length, share) in [(128 * 1408, 1), (128 * 88 * 196, 88 * 196), (21, 7)] {
+        for in_place in [false, true] {
+            let spec = Spec {
+                batch: 1,
+                length,
+                share,
+                rate: 0.2,
+                layer: 3,
+            };
+            let name = format!("{length} by {share}, in_place {in_place}");
+            table.push("dropout", name, move |c| dropout(c, &spec, in_place));
+        }
+    }
 }

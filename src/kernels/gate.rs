@@ -1,10 +1,22 @@
 //! The fused gate: normalise + residual + ReLU or polynomial + moments, and its backward:
 //! `shaders/gate.wgsl`.
 
-use super::plane::{MOST_IMAGES, Shape, Walk};
-use super::{Arg, Compiler, Cost, Kernel, Preset, Recipe, Stream, vector_width};
+use super::compile::{
+    Arg, Compiler, Cost, Kernel, Recipe, Stream, Template, Tiling, template, vector_width,
+};
+use super::family::{Family, Table};
+use super::plane::{self, MOST_IMAGES, Walk};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("gate.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "gate",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// What is added before the activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,8 +54,8 @@ impl Activation {
 /// One permutation of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Spec {
-    /// Shape of the operands.
-    pub shape: Shape,
+    /// plane::Shape of the operands.
+    pub shape: plane::Shape,
     /// Whether `u` wants batch norm.
     pub normalized: bool,
     /// What is added.
@@ -62,8 +74,6 @@ pub struct Partials {
     /// Size of the buffer in bytes.
     pub bytes: u64,
 }
-
-const FILE: &str = "gate.wgsl";
 
 impl Spec {
     fn operands(&self) -> usize {
@@ -98,13 +108,13 @@ impl Spec {
         16 * norms * channels + gate
     }
 
-    fn walk(&self, preset: Preset) -> Walk {
+    fn walk(&self, tiling: Tiling) -> Walk {
         // Three tensors at once crowd a CPU's caches with half as many images.
         let images = match self.residual {
             Residual::None => MOST_IMAGES,
             Residual::Plain | Residual::Normalized => MOST_IMAGES / 2,
         };
-        Walk::owning(preset, self.shape, images)
+        Walk::owning(tiling, self.shape, images)
     }
 
     fn kernel(
@@ -132,7 +142,7 @@ impl Spec {
             },
         };
         Ok(Kernel {
-            pipeline: compiler.pipeline(FILE, entry, walk.with(constants))?,
+            pipeline: compiler.pipeline(TEMPLATE, entry, walk.with(constants))?,
             grid: walk.grid(),
             cost,
         })
@@ -150,7 +160,7 @@ pub fn forward(
     spec: &Spec,
     moments: bool,
 ) -> Result<(Recipe, Partials), GpuError> {
-    let walk = spec.walk(compiler.preset);
+    let walk = spec.walk(compiler.tiling);
     let partials = Partials {
         parts: walk.parts(),
         stride: 1,
@@ -184,7 +194,7 @@ pub fn forward(
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), GpuError> {
-    let walk = spec.walk(compiler.preset);
+    let walk = spec.walk(compiler.tiling);
     let gated = spec.gated();
     let with_partials = gated || spec.has_norm();
     let stride = 1 + usize::from(gated);
@@ -254,14 +264,14 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
 
 fn sum_mask_slices(compiler: &Compiler, length: usize, slices: usize) -> Result<Kernel, GpuError> {
     let width = vector_width(length);
-    let stream = Stream::over(compiler.preset, length / width);
+    let stream = Stream::over(compiler.tiling, length / width);
     let constants = stream.with(context! {
         entry => "sum_mask_slices",
         width, slices,
         length => length / width,
     });
     Ok(Kernel {
-        pipeline: compiler.pipeline(FILE, "sum_mask_slices", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "sum_mask_slices", constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: (length * slices) as f64,
@@ -288,7 +298,7 @@ pub fn coefficient_gradients(
         parts => partials.parts,
     };
     let kernel = Kernel {
-        pipeline: compiler.pipeline(FILE, "finish_coefficients", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "finish_coefficients", constants)?,
         grid: [(channels as u32).div_ceil(64), 1, 1],
         cost: Cost {
             flops: 4.0 * (channels * partials.parts) as f64,
@@ -297,4 +307,58 @@ pub fn coefficient_gradients(
         },
     };
     Ok(Recipe::single(kernel, 2))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for shape in plane::permutation_shapes() {
+        for (normalized, residual, activation) in options() {
+            let spec = Spec {
+                shape,
+                normalized,
+                residual,
+                activation,
+            };
+            let name = format!(
+                "{shape} {activation:?}{} residual {residual:?}",
+                if normalized { " normalized" } else { "" }
+            );
+            for moments in [false, true] {
+                let name = format!("{name} moments {moments}");
+                table.push("gate forward", name, move |c| {
+                    Ok(forward(c, &spec, moments)?.0)
+                });
+            }
+            table.push("gate backward", &name, move |c| Ok(backward(c, &spec)?.0));
+            if !activation.is_gated() {
+                continue;
+            }
+            for degree in [1, 2] {
+                let name = format!("{name} degree {degree}");
+                table.push("gate coefficient_gradients", name, move |c| {
+                    let (_, partials) = backward(c, &spec)?;
+                    coefficient_gradients(c, spec.shape.channels, partials, degree)
+                });
+            }
+        }
+    }
+}
+
+/// All that a gate can be, for permutations.
+fn options() -> impl Iterator<Item = (bool, Residual, Activation)> {
+    let residuals = [Residual::None, Residual::Plain, Residual::Normalized];
+    let activations = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Silu,
+        Activation::Gate,
+        Activation::Blend,
+    ];
+    [false, true].into_iter().flat_map(move |normalized| {
+        residuals.into_iter().flat_map(move |residual| {
+            activations
+                .into_iter()
+                .map(move |activation| (normalized, residual, activation))
+        })
+    })
 }

@@ -1,8 +1,18 @@
 //! Scores, masks and counts: `shaders/indicator.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("indicator.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "indicator",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// How a mask follows its score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,8 +36,6 @@ impl Rule {
     }
 }
 
-const FILE: &str = "indicator.wgsl";
-
 /// Workgroups in two dimensions, and those of a row.
 pub(super) fn rows_of(groups: usize) -> ([u32; 3], u32) {
     let row = (groups as u32).clamp(1, 32_768);
@@ -47,7 +55,7 @@ pub fn update(compiler: &Compiler, length: usize, rule: Rule) -> Result<Recipe, 
     let rule = rule.name();
     let constants = context! { entry => "update", length, row, rule };
     let kernel = Kernel {
-        pipeline: compiler.pipeline(FILE, "update", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "update", constants)?,
         grid,
         cost: Cost {
             flops: 30.0 * length as f64,
@@ -72,7 +80,7 @@ pub fn share(
     let rule = rule.name();
     let constants = context! { entry => "share", groups, row, rule };
     let kernel = Kernel {
-        pipeline: compiler.pipeline(FILE, "share", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "share", constants)?,
         grid,
         cost: Cost {
             flops: elements as f64,
@@ -80,4 +88,24 @@ pub fn share(
         },
     };
     Ok(Recipe::single(kernel, 2))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    let rules = [Rule::Hysteresis, Rule::Slopes, Rule::Importance];
+    for (length, rule) in [256, 16_777_216]
+        .into_iter()
+        .flat_map(|n| rules.map(|r| (n, r)))
+    {
+        table.push("indicator", format!("{length} {rule:?}"), move |c| {
+            update(c, length, rule)
+        });
+    }
+    for (groups, rule) in [1, 100_000].into_iter().flat_map(|n| rules.map(|r| (n, r))) {
+        table.push(
+            "indicator share",
+            format!("{groups} groups {rule:?}"),
+            move |c| share(c, groups, 16 * groups, rule),
+        );
+    }
 }

@@ -1,8 +1,18 @@
 //! Fully connected layer: forward, data gradient, weight gradient. `shaders/linear.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Preset, Recipe};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Template, Tiling, template};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("linear.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "linear",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// Shape of a fully connected layer. Weights are K×C as in PyTorch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,17 +106,17 @@ fn product(
     arguments: usize,
 ) -> Result<Recipe, GpuError> {
     // Invocations along columns and rows, outputs of each along columns and rows.
-    let (shared, [across, down], [tile_columns, tile_rows]) = match compiler.preset {
-        Preset::Cpu { lanes } => (false, [lanes as usize, 1], [4, 4]),
-        Preset::Portable => (true, [8, 8], [2, 2]),
-        Preset::Large => (true, [16, 16], [2, 2]),
+    let (shared, [across, down], [tile_columns, tile_rows]) = match compiler.tiling {
+        Tiling::Cpu { lanes } => (false, [lanes as usize, 1], [4, 4]),
+        Tiling::Portable => (true, [8, 8], [2, 2]),
+        Tiling::Large => (true, [16, 16], [2, 2]),
     };
     let constants = context! {
         pass, names, rows, columns, inner, shared, across, down, tile_columns, tile_rows,
         depth => 32,
     };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("linear.wgsl", "linear", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "linear", constants)?,
         grid: [
             columns.div_ceil(across * tile_columns) as u32,
             rows.div_ceil(down * tile_rows) as u32,
@@ -115,4 +125,23 @@ fn product(
         cost: shape.cost(),
     };
     Ok(Recipe::single(kernel, arguments))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for (batch, in_features, out_features) in [(1, 1, 1), (5, 17, 33), (128, 512, 100)] {
+        let shape = Shape {
+            batch,
+            in_features,
+            out_features,
+        };
+        let name = format!("{batch}×{in_features} → {out_features}");
+        table.push("linear forward", &name, move |c| forward(c, &shape));
+        table.push("linear data_gradient", &name, move |c| {
+            data_gradient(c, &shape)
+        });
+        table.push("linear weight_gradient", name, move |c| {
+            weight_gradient(c, &shape)
+        });
+    }
 }

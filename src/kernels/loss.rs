@@ -1,8 +1,18 @@
 //! Softmax cross-entropy with label smoothing, and distillation: `shaders/loss.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Preset, Recipe};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Template, Tiling, template};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("loss.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "loss",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// What the loss is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,15 +44,15 @@ pub fn loss(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
         distill,
         gradient,
     } = spec;
-    let workgroup = match compiler.preset {
-        Preset::Large if classes <= 128 => 64,
-        preset => preset.workgroup(),
+    let workgroup = match compiler.tiling {
+        Tiling::Large if classes <= 128 => 64,
+        tiling => tiling.workgroup(),
     };
     let constants = context! { batch, classes, distill, gradient, workgroup };
     let logits = (batch * classes) as f64;
     let matrices = 1.0 + f64::from(u8::from(distill)) + f64::from(u8::from(gradient));
     let kernel = Kernel {
-        pipeline: compiler.pipeline("loss.wgsl", "loss", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "loss", constants)?,
         grid: [batch as u32, 1, 1],
         cost: Cost {
             flops: if distill { 36.0 } else { 14.0 } * logits,
@@ -51,4 +61,22 @@ pub fn loss(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
     };
     let arguments = 5 + usize::from(distill) + usize::from(gradient);
     Ok(Recipe::single(kernel, arguments))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for (batch, classes) in [(1, 2), (128, 10), (128, 1000)] {
+        for distill in [false, true] {
+            for gradient in [false, true] {
+                let spec = Spec {
+                    batch,
+                    classes,
+                    distill,
+                    gradient,
+                };
+                let name = format!("{batch}×{classes} distill {distill} gradient {gradient}");
+                table.push("loss", name, move |c| loss(c, &spec));
+            }
+        }
+    }
 }

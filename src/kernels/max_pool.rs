@@ -1,8 +1,18 @@
 //! Maximum over windows: `shaders/max_pool.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe, Stream};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("max_pool.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "max_pool",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// Shape of a max-pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,7 +77,7 @@ fn pass(
     results: usize,
     arguments: usize,
 ) -> Result<Recipe, GpuError> {
-    let stream = Stream::over(compiler.preset, results);
+    let stream = Stream::over(compiler.tiling, results);
     let constants = stream.with(context! {
         entry,
         planes => shape.planes,
@@ -76,7 +86,7 @@ fn pass(
         kernel => shape.kernel, stride => shape.stride, padding => shape.padding,
     });
     let kernel = Kernel {
-        pipeline: compiler.pipeline("max_pool.wgsl", entry, constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: (shape.output_len() * shape.kernel * shape.kernel) as f64,
@@ -84,4 +94,21 @@ fn pass(
         },
     };
     Ok(Recipe::single(kernel, arguments))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for (planes, side, padding) in [(6, 7, 0), (8192, 112, 1)] {
+        let shape = Shape {
+            planes,
+            height: side,
+            width: side,
+            kernel: 3,
+            stride: 2,
+            padding,
+        };
+        let name = format!("{planes}×{side}×{side}, 3×3 stride 2 padding {padding}");
+        table.push("max_pool forward", &name, move |c| forward(c, &shape));
+        table.push("max_pool backward", name, move |c| backward(c, &shape));
+    }
 }

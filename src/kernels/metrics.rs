@@ -1,8 +1,18 @@
 //! The record of a step: `shaders/metrics.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("metrics.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "metrics",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// Rows of the ring: the host must read it at least this often.
 pub const ROWS: usize = 64;
@@ -150,7 +160,7 @@ pub fn record(
     sites: usize,
     prices: Prices,
 ) -> Result<Recipe, GpuError> {
-    let workgroup = compiler.preset.workgroup();
+    let workgroup = compiler.tiling.workgroup();
     let words = row_words(sites);
     let constants = context! {
         batch, training, sites, workgroup, words,
@@ -161,7 +171,7 @@ pub fn record(
         square_site => prices.square_site,
     };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("metrics.wgsl", "record", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "record", constants)?,
         grid: [1, 1, 1],
         cost: Cost {
             flops: 4.0 * batch as f64,
@@ -170,4 +180,24 @@ pub fn record(
     };
     let arguments = 3 + 2 * usize::from(training) + 2 * usize::from(sites > 0);
     Ok(Recipe::single(kernel, arguments))
+}
+
+/// Prices of which none is zero.
+const PRICES: Prices = Prices {
+    relu: 184.0,
+    square: 8.0,
+    relu_site: 9.0,
+    square_site: 1.0,
+};
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for training in [false, true] {
+        for (sites, prices) in [(0, Prices::COUNT), (16, Prices::COUNT), (16, PRICES)] {
+            let name = format!("128 training {training} sites {sites} {prices:?}");
+            table.push("metrics", name, move |c| {
+                record(c, 128, training, sites, prices)
+            });
+        }
+    }
 }

@@ -4,9 +4,19 @@
 //! An arena's length is a multiple of [`BLOCK`]; `kinds` holds the parameter group of every
 //! block, which picks the block's rate and decay out of the step's scalars.
 
-use super::{Arg, Compiler, Cost, Kernel, Recipe, Stream};
+use super::compile::{Arg, Compiler, Cost, Kernel, Recipe, Stream, Template, template};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
+
+const TEMPLATE: Template = template!("optimizer.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "optimizer",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// Elements that share a parameter group.
 pub const BLOCK: usize = 256;
@@ -56,7 +66,7 @@ pub fn gradient_norm(compiler: &Compiler, length: usize) -> Result<Recipe, GpuEr
         pass => "norm", length, partials, workgroup => workgroup(compiler),
     };
     let norm = Kernel {
-        pipeline: compiler.pipeline("optimizer.wgsl", "norm", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "norm", constants)?,
         grid: [1, 1, 1],
         cost: Cost {
             flops: f64::from(partials),
@@ -103,7 +113,7 @@ pub fn average(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
 
 /// Invocations of a workgroup: a divisor of a block's 64 vectors.
 fn workgroup(compiler: &Compiler) -> u32 {
-    compiler.preset.workgroup().min(BLOCK as u32 / 4)
+    compiler.tiling.workgroup().min(BLOCK as u32 / 4)
 }
 
 /// A kernel that visits the arena once; `cost` in flops and bytes an element.
@@ -116,15 +126,35 @@ fn streaming(
 ) -> Result<Kernel, GpuError> {
     debug_assert!(length.is_multiple_of(BLOCK));
     let vectors = length / 4;
-    let most = Stream::over(compiler.preset, vectors).grid()[0] as usize;
+    let most = Stream::over(compiler.tiling, vectors).grid()[0] as usize;
     let stream = Stream::in_runs(workgroup(compiler), vectors, vectors.div_ceil(most));
     let constants = stream.with(context! { pass, length, ..options });
     Ok(Kernel {
-        pipeline: compiler.pipeline("optimizer.wgsl", pass, constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, pass, constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: flops * length as f64,
             bytes: bytes * length as f64,
         },
     })
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for length in [BLOCK, 11_173_888] {
+        let name = length.to_string();
+        for option in [false, true] {
+            let nesterov = format!("{length} nesterov {option}");
+            table.push("optimizer sgd", nesterov, move |c| sgd(c, length, option));
+            let decoupled = format!("{length} decoupled {option}");
+            table.push("optimizer adam", decoupled, move |c| {
+                adam(c, length, option)
+            });
+        }
+        table.push("optimizer gradient_norm", &name, move |c| {
+            gradient_norm(c, length)
+        });
+        table.push("optimizer lookahead", &name, move |c| lookahead(c, length));
+        table.push("optimizer average", name, move |c| average(c, length));
+    }
 }

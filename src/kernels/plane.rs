@@ -1,7 +1,7 @@
 //! How kernels with one set of constants per channel walk over N×C×P: the host's side of
 //! `shaders/common/plane.wgsl`.
 
-use super::{Preset, vector_width};
+use super::compile::{Tiling, vector_width};
 use minijinja::{Value, context};
 
 /// Shape of an activation as these kernels see it.
@@ -30,6 +30,30 @@ impl Shape {
     pub fn count(&self) -> usize {
         self.batch * self.pixels
     }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}×{}×{}", self.batch, self.channels, self.pixels)
+    }
+}
+
+/// Shapes for permutations: planes that fill vectors, workgroups and slices, and planes that do
+/// not.
+pub(super) fn permutation_shapes() -> impl Iterator<Item = Shape> {
+    let shapes = [
+        (1, 1, 1),
+        (5, 3, 49),
+        (2, 16, 1024),
+        (33, 2, 64),
+        (70, 4, 4),
+        (128, 64, 256),
+    ];
+    shapes.into_iter().map(|(batch, channels, pixels)| Shape {
+        batch,
+        channels,
+        pixels,
+    })
 }
 
 /// Most images of a slice on a CPU.
@@ -65,13 +89,13 @@ pub(super) struct Walk {
 impl Walk {
     /// A walk in which an invocation owns its positions of the plane while it visits the images
     /// of its slice: at most `images` of them on a CPU, where [`Self::along_images`] tells why.
-    pub fn owning(preset: Preset, shape: Shape, images: usize) -> Self {
-        let sweep = Self::of(preset, shape);
+    pub fn owning(tiling: Tiling, shape: Shape, images: usize) -> Self {
+        let sweep = Self::of(tiling, shape);
         let pieces = sweep.plane.div_ceil(sweep.lanes_p);
-        let walk = match preset {
+        let walk = match tiling {
             // A CPU likes long runs of memory, hence several positions a lane, and few workgroups,
             // each of which must load constants and hand over sums.
-            Preset::Cpu { .. } => {
+            Tiling::Cpu { .. } => {
                 let rounds = pieces.div_ceil(4);
                 Self {
                     rounds,
@@ -85,16 +109,16 @@ impl Walk {
                 ..sweep
             },
         };
-        walk.along_images(preset, images)
+        walk.along_images(tiling, images)
     }
 
     /// A walk in which a workgroup visits the whole plane of its channel, image by image.
-    pub fn sweeping(preset: Preset, shape: Shape) -> Self {
-        Self::of(preset, shape).along_images(preset, MOST_IMAGES)
+    pub fn sweeping(tiling: Tiling, shape: Shape) -> Self {
+        Self::of(tiling, shape).along_images(tiling, MOST_IMAGES)
     }
 
     /// A workgroup a channel.
-    fn of(preset: Preset, shape: Shape) -> Self {
+    fn of(tiling: Tiling, shape: Shape) -> Self {
         let width = vector_width(shape.pixels);
         let plane = shape.pixels / width;
         Self {
@@ -105,11 +129,11 @@ impl Walk {
             unroll: 1,
             rounds: 1,
             chunks: 1,
-            lanes_p: plane.next_power_of_two().min(preset.workgroup() as usize),
+            lanes_p: plane.next_power_of_two().min(tiling.workgroup() as usize),
             lanes_n: 1,
             slices: 1,
             images: shape.batch,
-            subgroup: matches!(preset, Preset::Cpu { .. }),
+            subgroup: matches!(tiling, Tiling::Cpu { .. }),
         }
     }
 
@@ -121,13 +145,13 @@ impl Walk {
     /// into the same few sets of its caches. It must be used, in the next round or by the next
     /// workgroup, before it is pushed out. Planes smaller than a workgroup leave little beyond
     /// their end.
-    fn along_images(self, preset: Preset, most: usize) -> Self {
+    fn along_images(self, tiling: Tiling, most: usize) -> Self {
         let along_plane = self.channels * self.chunks * self.lanes_p;
-        let room = preset.workgroup() as usize / self.lanes_p;
-        let wanted = (preset.target_invocations() as usize).div_ceil(along_plane);
+        let room = tiling.workgroup() as usize / self.lanes_p;
+        let wanted = (tiling.target_invocations() as usize).div_ceil(along_plane);
         let busy = wanted.clamp(1, (self.batch / 8).max(1));
-        let (cuts, lanes_n) = match preset {
-            Preset::Cpu { .. } if room == 1 => {
+        let (cuts, lanes_n) = match tiling {
+            Tiling::Cpu { .. } if room == 1 => {
                 let images = if self.plane >= 256 {
                     most
                 } else {
@@ -136,7 +160,7 @@ impl Walk {
                 (self.batch.div_ceil(images), 1)
             }
             // A workgroup is one subgroup: idle lanes cost as much as busy ones.
-            Preset::Cpu { .. } => (busy, room),
+            Tiling::Cpu { .. } => (busy, room),
             _ => (busy, busy.next_power_of_two().min(room)),
         };
         let images = self.batch.div_ceil(cuts.div_ceil(lanes_n)).max(1);

@@ -1,8 +1,20 @@
 //! Average pooling over windows and over whole planes: `shaders/pool.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Preset, Recipe, Stream, vector_width};
+use super::compile::{
+    Compiler, Cost, Kernel, Recipe, Stream, Template, Tiling, template, vector_width,
+};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
+
+const TEMPLATE: Template = template!("pool.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "pool",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// Shape of an average pool without padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +82,7 @@ fn windows(
     pass: &'static str,
     outputs: usize,
 ) -> Result<Recipe, GpuError> {
-    let stream = Stream::over(compiler.preset, outputs);
+    let stream = Stream::over(compiler.tiling, outputs);
     let constants = stream.with(context! {
         pass, width => 1, planes => shape.planes,
         height => shape.height, in_width => shape.width,
@@ -78,7 +90,7 @@ fn windows(
         kernel => shape.kernel, stride => shape.stride,
     });
     let kernel = Kernel {
-        pipeline: compiler.pipeline("pool.wgsl", pass, constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, pass, constants)?,
         grid: stream.grid(),
         cost: shape.cost(),
     };
@@ -96,11 +108,11 @@ pub(super) struct PlaneSplit {
 
 impl PlaneSplit {
     /// For `planes` planes of `pixels` values.
-    pub fn new(preset: Preset, planes: usize, pixels: usize) -> Self {
+    pub fn new(tiling: Tiling, planes: usize, pixels: usize) -> Self {
         let width = vector_width(pixels);
-        if let Preset::Cpu { .. } = preset {
+        if let Tiling::Cpu { .. } = tiling {
             // One invocation takes a whole plane.
-            let stream = Stream::over(preset, planes);
+            let stream = Stream::over(tiling, planes);
             return Self {
                 grid: stream.grid(),
                 constants: stream.with(context! { width, parts => 1 }),
@@ -109,7 +121,7 @@ impl PlaneSplit {
         // Enough invocations on a plane that neighbours read neighbouring memory, hardly more
         // than there are values.
         let parts = (pixels / width).next_power_of_two().clamp(2, 16) as u32;
-        let workgroup = preset.workgroup();
+        let workgroup = tiling.workgroup();
         let blocks = (planes as u32).div_ceil(workgroup / parts);
         let along = blocks.min(32_768);
         let grid = [along, blocks.div_ceil(along), 1];
@@ -126,10 +138,10 @@ impl PlaneSplit {
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
-    let split = PlaneSplit::new(compiler.preset, planes, pixels);
+    let split = PlaneSplit::new(compiler.tiling, planes, pixels);
     let constants = context! { pass => "global", planes, pixels, ..split.constants };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("pool.wgsl", "global", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "global", constants)?,
         grid: split.grid,
         cost: Cost {
             flops: (planes * pixels) as f64,
@@ -151,13 +163,13 @@ pub fn global_backward(
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
     let width = vector_width(pixels);
-    let stream = Stream::over(compiler.preset, planes * pixels / width);
+    let stream = Stream::over(compiler.tiling, planes * pixels / width);
     let constants = stream.with(context! {
         pass => "global_backward", width, planes, pixels, accumulate,
     });
     let visits = if accumulate { 2 } else { 1 };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("pool.wgsl", "global_backward", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "global_backward", constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: planes as f64,
@@ -165,4 +177,32 @@ pub fn global_backward(
         },
     };
     Ok(Recipe::single(kernel, 2))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for (planes, height, width, kernel, stride) in [(6, 5, 7, 3, 2), (8192, 8, 8, 2, 2)] {
+        let shape = Shape {
+            planes,
+            height,
+            width,
+            kernel,
+            stride,
+        };
+        let name = format!("{planes}×{height}×{width}, {kernel}×{kernel} stride {stride}");
+        table.push("pool average", &name, move |c| average(c, &shape));
+        table.push("pool average_backward", name, move |c| {
+            average_backward(c, &shape)
+        });
+    }
+    for (planes, pixels) in [(6, 1), (6, 49), (65_536, 16), (3, 1024)] {
+        let name = format!("{planes}×{pixels}");
+        table.push("pool global", &name, move |c| global(c, planes, pixels));
+        for accumulate in [false, true] {
+            let name = format!("{name} accumulate {accumulate}");
+            table.push("pool global_backward", name, move |c| {
+                global_backward(c, planes, pixels, accumulate)
+            });
+        }
+    }
 }

@@ -1,9 +1,19 @@
 //! Kernels that do nothing but multiply-adds, or nothing but moving memory: what they reach is
 //! what an adapter can do. `shaders/roofline.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("roofline.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "roofline",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// Numbers of chains (of four components each) that are worth trying.
 pub const CHAINS: [usize; 4] = [2, 4, 6, 8];
@@ -16,7 +26,7 @@ pub const ROUNDS: usize = 2048;
 
 /// Invocations of a grid.
 pub fn invocations(compiler: &Compiler, [columns, rows]: [u32; 2]) -> usize {
-    columns as usize * rows as usize * compiler.preset.workgroup() as usize
+    columns as usize * rows as usize * compiler.tiling.workgroup() as usize
 }
 
 /// Chains of multiply-adds on `grid` workgroups. Arguments: factors f32[4] (m, b, unused twice),
@@ -59,11 +69,25 @@ fn kernel(
     [columns, rows]: [u32; 2],
     cost: Cost,
 ) -> Result<Recipe, GpuError> {
-    let own = context! { entry, workgroup => compiler.preset.workgroup() };
+    let own = context! { entry, workgroup => compiler.tiling.workgroup() };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("roofline.wgsl", entry, context! { ..own, ..constants })?,
+        pipeline: compiler.pipeline(TEMPLATE, entry, context! { ..own, ..constants })?,
         grid: [columns, rows, 1],
         cost,
     };
     Ok(Recipe::single(kernel, 2))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for chains in CHAINS {
+        let name = format!("{chains} chains");
+        table.push("roofline multiply_add", name, move |c| {
+            multiply_add(c, chains, [3, 2])
+        });
+    }
+    for vectors in VECTORS {
+        let name = format!("{vectors} vectors an invocation");
+        table.push("roofline copy", name, move |c| copy(c, vectors, [3, 2]));
+    }
 }

@@ -1,9 +1,19 @@
 //! A factor per plane: `shaders/scale.wgsl`.
 
+use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width};
+use super::family::{Family, Table};
 use super::pool::PlaneSplit;
-use super::{Compiler, Cost, Kernel, Recipe, Stream, vector_width};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("scale.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "scale",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// `y[p,·] = x[p,·]·f[p]` for `planes` planes of `pixels` values. Arguments: `x` N×C×H×W,
 /// `f` N×C, `y` N×C×H×W (written in full).
@@ -12,10 +22,10 @@ use minijinja::context;
 /// [`GpuError::Compile`].
 pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
     let width = vector_width(pixels);
-    let stream = Stream::over(compiler.preset, planes * pixels / width);
+    let stream = Stream::over(compiler.tiling, planes * pixels / width);
     let constants = stream.with(context! { entry => "forward", width, planes, pixels });
     let kernel = Kernel {
-        pipeline: compiler.pipeline("scale.wgsl", "forward", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "forward", constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: (planes * pixels) as f64,
@@ -31,10 +41,10 @@ pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Reci
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn backward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
-    let split = PlaneSplit::new(compiler.preset, planes, pixels);
+    let split = PlaneSplit::new(compiler.tiling, planes, pixels);
     let constants = context! { entry => "backward", planes, pixels, ..split.constants };
     let kernel = Kernel {
-        pipeline: compiler.pipeline("scale.wgsl", "backward", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "backward", constants)?,
         grid: split.grid,
         cost: Cost {
             flops: 3.0 * (planes * pixels) as f64,
@@ -42,4 +52,13 @@ pub fn backward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Rec
         },
     };
     Ok(Recipe::single(kernel, 4))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for (planes, pixels) in [(6, 1), (6, 49), (128 * 96, 12_544)] {
+        let name = format!("{planes}×{pixels}");
+        table.push("scale forward", &name, move |c| forward(c, planes, pixels));
+        table.push("scale backward", name, move |c| backward(c, planes, pixels));
+    }
 }

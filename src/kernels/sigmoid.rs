@@ -1,8 +1,18 @@
 //! Sigmoid: `shaders/sigmoid.wgsl`.
 
-use super::{Compiler, Cost, Kernel, Recipe, Stream, vector_width};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width};
+use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
+
+const TEMPLATE: Template = template!("sigmoid.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "sigmoid",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// `y = 1 / (1 + e^−x)` of `length` elements. Arguments: `x`, `y` (written in full).
 ///
@@ -23,10 +33,10 @@ pub fn backward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> 
 fn pass(compiler: &Compiler, entry: &'static str, length: usize) -> Result<Recipe, GpuError> {
     let width = vector_width(length);
     let vectors = length / width;
-    let stream = Stream::over(compiler.preset, vectors);
+    let stream = Stream::over(compiler.tiling, vectors);
     let constants = stream.with(context! { entry, width, vectors });
     let kernel = Kernel {
-        pipeline: compiler.pipeline("sigmoid.wgsl", entry, constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: 4.0 * length as f64,
@@ -34,4 +44,13 @@ fn pass(compiler: &Compiler, entry: &'static str, length: usize) -> Result<Recip
         },
     };
     Ok(Recipe::single(kernel, 2))
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    for length in [3, 128 * 96] {
+        let name = length.to_string();
+        table.push("sigmoid forward", &name, move |c| forward(c, length));
+        table.push("sigmoid backward", name, move |c| backward(c, length));
+    }
 }

@@ -1,11 +1,21 @@
 //! Squares worth keeping, where squares have a price: `shaders/squares.wgsl`.
 
+use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
 use super::dapa::{Fit, VARIANCE_FLOOR};
+use super::family::{Family, Table};
 use super::indicator::{Rule, rows_of};
-use super::{Compiler, Cost, Kernel, Recipe};
 use crate::gpu::GpuError;
 use bytemuck::{Pod, Zeroable};
 use minijinja::context;
+
+const TEMPLATE: Template = template!("squares.wgsl");
+
+/// The family.
+pub(super) const FAMILY: Family = Family {
+    name: "squares",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// Channels whose polynomials keep or lose their squares together.
 #[repr(C)]
@@ -29,8 +39,6 @@ pub struct Group {
 
 /// Score from which a channel regains its square.
 pub const REGAIN: f64 = 0.5;
-
-const FILE: &str = "squares.wgsl";
 
 /// One update of the squares of `groups`. Arguments: step scalars, parameters, their gradients,
 /// state, masks, groups [`Group`][groups], states vec4[groups] (score, Adam's two moments, 1
@@ -59,7 +67,7 @@ pub fn update(
     let sum = |of: fn(&Group) -> u32| groups.iter().map(|g| f64::from(of(g))).sum::<f64>();
     let (elements, channels) = (sum(|g| g.elements), sum(|g| g.channels));
     let kernel = Kernel {
-        pipeline: compiler.pipeline(FILE, "update", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "update", constants)?,
         grid,
         cost: Cost {
             flops: elements + 30.0 * channels,
@@ -79,7 +87,7 @@ pub fn hold(compiler: &Compiler, groups: &[Group]) -> Result<Recipe, GpuError> {
     let constants = context! { entry => "hold", groups => groups.len(), row };
     let channels: f64 = groups.iter().map(|g| f64::from(g.channels)).sum();
     let kernel = Kernel {
-        pipeline: compiler.pipeline(FILE, "hold", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "hold", constants)?,
         grid,
         cost: Cost {
             flops: 0.0,
@@ -87,4 +95,35 @@ pub fn hold(compiler: &Compiler, groups: &[Group]) -> Result<Recipe, GpuError> {
         },
     };
     Ok(Recipe::single(kernel, 2))
+}
+
+/// A channel of 64 positions.
+const GROUP: Group = Group {
+    first_element: 0,
+    elements: 64,
+    first_coefficient: 0,
+    channels: 1,
+    first_moment: 0,
+    site: 0,
+    padding: [0; 2],
+};
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    let rules = [Rule::Hysteresis, Rule::Importance];
+    for (official, rule) in [None, Some(0.1)]
+        .into_iter()
+        .flat_map(|o| rules.map(|r| (o, r)))
+    {
+        let fit = Fit {
+            degree: 2,
+            official,
+            limit: 2.0,
+        };
+        let name = format!("2 groups official {official:?} {rule:?}");
+        table.push("squares update", name, move |c| {
+            update(c, &[GROUP; 2], 16, fit, rule)
+        });
+    }
+    table.push("squares hold", "2 groups", |c| hold(c, &[GROUP; 2]));
 }

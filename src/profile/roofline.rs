@@ -115,7 +115,7 @@ fn bandwidth(compiler: &Compiler) -> Result<f64, GpuError> {
     ];
     let mut best = 0f64;
     for vectors in roofline::VECTORS {
-        let own = 16 * vectors as u64 * u64::from(compiler.preset.workgroup());
+        let own = 16 * vectors as u64 * u64::from(compiler.tiling.workgroup());
         let columns = (bytes / own).min(32_768);
         let grid = [columns as u32, (bytes / own / columns) as u32];
         let recipe = roofline::copy(compiler, vectors, grid)?;
@@ -150,7 +150,7 @@ fn key(compiler: &Compiler) -> String {
     let report = &compiler.gpu.report;
     let mut key = format!(
         "{}, {}, {}, preset {}",
-        report.name, report.backend, report.driver, compiler.preset
+        report.name, report.backend, report.driver, compiler.tiling
     );
     if report.class == AdapterClass::Software {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());

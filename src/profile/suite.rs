@@ -629,7 +629,7 @@ mod tests {
     fn every_case_binds_what_its_kernels_want() {
         // The null device refuses what does not fit the bindings, and runs nothing.
         let gpu = Gpu::null();
-        for preset in crate::kernels::permutations::PRESETS {
+        for preset in crate::kernels::Tiling::ALL {
             let compiler = Compiler::new(&gpu, preset);
             for case in suite(&["resnet8"], 8).unwrap() {
                 let recipe = (case.build)(&compiler).unwrap();

@@ -8,7 +8,6 @@ pub mod add;
 pub mod augment;
 pub mod batch_norm;
 pub mod conv2d;
-pub mod conv2d_grouped;
 pub mod dapa;
 pub mod dropout;
 pub mod gate;

@@ -5,7 +5,7 @@ use crate::data::{Crop, Placement};
 use crate::gpu::Gpu;
 use crate::graph::Network;
 use crate::graph::plan::Activations;
-use crate::kernels::{Compiler, Preset as Kernels};
+use crate::kernels::{Compiler, Tiling};
 use crate::run::mark::Phase;
 use crate::settings::presets::About;
 use crate::settings::{Method, Settings};
@@ -87,7 +87,7 @@ impl Plan {
         let batch = settings.batch.min(trained_on);
         let cut = cut(settings, network, batch, gpu.report.max_binding_bytes)?;
         let forecast = Forecast {
-            compiler: Compiler::new(gpu, Kernels::for_adapter(gpu)),
+            compiler: Compiler::new(gpu, Tiling::for_adapter(gpu)),
             network,
             footprints: &footprints(settings, Phase::Finish),
             resident,

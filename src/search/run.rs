@@ -384,7 +384,7 @@ fn summary(
         ],
         seed: settings.seed,
         adapter: format!("{} ({})", report.name, report.driver),
-        preset: trainer.compiler.preset.to_string(),
+        preset: trainer.compiler.tiling.to_string(),
         relu_total: trainer.network.relu_total(),
         relu_budget: budget,
         relu_count: kept.iter().sum(),

@@ -11,7 +11,7 @@ use crate::data::{Normalization, Source, Split, loader};
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::{Arenas, Layout, Loaded, Model, Network, Tensors};
 use crate::kernels::Compiler;
-use crate::kernels::tuning::Tuner;
+use crate::kernels::compile::tuning::Tuner;
 use crate::models::ModelSpec;
 use crate::run::checkpoint::{Checkpoint, Unpack};
 use crate::run::folder::RunFolder;
@@ -89,7 +89,7 @@ impl<'g> Trainer<'g> {
     ) -> Result<Self, TrainError> {
         let begun = Instant::now();
         let preset =
-            crate::kernels::Preset::parse(&settings.kernels, gpu).map_err(TrainError::Unusable)?;
+            crate::kernels::Tiling::parse(&settings.kernels, gpu).map_err(TrainError::Unusable)?;
         let dataset = open_data(&settings, progress)?;
         for problem in &dataset.problems {
             log::warn!("{problem}");
@@ -163,7 +163,7 @@ impl<'g> Trainer<'g> {
     pub fn explain(&self, footprint: Footprint, error: GpuError) -> TrainError {
         let planner = Gpu::planner(&self.gpu().report);
         let forecast = Forecast {
-            compiler: Compiler::new(&planner, self.compiler.preset),
+            compiler: Compiler::new(&planner, self.compiler.tiling),
             network: &self.network,
             footprints: &[footprint],
             resident: match &*self.images {

@@ -160,12 +160,12 @@ impl<'a> HostNetwork<'a> {
                     stride,
                     padding,
                 };
-                let shape = reference::conv2d_grouped::Shape { whole, groups };
+                let shape = reference::conv2d::grouped::Shape { whole, groups };
                 let weight = self.param(weight);
                 // One call of the twin per image: convolutions are nearly all of the time.
                 operand(0)
                     .par_chunks(input.len())
-                    .flat_map_iter(|x| reference::conv2d_grouped::forward(&shape, x, weight))
+                    .flat_map_iter(|x| reference::conv2d::grouped::forward(&shape, x, weight))
                     .collect()
             }
             (

@@ -108,7 +108,7 @@ impl Case {
 
     fn check(&self, compiler: &Compiler) {
         let got = self.run(compiler, 0..IMAGES, None);
-        let what = format!("{:?} ({})", self.spec, compiler.preset);
+        let what = format!("{:?} ({})", self.spec, compiler.tiling);
         assert_close(&what, &got, &self.want(), 1e-6);
     }
 }
@@ -196,7 +196,7 @@ fn random_bits_are_those_of_the_host() {
         }";
     let source = [include_str!("../../shaders/common/random.wgsl"), ENTRY].concat();
     for gpu in gpus() {
-        let compiler = Compiler::new(gpu, autorep::kernels::Preset::Portable);
+        let compiler = Compiler::new(gpu, autorep::kernels::Tiling::Portable);
         let kernel = Kernel {
             pipeline: Pipeline::new("random", &source, "draw"),
             grid: [1, 1, 1],

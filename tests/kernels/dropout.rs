@@ -31,7 +31,7 @@ fn it_draws_as_its_twin_does() {
                     purpose: spec.purpose(),
                 };
                 let want = twin.apply(&wide(&x));
-                let what = format!("{spec:?} on {}", compiler.preset);
+                let what = format!("{spec:?} on {}", compiler.tiling);
                 let step = || Data::Uniform(bytemuck::bytes_of(&scalars));
                 let recipe = dropout(compiler, &spec, false).unwrap();
                 let arguments = [step(), Data::In(&x), Data::Out(length)];

@@ -54,7 +54,7 @@ fn statistics_match_their_twin_even_far_from_zero() {
                         Data::InOutWords(&[u32::MAX, 0]),
                     ],
                 );
-                let what = format!("{shape:?} at {offset} on {}", compiler.preset);
+                let what = format!("{shape:?} at {offset} on {}", compiler.tiling);
                 let (mean, variance) = bn_twin::moments(&wide(&u), shape.batch, c);
                 let count = shape.count() as f64;
                 for i in 0..c {
@@ -110,7 +110,7 @@ fn infinite_values_are_reported_with_their_layer() {
                 got[7][0].to_bits(),
                 5,
                 "{bad} went unnoticed on {}",
-                compiler.preset
+                compiler.tiling
             );
         }
     });
@@ -277,7 +277,7 @@ fn on_every_case(test: impl Fn(&autorep::kernels::Compiler, &Case)) {
 fn forward_matches_its_twin() {
     on_every_case(|compiler, case| {
         let shape = case.spec.shape;
-        let what = format!("{:?} on {}", case.spec, compiler.preset);
+        let what = format!("{:?} on {}", case.spec, compiler.tiling);
         let z = case.preactivation();
         let want = case.twin(|a| gate_twin::forward(&z, a, shape.batch, shape.channels));
         for moments in [false, true] {
@@ -316,7 +316,7 @@ fn backward_matches_its_twin() {
             residual,
             activation,
         } = case.spec;
-        let what = format!("{:?} on {}", case.spec, compiler.preset);
+        let what = format!("{:?} on {}", case.spec, compiler.tiling);
         let gated = activation.is_gated();
         let has_partials = gated || normalized || residual == Residual::Normalized;
         let z = case.preactivation();

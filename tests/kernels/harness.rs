@@ -1,7 +1,7 @@
-//! Runs a recipe on every adapter and preset, and compares with the twin.
+//! Runs a recipe on every adapter and tiling, and compares with the twin.
 
 use autorep::gpu::{AdapterChoice, Gpu, Tape, View, adapter};
-use autorep::kernels::{Compiler, Preset, Recipe};
+use autorep::kernels::{Compiler, Recipe, Tiling};
 use std::sync::OnceLock;
 
 /// One adapter, opened once for the whole test process. Shaders run bounds-checked.
@@ -29,17 +29,17 @@ pub fn gpus() -> &'static [Gpu] {
     })
 }
 
-/// The presets an adapter can run, or the one that `AUTOREP_TEST_PRESET` names.
-pub fn presets(gpu: &Gpu) -> Vec<Preset> {
-    if let Ok(name) = std::env::var("AUTOREP_TEST_PRESET") {
-        return vec![Preset::parse(&name, gpu).expect("AUTOREP_TEST_PRESET")];
+/// The tilings an adapter can run, or the one that `AUTOREP_TEST_TILING` names.
+pub fn tilings(gpu: &Gpu) -> Vec<Tiling> {
+    if let Ok(name) = std::env::var("AUTOREP_TEST_TILING") {
+        return vec![Tiling::parse(&name, gpu).expect("AUTOREP_TEST_TILING")];
     }
-    let mut presets = vec![Preset::Portable, Preset::Large];
-    presets.extend(Preset::parse("cpu", gpu));
-    presets
+    let mut tilings = vec![Tiling::Portable, Tiling::Large];
+    tilings.extend(Tiling::parse("cpu", gpu));
+    tilings
 }
 
-/// Runs `test` with a compiler for every adapter and preset. All tests share the compilers:
+/// Runs `test` with a compiler for every adapter and tiling. All tests share the compilers:
 /// on software Vulkan most of the time goes into compiling.
 pub fn on_every_engine(test: impl Fn(&Compiler)) {
     static COMPILERS: OnceLock<Vec<Compiler>> = OnceLock::new();
@@ -47,10 +47,10 @@ pub fn on_every_engine(test: impl Fn(&Compiler)) {
         gpus()
             .iter()
             .flat_map(|gpu| {
-                let first = Compiler::new(gpu, Preset::Portable);
-                presets(gpu)
+                let first = Compiler::new(gpu, Tiling::Portable);
+                tilings(gpu)
                     .into_iter()
-                    .map(move |preset| first.with_preset(preset))
+                    .map(move |tiling| first.with_tiling(tiling))
             })
             .collect()
     });

@@ -151,7 +151,7 @@ fn update_matches_its_twin() {
             }
             let what = format!(
                 "{rule:?}, {blocks} blocks, cost {cost}, {}",
-                compiler.preset
+                compiler.tiling
             );
             // Root and quotient may each be off by some units in the last place.
             assert_close(&format!("scores, {what}"), &got[1], &want.scores, 3e-5);

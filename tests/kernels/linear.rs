@@ -77,7 +77,7 @@ impl Case {
 fn linear_matches_its_twin() {
     on_every_engine(|compiler| {
         for case in SHAPES.iter().map(|&shape| Case::new(shape)) {
-            let what = format!("of {} ({})", case.name, compiler.preset);
+            let what = format!("of {} ({})", case.name, compiler.tiling);
             let (x, w, dy) = (wide(&case.x), wide(&case.w), wide(&case.dy));
 
             let want = twin::forward(&case.twin, &x, &w, &wide(&case.b));

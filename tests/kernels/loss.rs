@@ -104,7 +104,7 @@ impl Case {
             "{:?}, {} count ({})",
             self.spec,
             self.count(),
-            compiler.preset
+            compiler.tiling
         );
         let (dz, samples) = self.run(compiler);
         let mut want = vec![Vec::new(); 4];

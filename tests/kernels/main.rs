@@ -1,10 +1,9 @@
-//! Every kernel against its plain-Rust twin, on every adapter and every preset, on awkward
+//! Every kernel against its plain-Rust twin, on every adapter and every tiling, on awkward
 //! shapes, with poisoned outputs. One process and one device per adapter.
 
 mod add;
 mod augment;
 mod conv2d;
-mod conv2d_grouped;
 mod dapa;
 mod dropout;
 mod gate;

@@ -35,7 +35,7 @@ fn it_matches_its_twin() {
                 stride,
                 padding,
             };
-            let what = format!("{shape:?} ({})", compiler.preset);
+            let what = format!("{shape:?} ({})", compiler.tiling);
             let dy = noise(2, shape.output_len());
             let distinct = noise(1, shape.input_len());
             // Behind a ReLU, and in steps: most windows hold several equal maxima.

@@ -61,7 +61,7 @@ fn sgd_matches_its_twin() {
                 &wide(&grads),
                 &mut want_velocity,
             );
-            let what = format!("{length}, nesterov {nesterov} ({})", compiler.preset);
+            let what = format!("{length}, nesterov {nesterov} ({})", compiler.tiling);
             assert_close(&format!("parameters of {what}"), &got[1], &want, 1e-6);
             assert_close(
                 &format!("velocity of {what}"),
@@ -116,7 +116,7 @@ fn adam_matches_its_twin() {
                 &mut want_first,
                 &mut want_second,
             );
-            let what = format!("{length}, decoupled {decoupled} ({})", compiler.preset);
+            let what = format!("{length}, decoupled {decoupled} ({})", compiler.tiling);
             assert_close(&format!("parameters of {what}"), &got[1], &want, 1e-5);
             assert_close(&format!("first of {what}"), &got[3], &want_first, 1e-6);
             assert_close(&format!("second of {what}"), &got[4], &want_second, 1e-6);
@@ -142,7 +142,7 @@ fn gradient_norm_matches_its_twin() {
                     ],
                 );
                 let (norm, factor) = twin::gradient_norm(&wide(&grads), clip.into());
-                let what = format!("of {length}, clip {clip} ({})", compiler.preset);
+                let what = format!("of {length}, clip {clip} ({})", compiler.tiling);
                 assert_close(&format!("norm {what}"), &got[2][..1], &[norm], 1e-5);
                 assert_close(&format!("factor {what}"), &got[2][1..2], &[factor], 1e-5);
                 assert_eq!(got[2][2..], [0.0, 0.0]);
@@ -214,7 +214,7 @@ fn lookahead_and_average_match_their_twins() {
                 ..scalars()
             };
             let uniform = || Data::Uniform(bytemuck::bytes_of(&step));
-            let what = format!("{length}, weight {weight} ({})", compiler.preset);
+            let what = format!("{length}, weight {weight} ({})", compiler.tiling);
 
             let recipe = optimizer::lookahead(compiler, length).unwrap();
             let arguments = [uniform(), Data::InOut(&params), Data::InOut(&slow)];

@@ -37,7 +37,7 @@ fn pair(
 fn average_matches_its_twin() {
     on_every_engine(|compiler| {
         for (shape, twin) in SHAPES.iter().map(pair) {
-            let what = format!("{shape:?} ({})", compiler.preset);
+            let what = format!("{shape:?} ({})", compiler.tiling);
             let (x, dy) = (noise(1, shape.input_len()), noise(2, shape.output_len()));
 
             let recipe = pool::average(compiler, &shape).unwrap();
@@ -75,7 +75,7 @@ fn global_matches_its_twin() {
             (150_000, 1),
             (131_101, 9),
         ] {
-            let what = format!("{planes} planes of {pixels} ({})", compiler.preset);
+            let what = format!("{planes} planes of {pixels} ({})", compiler.tiling);
             let (x, dy) = (noise(1, planes * pixels), noise(2, planes));
 
             let recipe = pool::global(compiler, planes, pixels).unwrap();

@@ -14,7 +14,7 @@ fn it_matches_its_twin() {
             (5, 1024),
             (70_001, 9),
         ] {
-            let what = format!("{planes} planes of {pixels} ({})", compiler.preset);
+            let what = format!("{planes} planes of {pixels} ({})", compiler.tiling);
             let length = planes * pixels;
             let (x, dy) = (noise(1, length), noise(2, length));
             let f = noise(3, planes);

@@ -9,7 +9,7 @@ fn it_matches_its_twin() {
             for scale in [3.0, 300.0] {
                 let x: Vec<f32> = noise(1, length).iter().map(|v| scale * v).collect();
                 let dy = noise(2, length);
-                let what = format!("{length} up to {scale} ({})", compiler.preset);
+                let what = format!("{length} up to {scale} ({})", compiler.tiling);
                 let recipe = sigmoid::forward(compiler, length).unwrap();
                 let got = run(compiler, &recipe, &[Data::In(&x), Data::Out(length)]);
                 let y = twin::forward(&wide(&x));

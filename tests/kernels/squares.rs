@@ -124,7 +124,7 @@ fn update_matches_its_twin() {
             let what = format!(
                 "{rule:?}, {} groups, cost {cost}, {}",
                 groups.len(),
-                compiler.preset
+                compiler.tiling
             );
             let mut want_params = wide(&params);
             let (mut want_states, mut counts) = (Vec::new(), [5, 6]);

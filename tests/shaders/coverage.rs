@@ -2,9 +2,7 @@
 //! the start of each arm, and must turn up in some expansion.
 
 use autorep::gpu::Gpu;
-use autorep::kernels::Compiler;
-use autorep::kernels::compiler::SOURCES;
-use autorep::kernels::permutations::{self, PRESETS};
+use autorep::kernels::{Compiler, Tiling, permutations, templates};
 use std::collections::{BTreeSet, HashSet};
 
 /// The template with a comment at the start of each arm of its conditions. An `if` that stands
@@ -61,17 +59,16 @@ fn marks(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_arm_of_every_template_is_taken() {
     let gpu = Gpu::null();
-    let all: BTreeSet<String> = SOURCES
-        .iter()
-        .flat_map(|(name, source)| {
-            let marked = mark(name, source);
+    let all: BTreeSet<String> = templates()
+        .flat_map(|template| {
+            let marked = mark(template.file, template.text);
             marks(&marked).map(str::to_owned).collect::<Vec<_>>()
         })
         .collect();
     assert!(all.len() > 200, "{} marks", all.len());
     let mut taken = HashSet::new();
-    for preset in PRESETS {
-        let compiler = Compiler::with_edited_sources(&gpu, preset, mark);
+    for tiling in Tiling::ALL {
+        let compiler = Compiler::with_edited_sources(&gpu, tiling, mark);
         for permutation in permutations::table() {
             let recipe = permutation
                 .build(&compiler)
@@ -84,7 +81,7 @@ fn every_arm_of_every_template_is_taken() {
     let missing: Vec<&String> = all.iter().filter(|&mark| !taken.contains(mark)).collect();
     assert!(
         missing.is_empty(),
-        "no permutation takes these arms; add one to src/kernels/permutations.rs: {missing:#?}"
+        "no permutation takes these arms; add one to its family: {missing:#?}"
     );
 }
 
@@ -92,8 +89,8 @@ fn every_arm_of_every_template_is_taken() {
 fn every_entry_point_is_in_the_table() {
     let gpu = Gpu::null();
     let mut built = HashSet::new();
-    for preset in PRESETS {
-        let compiler = Compiler::new(&gpu, preset);
+    for tiling in Tiling::ALL {
+        let compiler = Compiler::new(&gpu, tiling);
         for permutation in permutations::table() {
             let recipe = permutation
                 .build(&compiler)
@@ -106,25 +103,31 @@ fn every_entry_point_is_in_the_table() {
             );
         }
     }
-    for (file, source) in SOURCES {
-        let stem = file.trim_end_matches(".wgsl");
-        let mut lines = source.lines();
+    for template in templates() {
+        let stem = template.stem();
+        let mut lines = template.text.lines();
         while lines.any(|line| line.starts_with("@compute")) {
             let line = lines.next().unwrap_or_default();
             let name = line.trim_start_matches("fn ").split('(').next();
             let name = name.unwrap_or_default();
             let known = match name.contains("{{") {
                 // Named after what the host asks for: at least one is.
-                true => built.iter().any(|b| b.split('.').next() == Some(stem)),
+                true => built
+                    .iter()
+                    .any(|b| b.split('.').next() == Some(stem.as_str())),
                 false => built.contains(&format!("{stem}.{name}")),
             };
-            assert!(known, "no permutation asks for `{name}` of {file}");
+            assert!(
+                known,
+                "no permutation asks for `{name}` of {}",
+                template.file
+            );
         }
     }
 }
 
 #[test]
-fn every_shader_file_is_a_source() {
+fn every_shader_file_is_a_template() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = BTreeSet::new();
     for entry in walkdir::WalkDir::new(&root) {
@@ -134,10 +137,10 @@ fn every_shader_file_is_a_source() {
             files.insert(name.to_string_lossy().replace('\\', "/"));
         }
     }
-    let sources: BTreeSet<String> = SOURCES.iter().map(|(name, _)| name.to_string()).collect();
+    let templates: BTreeSet<String> = templates().map(|t| t.file.to_owned()).collect();
     assert_eq!(
-        files, sources,
-        "shaders/ and SOURCES in src/kernels/compiler.rs"
+        files, templates,
+        "shaders/ and the templates of src/kernels/"
     );
 }
 

@@ -7,8 +7,8 @@ mod lints;
 mod uniformity;
 
 use autorep::gpu::{Gpu, Pipeline};
-use autorep::kernels::permutations::{self, PRESETS};
-use autorep::kernels::{Compiler, Preset};
+use autorep::kernels::permutations;
+use autorep::kernels::{Compiler, Tiling};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::collections::HashSet;
 
@@ -79,11 +79,11 @@ impl Shader {
 }
 
 /// Everything that is wrong with one kernel.
-fn faults(pipeline: &Pipeline, preset: Preset) -> Vec<String> {
-    // One preset is made for subgroups; the others run where there are none.
-    let capabilities = match preset {
-        Preset::Cpu { .. } => Capabilities::SUBGROUP,
-        Preset::Portable | Preset::Large => Capabilities::empty(),
+fn faults(pipeline: &Pipeline, tiling: Tiling) -> Vec<String> {
+    // One tiling is made for subgroups; the others run where there are none.
+    let capabilities = match tiling {
+        Tiling::Cpu { .. } => Capabilities::SUBGROUP,
+        Tiling::Portable | Tiling::Large => Capabilities::empty(),
     };
     let shader = match Shader::new(pipeline.source(), capabilities) {
         Ok(shader) => shader,
@@ -94,13 +94,13 @@ fn faults(pipeline: &Pipeline, preset: Preset) -> Vec<String> {
     faults
 }
 
-fn check_every_permutation(preset: Preset) {
+fn check_every_permutation(tiling: Tiling) {
     let gpu = Gpu::null();
-    let compiler = Compiler::new(&gpu, preset);
+    let compiler = Compiler::new(&gpu, tiling);
     let mut seen = HashSet::new();
     let mut wrong = Vec::new();
     for permutation in permutations::table() {
-        let what = format!("{} of {} ({preset})", permutation.name, permutation.shape);
+        let what = format!("{} of {} ({tiling})", permutation.name, permutation.shape);
         let recipe = match permutation.build(&compiler) {
             Ok(recipe) => recipe,
             Err(error) => {
@@ -127,20 +127,20 @@ fn check_every_permutation(preset: Preset) {
             }
             let bound = pipeline.source().matches("@group(0) @binding(").count();
             assert_eq!(bindings.len(), bound, "{what}: {} binds", pipeline.name());
-            for fault in faults(pipeline, preset) {
+            for fault in faults(pipeline, tiling) {
                 wrong.push(format!("{what}: {}: {fault}", pipeline.name()));
             }
         }
     }
-    eprintln!("{} kernels with the preset {preset}", seen.len());
+    eprintln!("{} kernels with the tiling {tiling}", seen.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn every_permutation_is_portable() {
     std::thread::scope(|scope| {
-        for preset in PRESETS {
-            scope.spawn(move || check_every_permutation(preset));
+        for tiling in Tiling::ALL {
+            scope.spawn(move || check_every_permutation(tiling));
         }
     });
 }

@@ -7,7 +7,7 @@ use crate::graph::layout::NodeTensors;
 use crate::graph::network::{Chw, NodeId, Op};
 use crate::graph::plan::Emitter;
 use crate::kernels::conv2d;
-use crate::kernels::conv2d_grouped::{self, Shape};
+use crate::kernels::conv2d::grouped::{self, Shape};
 
 pub(super) fn infer_shape(op: Op, input: Chw) -> Result<Chw, String> {
     let Op::Conv2d {
@@ -77,7 +77,7 @@ pub(super) fn forward(
     {
         let recipe = match shape.groups {
             1 => conv2d::forward(emitter.compiler, &shape.whole)?,
-            _ => conv2d_grouped::forward(emitter.compiler, &shape)?,
+            _ => grouped::forward(emitter.compiler, &shape)?,
         };
         let x = emitter.tensor(input);
         let y = emitter.output(node);
@@ -101,7 +101,7 @@ pub(super) fn backward(
     {
         let recipe = match shape.groups {
             1 => conv2d::weight_gradient(emitter.compiler, &shape.whole)?,
-            _ => conv2d_grouped::weight_gradient(emitter.compiler, &shape)?,
+            _ => grouped::weight_gradient(emitter.compiler, &shape)?,
         };
         let x = emitter.tensor(input);
         let operands = vec![x, dy.clone(), weight_gradient.into()];
@@ -109,7 +109,7 @@ pub(super) fn backward(
         if let Some((dx, accumulate)) = emitter.gradient_sink(input) {
             let recipe = match shape.groups {
                 1 => conv2d::data_gradient(emitter.compiler, &shape.whole, accumulate)?,
-                _ => conv2d_grouped::data_gradient(emitter.compiler, &shape, accumulate)?,
+                _ => grouped::data_gradient(emitter.compiler, &shape, accumulate)?,
             };
             emitter.push(recipe, vec![dy, weight.into(), dx.into()], node);
         }

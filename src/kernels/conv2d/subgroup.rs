@@ -1,13 +1,17 @@
-//! Convolution in the registers of one subgroup: `shaders/conv2d_subgroup.wgsl` and, for the
-//! data gradient of stride 2, `shaders/conv2d_subgroup_scatter.wgsl`.
+//! Convolution in the registers of one subgroup: `shaders/conv2d/subgroup.wgsl` and, for the
+//! data gradient of stride 2, `shaders/conv2d/subgroup_scatter.wgsl`.
 //!
 //! Made for software Vulkan, where a subgroup is a SIMD register of the CPU. Kernels are 3×3
 //! with padding 1 or 1×1 without, stride 1 or 2; [`Fit`] brings other shapes into this form.
 
-use super::conv2d_subgroup_texture::{Fill, Fit, Operand, strip};
-use super::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe};
+use super::subgroup_texture::{Fill, Fit, Operand, strip};
 use crate::gpu::GpuError;
+use crate::kernels::compile::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Template, template};
 use minijinja::context;
+
+pub(super) const GATHER: Template = template!("conv2d/subgroup.wgsl");
+pub(super) const SCATTER: Template = template!("conv2d/subgroup_scatter.wgsl");
+pub(super) const PACK: Template = template!("conv2d/subgroup_pack.wgsl");
 
 pub(super) fn has_forward(fit: &Fit, lanes: u32) -> bool {
     Gather::forward(fit).groups(lanes) <= MAX_GRID
@@ -62,7 +66,7 @@ pub(super) fn data_gradient(
     Ok(product(w, dy, kernel))
 }
 
-/// A convolution by `conv2d_subgroup.wgsl`, whatever pass it stands for.
+/// A convolution by `conv2d/subgroup.wgsl`, whatever pass it stands for.
 struct Gather {
     batch: usize,
     in_channels: usize,
@@ -204,14 +208,14 @@ impl Gather {
         };
         let blocks = self.out_channels.div_ceil(tile);
         Ok(Kernel {
-            pipeline: compiler.pipeline("conv2d_subgroup.wgsl", "forward", constants)?,
+            pipeline: compiler.pipeline(GATHER, "forward", constants)?,
             grid: [blocks as u32, self.groups(lanes) as u32, 1],
             cost,
         })
     }
 }
 
-/// The data gradient of a convolution of stride 2, by `conv2d_subgroup_scatter.wgsl`.
+/// The data gradient of a convolution of stride 2, by `conv2d/subgroup_scatter.wgsl`.
 struct Scatter<'f> {
     fit: &'f Fit,
     weights: Weights,
@@ -280,7 +284,7 @@ impl<'f> Scatter<'f> {
         };
         let blocks = real.in_channels.div_ceil(tile);
         Ok(Kernel {
-            pipeline: compiler.pipeline("conv2d_subgroup_scatter.wgsl", "scatter", constants)?,
+            pipeline: compiler.pipeline(SCATTER, "scatter", constants)?,
             grid: [blocks as u32, self.groups(lanes) as u32, 1],
             cost,
         })
@@ -329,7 +333,7 @@ fn packed(
     };
     let bytes = 16 * vectors as u64;
     let kernel = Kernel {
-        pipeline: compiler.pipeline("conv2d_subgroup_pack.wgsl", "pack", constants)?,
+        pipeline: compiler.pipeline(PACK, "pack", constants)?,
         grid: [steps.div_ceil(run) as u32, blocks as u32, 1],
         cost: Cost {
             flops: 0.0,

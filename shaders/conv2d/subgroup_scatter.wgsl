@@ -6,11 +6,11 @@
 //            row gets tap r = 1 of dy's row iy/2, an odd one r = 2 of that row and r = 0 of
 //            the next; columns alike. With R 1 only even rows and columns get anything.
 // Bindings   0  dy  f32[N,K,H/2,W/2] as vec4, from a buffer or a texture
-//            1  w   weights in a texture: packed by conv2d_subgroup_pack.wgsl, or f32[K,C,R,R]
+//            1  w   weights in a texture: packed by conv2d/subgroup_pack.wgsl, or f32[K,C,R,R]
 //                   as they are (`natural`)
 //            2  dx  f32[N,C,H,W] as vec4, or floats where rows are not whole vec4s (`ragged`);
 //                   written in full, or added to (`accumulate`)
-// Split      as conv2d_subgroup.wgsl: a lane holds a strip of {{ strip }} rows of 4 pixels of dy. It
+// Split      as conv2d/subgroup.wgsl: a lane holds a strip of {{ strip }} rows of 4 pixels of dy. It
 //            writes twice as many rows of 8 pixels of dx, for {{ tile }} channels: one vec4
 //            accumulator for each of the four parities, interleaved when stored.
 // Cost       2·N·K·C·R²·H'·W' flops: no multiplication by the zeros of an upsampled dy.

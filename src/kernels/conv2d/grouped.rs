@@ -1,14 +1,27 @@
-//! Convolution in groups, above all depthwise: `shaders/conv2d_grouped.wgsl`.
+//! Convolution in groups, above all depthwise: `shaders/conv2d/grouped.wgsl`.
 
-use super::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, conv2d};
+use super::shape;
 use crate::gpu::GpuError;
+use crate::kernels::compile::{
+    Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, Template, template,
+};
+use crate::kernels::family::{Family, Table};
 use minijinja::{Value, context};
+
+const TEMPLATE: Template = template!("conv2d/grouped.wgsl");
+
+/// The family.
+pub(in crate::kernels) const FAMILY: Family = Family {
+    name: "conv2d/grouped",
+    templates: &[TEMPLATE],
+    permutations,
+};
 
 /// Shape of a grouped convolution. Weights are K×(C/groups)×R×R.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// The same convolution in one group. Any stride.
-    pub whole: conv2d::Shape,
+    pub whole: shape::Shape,
     /// Number of groups; divides both channel counts.
     pub groups: usize,
 }
@@ -72,8 +85,6 @@ impl Shape {
     }
 }
 
-const FILE: &str = "conv2d_grouped.wgsl";
-
 /// `y` from `x`. Arguments: `x` N×C×H×W, `w` K×(C/groups)×R×R, `y` N×K×H'×W' (written in
 /// full).
 ///
@@ -83,10 +94,10 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let whole = &shape.whole;
     let row = whole.out_width().div_ceil(Shape::SPAN);
     let spans = whole.batch * whole.out_channels * whole.out_height() * row;
-    let stream = Stream::over(compiler.preset, spans);
+    let stream = Stream::over(compiler.tiling, spans);
     let constants = stream.with(shape.constants("forward", Shape::SPAN));
     let kernel = Kernel {
-        pipeline: compiler.pipeline(FILE, "forward", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "forward", constants)?,
         grid: stream.grid(),
         cost: shape.of_groups(whole.forward_cost(shape.weight_bytes())),
     };
@@ -107,7 +118,7 @@ pub fn data_gradient(
     let span = shape.gradient_span();
     let row = whole.width.div_ceil(span);
     let spans = whole.batch * whole.in_channels * whole.height * row;
-    let stream = Stream::over(compiler.preset, spans);
+    let stream = Stream::over(compiler.tiling, spans);
     // Results that a span of pixels is part of: from the first pixel's last tap to the last
     // pixel's first, relative to the span's own place.
     let (stride, padding) = (whole.stride as i64, whole.padding as i64);
@@ -119,7 +130,7 @@ pub fn data_gradient(
         ..shape.constants("data_gradient", span)
     });
     let kernel = Kernel {
-        pipeline: compiler.pipeline(FILE, "data_gradient", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "data_gradient", constants)?,
         grid: stream.grid(),
         cost: shape.of_groups(whole.data_cost(accumulate, shape.weight_bytes())),
     };
@@ -137,13 +148,13 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
     // The taps of all invocations lie in workgroup memory at the end.
     let room = (16_384 / (4 * taps)).clamp(1, 64);
     let most = 1 << room.ilog2();
-    let workgroup = (compiler.preset.workgroup() as usize).min(most);
+    let workgroup = (compiler.tiling.workgroup() as usize).min(most);
     let planes = shape.weight_len() / taps;
     let row = whole.out_width().div_ceil(Shape::SPAN);
     let spans = whole.batch * whole.out_height() * row;
     // Enough workgroups for the adapter, each invocation with at least eight spans, and
     // partial sums that stay below 32 MiB.
-    let wanted = (compiler.preset.target_invocations() as usize).div_ceil(planes * workgroup);
+    let wanted = (compiler.tiling.target_invocations() as usize).div_ceil(planes * workgroup);
     let slices = wanted
         .min(spans.div_ceil(8 * workgroup))
         .min((32 << 20) / (4 * shape.weight_len()))
@@ -156,7 +167,7 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
         ..shape.constants("weight_slices", Shape::SPAN)
     };
     let products = Kernel {
-        pipeline: compiler.pipeline(FILE, "weight_slices", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "weight_slices", constants)?,
         grid: [
             groups_x as u32,
             slices as u32,
@@ -167,13 +178,13 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
     if slices == 1 {
         return Ok(Recipe::single(products, 3));
     }
-    let stream = Stream::over(compiler.preset, shape.weight_len());
+    let stream = Stream::over(compiler.tiling, shape.weight_len());
     let constants = stream.with(context! {
         slices,
         ..shape.constants("sum_slices", Shape::SPAN)
     });
     let sum = Kernel {
-        pipeline: compiler.pipeline(FILE, "sum_slices", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, "sum_slices", constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: (slices * shape.weight_len()) as f64,
@@ -191,4 +202,42 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
         ],
         scratch: vec![slices as u64 * shape.weight_bytes()],
     })
+}
+
+/// Shapes and options that take every arm of the template.
+fn permutations(table: &mut Table) {
+    // N, C, K, groups, side, R, stride: EfficientNet's depthwise layers, then groups of
+    // several channels.
+    for [n, c, k, groups, side, kernel, stride] in [
+        [128, 32, 32, 32, 112, 3, 1],
+        [32, 144, 144, 144, 56, 5, 2],
+        [128, 1248, 1248, 1248, 7, 5, 1],
+        [2, 12, 8, 4, 7, 3, 2],
+    ] {
+        let shape = Shape {
+            whole: shape::Shape {
+                batch: n,
+                in_channels: c,
+                out_channels: k,
+                height: side,
+                width: side,
+                kernel,
+                stride,
+                padding: kernel / 2,
+            },
+            groups,
+        };
+        let name =
+            format!("{n}×{c}×{side}×{side} → {k} in {groups}, {kernel}×{kernel} stride {stride}");
+        table.push("conv2d_grouped forward", &name, move |c| forward(c, &shape));
+        for accumulate in [false, true] {
+            let name = format!("{name} accumulate {accumulate}");
+            table.push("conv2d_grouped data_gradient", name, move |c| {
+                data_gradient(c, &shape, accumulate)
+            });
+        }
+        table.push("conv2d_grouped weight_gradient", name, move |c| {
+            weight_gradient(c, &shape)
+        });
+    }
 }

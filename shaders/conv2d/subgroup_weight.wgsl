@@ -2,7 +2,7 @@
 //
 // Computes   dw[k,c,r,s] = sum over n,oy,ox of
 //                          dy[n,k,oy,ox] · x[n, c, oy·stride + r − pad, ox·stride + s − pad]
-//            as one partial sum per slice; conv2d_subgroup_sum.wgsl adds slices, if several.
+//            as one partial sum per slice; conv2d/subgroup_weight_sum.wgsl adds slices, if several.
 // Bindings   0  x        f32[N,C,H,W] as vec4, from a buffer or a texture, perhaps padded or unfolded
 //            1  dy       f32[N,K,H',W'] as vec4, likewise; padding is zero and adds nothing
 //            2  partial  f32[slices,K,C,R,R]: dw itself where there is one slice
@@ -14,7 +14,7 @@
 //            register for all the taps and channels that meet it. What a tap would read
 //            beyond a border that lies at the segment's end is left out of the text.
 // Cost       2·N·K·C·R²·H'·W' flops; x is read K/{{ tile_k }} times, dy C/{{ blocks * lanes }} times.
-// Dropped    pixels in the lanes (what conv2d_subgroup_stem.wgsl does for few channels):
+// Dropped    pixels in the lanes (what conv2d/subgroup_weight_stem.wgsl does for few channels):
 //            docs/rejected-optimizations.md.
 
 {% from "common/subgroup.wgsl" import operand %}

@@ -1,4 +1,4 @@
-//! Tile presets: one per class of adapter.
+//! How kernels are tiled: one way for each class of adapter. `--kernels` chooses among them.
 
 use crate::gpu::{AdapterClass, Gpu};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 /// How kernels are tiled. The choice never changes what is computed, only the order of sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Preset {
+pub enum Tiling {
     /// Software Vulkan: one subgroup of `lanes` invocations is a workgroup, operands stay in
     /// registers and travel between lanes by shuffles with literal lane numbers.
     Cpu {
@@ -19,27 +19,36 @@ pub enum Preset {
     Large,
 }
 
-impl Preset {
-    /// The preset that fits an adapter.
+impl Tiling {
+    /// Every tiling, with every number of lanes that the subgroup kernels are made for.
+    pub const ALL: [Self; 5] = [
+        Self::Portable,
+        Self::Large,
+        Self::Cpu { lanes: 4 },
+        Self::Cpu { lanes: 8 },
+        Self::Cpu { lanes: 16 },
+    ];
+
+    /// The tiling that fits an adapter.
     pub fn for_adapter(gpu: &Gpu) -> Self {
         match (gpu.class(), gpu.lanes()) {
-            (AdapterClass::Software, Some(lanes @ (4 | 8 | 16))) => Preset::Cpu { lanes },
-            (AdapterClass::Software | AdapterClass::Integrated, _) => Preset::Portable,
-            (AdapterClass::Discrete, _) => Preset::Large,
+            (AdapterClass::Software, Some(lanes @ (4 | 8 | 16))) => Tiling::Cpu { lanes },
+            (AdapterClass::Software | AdapterClass::Integrated, _) => Tiling::Portable,
+            (AdapterClass::Discrete, _) => Tiling::Large,
         }
     }
 
-    /// Reads the name of a preset as `--kernels` takes it; `cpu` asks for the adapter's lanes.
+    /// Reads the name of a tiling as `--kernels` takes it; `cpu` asks for the adapter's lanes.
     ///
     /// # Errors
     /// A sentence for the user when the name is unknown or the adapter cannot run it.
     pub fn parse(name: &str, gpu: &Gpu) -> Result<Self, String> {
         match name {
             "auto" => Ok(Self::for_adapter(gpu)),
-            "portable" => Ok(Preset::Portable),
-            "large" => Ok(Preset::Large),
+            "portable" => Ok(Tiling::Portable),
+            "large" => Ok(Tiling::Large),
             "cpu" => match gpu.lanes() {
-                Some(lanes @ (4 | 8 | 16)) => Ok(Preset::Cpu { lanes }),
+                Some(lanes @ (4 | 8 | 16)) => Ok(Tiling::Cpu { lanes }),
                 _ => Err(format!(
                     "the preset `cpu` needs subgroups of exactly 4, 8 or 16 lanes; `{}` has {}",
                     gpu.report.name,
@@ -58,9 +67,9 @@ impl Preset {
     /// Invocations in a workgroup of the kernels that stream through memory.
     pub fn workgroup(self) -> u32 {
         match self {
-            Preset::Cpu { lanes } => lanes,
-            Preset::Portable => 64,
-            Preset::Large => 256,
+            Tiling::Cpu { lanes } => lanes,
+            Tiling::Portable => 64,
+            Tiling::Large => 256,
         }
     }
 
@@ -69,19 +78,19 @@ impl Preset {
     pub fn target_invocations(self) -> u32 {
         match self {
             // Two to sixteen cores; more slices only cost a longer second pass.
-            Preset::Cpu { lanes } => 16 * lanes,
-            Preset::Portable => 16_384,
-            Preset::Large => 131_072,
+            Tiling::Cpu { lanes } => 16 * lanes,
+            Tiling::Portable => 16_384,
+            Tiling::Large => 131_072,
         }
     }
 }
 
-impl std::fmt::Display for Preset {
+impl std::fmt::Display for Tiling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Preset::Cpu { lanes } => write!(f, "cpu ({lanes} lanes)"),
-            Preset::Portable => f.write_str("portable"),
-            Preset::Large => f.write_str("large"),
+            Tiling::Cpu { lanes } => write!(f, "cpu ({lanes} lanes)"),
+            Tiling::Portable => f.write_str("portable"),
+            Tiling::Large => f.write_str("large"),
         }
     }
 }

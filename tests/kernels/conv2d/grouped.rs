@@ -1,7 +1,7 @@
 use crate::harness::*;
 use autorep::kernels::conv2d;
-use autorep::kernels::conv2d_grouped::{self, Shape};
-use autorep::reference::{conv2d as whole_twin, conv2d_grouped as twin};
+use autorep::kernels::conv2d::grouped::{self, Shape};
+use autorep::reference::conv2d::{self as whole_twin, grouped as twin};
 
 /// N, C, K, groups, H, W, R, stride, padding: depthwise as EfficientNet has it, one channel,
 /// odd sizes, ragged spans, a plane smaller than the kernel; then groups of several channels,
@@ -57,31 +57,31 @@ fn all_three_passes_match_their_twins() {
             let what = format!(
                 "{n}×{c}×{h}×{w} → {k} in {groups} groups, {r}×{r} stride {stride} padding \
                  {padding} ({})",
-                compiler.preset
+                compiler.tiling
             );
             let x = noise(1, shape.input_len());
             let w = noise(2, shape.weight_len());
             let dy = noise(3, shape.output_len());
             let (wide_x, wide_w, wide_dy) = (wide(&x), wide(&w), wide(&dy));
 
-            let recipe = conv2d_grouped::forward(compiler, &shape).unwrap();
+            let recipe = grouped::forward(compiler, &shape).unwrap();
             let arguments = [Data::In(&x), Data::In(&w), Data::Out(dy.len())];
             let got = run(compiler, &recipe, &arguments);
             let want = twin::forward(&twin_shape, &wide_x, &wide_w);
             assert_close(&format!("forward {what}"), &got[2], &want, 1e-5);
 
             let want = twin::data_gradient(&twin_shape, &wide_dy, &wide_w);
-            let recipe = conv2d_grouped::data_gradient(compiler, &shape, false).unwrap();
+            let recipe = grouped::data_gradient(compiler, &shape, false).unwrap();
             let arguments = [Data::In(&dy), Data::In(&w), Data::Out(x.len())];
             let got = run(compiler, &recipe, &arguments);
             assert_close(&format!("data gradient {what}"), &got[2], &want, 1e-5);
-            let recipe = conv2d_grouped::data_gradient(compiler, &shape, true).unwrap();
+            let recipe = grouped::data_gradient(compiler, &shape, true).unwrap();
             let arguments = [Data::In(&dy), Data::In(&w), Data::InOut(&x)];
             let got = run(compiler, &recipe, &arguments);
             let sum: Vec<f64> = want.iter().zip(&wide_x).map(|(a, b)| a + b).collect();
             assert_close(&format!("accumulated {what}"), &got[2], &sum, 1e-5);
 
-            let recipe = conv2d_grouped::weight_gradient(compiler, &shape).unwrap();
+            let recipe = grouped::weight_gradient(compiler, &shape).unwrap();
             let arguments = [Data::In(&x), Data::In(&dy), Data::Out(w.len())];
             let got = run(compiler, &recipe, &arguments);
             let want = twin::weight_gradient(&twin_shape, &wide_x, &wide_dy);

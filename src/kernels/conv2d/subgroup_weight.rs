@@ -1,12 +1,18 @@
 //! Weight gradient of a convolution in the registers of one subgroup:
-//! `shaders/conv2d_subgroup_weight.wgsl` and, for fewer input channels than lanes,
-//! `shaders/conv2d_subgroup_stem.wgsl`.
+//! `shaders/conv2d/subgroup_weight.wgsl` and, for fewer input channels than lanes,
+//! `shaders/conv2d/subgroup_weight_stem.wgsl`.
 
-use super::conv2d::Shape;
-use super::conv2d_subgroup_texture::{Fit, Operand};
-use super::{Arg, Compiler, Cost, Kernel, Recipe, Stream, vector_width};
+use super::shape::Shape;
+use super::subgroup_texture::{Fit, Operand};
 use crate::gpu::GpuError;
+use crate::kernels::compile::{
+    Arg, Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width,
+};
 use minijinja::{Value, context};
+
+pub(super) const CHANNELS: Template = template!("conv2d/subgroup_weight.wgsl");
+pub(super) const STEM: Template = template!("conv2d/subgroup_weight_stem.wgsl");
+pub(super) const SUM: Template = template!("conv2d/subgroup_weight_sum.wgsl");
 
 pub(super) fn weight_gradient(
     compiler: &Compiler,
@@ -16,15 +22,15 @@ pub(super) fn weight_gradient(
     // Padding has a gradient of zero.
     let shape = &fit.padded;
     let lanes = lanes as usize;
-    let tiling = if shape.in_channels < lanes {
-        Tiling::stem(shape, lanes)
+    let division = if shape.in_channels < lanes {
+        Division::stem(shape, lanes)
     } else {
-        Tiling::channels(shape, lanes)
+        Division::channels(shape, lanes)
     };
-    let (tiles_k, tiles_c) = tiling.tiles(shape);
+    let (tiles_k, tiles_c) = division.tiles(shape);
     let (each, slices) = slices(
         shape,
-        tiling.items.div_ceil(tiling.at_once),
+        division.items.div_ceil(division.at_once),
         tiles_k * tiles_c,
     );
     let x = Operand::input(compiler, fit, 0, tiles_k)?;
@@ -32,8 +38,8 @@ pub(super) fn weight_gradient(
     let constants = context! {
         lanes,
         each,
-        tile_k => tiling.tile.0,
-        tile_c => tiling.tile.1,
+        tile_k => division.tile.0,
+        tile_c => division.tile.1,
         x_texture => x.is_texture(),
         dy_texture => dy.is_texture(),
         in_channels => shape.in_channels,
@@ -44,11 +50,10 @@ pub(super) fn weight_gradient(
         out_height => shape.out_height(),
         kernel => shape.kernel,
         stride => shape.stride,
-        ..tiling.constants
+        ..division.constants
     };
-    let file = format!("conv2d_subgroup_{}.wgsl", tiling.entry);
     let kernel = Kernel {
-        pipeline: compiler.pipeline(&file, tiling.entry, constants)?,
+        pipeline: compiler.pipeline(division.template, division.entry, constants)?,
         grid: [tiles_c as u32, tiles_k as u32, slices as u32],
         cost: fit
             .real
@@ -76,8 +81,9 @@ pub(super) fn weight_gradient(
 }
 
 /// How a kernel divides the sums, and walks over the pixels of dy.
-struct Tiling {
-    /// Stem of the file after `conv2d_subgroup_`, and entry point.
+struct Division {
+    template: Template,
+    /// Entry point.
     entry: &'static str,
     /// Output and input channels of a tile.
     tile: (usize, usize),
@@ -88,7 +94,7 @@ struct Tiling {
     constants: Value,
 }
 
-impl Tiling {
+impl Division {
     /// Channels in the lanes; an item is a segment of columns of one image.
     fn channels(shape: &Shape, lanes: usize) -> Self {
         let (out_row, out_height) = (shape.out_width() / 4, shape.out_height());
@@ -119,6 +125,7 @@ impl Tiling {
         };
         let segments = shape.batch * out_row / quads;
         Self {
+            template: CHANNELS,
             entry: "weight",
             tile: (tile_k, blocks * lanes),
             items: segments,
@@ -141,6 +148,7 @@ impl Tiling {
         };
         let columns = shape.batch * shape.out_width() / 4;
         Self {
+            template: STEM,
             entry: "stem",
             tile: (tile_k, tile_c),
             items: columns,
@@ -190,13 +198,13 @@ fn slices(shape: &Shape, steps: usize, tiles: usize) -> (usize, usize) {
 fn sum(compiler: &Compiler, shape: &Shape, slices: usize) -> Result<Kernel, GpuError> {
     let width = vector_width(shape.weight_len());
     let vectors = shape.weight_len() / width;
-    let stream = Stream::over(compiler.preset, vectors);
+    let stream = Stream::over(compiler.tiling, vectors);
     let constants = stream.with(context! {
         slices, vectors,
         vector => if width == 4 { "vec4f" } else { "f32" },
     });
     Ok(Kernel {
-        pipeline: compiler.pipeline("conv2d_subgroup_sum.wgsl", "sum", constants)?,
+        pipeline: compiler.pipeline(SUM, "sum", constants)?,
         grid: stream.grid(),
         cost: Cost {
             flops: (slices * shape.weight_len()) as f64,

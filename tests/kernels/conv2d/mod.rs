@@ -1,7 +1,9 @@
+mod grouped;
+
 use crate::harness::*;
+use autorep::kernels::compile::tuning::Tuner;
 use autorep::kernels::conv2d::{self, Shape};
-use autorep::kernels::tuning::Tuner;
-use autorep::kernels::{Compiler, Preset};
+use autorep::kernels::{Compiler, Tiling};
 use autorep::reference::conv2d as twin;
 
 /// Odd sizes, one channel, ragged tiles, every kernel size and stride, and the shapes that
@@ -114,7 +116,7 @@ fn forward_matches_its_twin() {
             &[Data::In(&case.x), Data::In(&case.w), out],
         );
         let want = twin::forward(&case.twin, &wide(&case.x), &wide(&case.w));
-        let what = format!("forward {} ({})", case.name, compiler.preset);
+        let what = format!("forward {} ({})", case.name, compiler.tiling);
         assert_close(&what, &got[2], &want, 1e-5);
     });
 }
@@ -123,7 +125,7 @@ fn forward_matches_its_twin() {
 fn data_gradient_matches_its_twin() {
     on_every_shape(|compiler, case| {
         let want = twin::data_gradient(&case.twin, &wide(&case.dy), &wide(&case.w));
-        let what = format!("data gradient {} ({})", case.name, compiler.preset);
+        let what = format!("data gradient {} ({})", case.name, compiler.tiling);
         let recipe = conv2d::data_gradient(compiler, &case.shape, false).unwrap();
         let out = Data::Out(case.shape.input_len());
         let got = run(
@@ -160,7 +162,7 @@ fn weight_gradient_matches_its_twin() {
             &[Data::In(&case.x), Data::In(&case.dy), out],
         );
         let want = twin::weight_gradient(&case.twin, &wide(&case.x), &wide(&case.dy));
-        let what = format!("weight gradient {} ({})", case.name, compiler.preset);
+        let what = format!("weight gradient {} ({})", case.name, compiler.tiling);
         assert_close(&what, &got[2], &want, 1e-5);
     });
 }
@@ -189,9 +191,9 @@ fn whichever_variant_a_tuner_chooses_the_bits_are_the_same() {
                 noise(2, shape.weight_len()),
                 noise(3, shape.output_len()),
             );
-            let first = Compiler::new(gpu, Preset::Large);
+            let first = Compiler::new(gpu, Tiling::Large);
             let chosen = [0, 1, 2].map(|n| {
-                let compiler = first.with_preset(Preset::Large).tuned(Tuner::Nth(n));
+                let compiler = first.with_tiling(Tiling::Large).tuned(Tuner::Nth(n));
                 let recipes = [
                     (conv2d::forward(&compiler, &shape), [&x, &w], dy.len()),
                     (

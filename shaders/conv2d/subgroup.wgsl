@@ -3,12 +3,12 @@
 // Computes   y[n,k,oy,ox] = sum over c,r,s of
 //                           x[n, c, oy·stride + r − pad, ox·stride + s − pad] · w[k,c,r,s]
 // Used for   forward; data gradient of stride 1 (dy in the place of x, the weights
-//            transposed and flipped in conv2d_subgroup_pack.wgsl or by their
+//            transposed and flipped in conv2d/subgroup_pack.wgsl or by their
 //            address).
 // Bindings   0  x  f32[N,C,H,W] as vec4: four neighbours of a row; a texture where many
 //                  channel blocks load it, or rows are not whole vec4s
-//                  (conv2d_subgroup_texture.wgsl)
-//            1  w  weights in a texture: packed by conv2d_subgroup_pack.wgsl, or f32[K,C,R,R] as
+//                  (conv2d/subgroup_texture.wgsl)
+//            1  w  weights in a texture: packed by conv2d/subgroup_pack.wgsl, or f32[K,C,R,R] as
 //                  they are (`natural`, data gradient: a tile's lie side by side)
 //            2  y  f32[N,K,H',W'] as vec4, or floats where rows are not whole vec4s (`ragged`);
 //                  written in full, or added to (`accumulate`)

@@ -1,13 +1,13 @@
 //! Choosing among variants of a kernel by trying them.
 //!
-//! Families choose their tiles by rule, from shape and preset. A [`Tuner`] times the rule's
+//! Families choose their tiles by rule, from shape and tiling. A [`Tuner`] times the rule's
 //! choice against its neighbours, once per adapter, driver and shape, and keeps the outcome in
 //! the user's cache folder. Only variants that sum every element of the result in the same order
 //! may stand for a choice, so that it changes the time of a step and not its outcome (a driver
 //! may still contract a multiplication and an addition in one variant and not in another: a
 //! rounding in the last place).
 
-use super::{Compiler, Recipe};
+use super::recipe::Recipe;
 use crate::gpu::{AdapterClass, Gpu, GpuError, Tape, View, cache};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -66,6 +66,53 @@ impl Tuner {
             choices: Mutex::new(choices.unwrap_or_default()),
         })
     }
+
+    /// One of `variants`, of which the first is the rule's choice. `question` says in words what
+    /// is asked (kernel and shape); `build` makes the recipe of a variant, whose arguments are
+    /// f32 arrays of `lengths`.
+    ///
+    /// # Errors
+    /// [`GpuError`] when a variant cannot be built or run.
+    pub(super) fn choose<V: Copy + Display>(
+        &self,
+        gpu: &Gpu,
+        question: &str,
+        variants: &[V],
+        lengths: &[usize],
+        build: impl Fn(V) -> Result<Recipe, GpuError>,
+    ) -> Result<V, GpuError> {
+        let probe = match self {
+            Tuner::Nth(n) => return Ok(variants[(*n).min(variants.len() - 1)]),
+            Tuner::Probe(_) if variants.len() == 1 => return Ok(variants[0]),
+            Tuner::Probe(probe) => probe,
+        };
+        let names: Vec<String> = variants.iter().map(V::to_string).collect();
+        let question = format!("{question}: {}", names.join(" or "));
+        if let Some(answer) = probe.choices().get(&question)
+            && let Some(index) = names.iter().position(|name| name == answer)
+        {
+            return Ok(variants[index]);
+        }
+        let buffers = lengths
+            .iter()
+            .map(|&length| Ok(gpu.allocate("probe", 4 * length as u64)?.view()))
+            .collect::<Result<Vec<View>, GpuError>>();
+        // Where there is no room to try, the rule must do.
+        let Ok(buffers) = buffers else {
+            return Ok(variants[0]);
+        };
+        let mut best = (0, f64::INFINITY);
+        for (index, &variant) in variants.iter().enumerate() {
+            let seconds = fastest(gpu, &build(variant)?, &buffers)?.as_secs_f64();
+            let handicap = if index == 0 { 1.0 } else { GAIN };
+            if seconds * handicap < best.1 {
+                best = (index, seconds * handicap);
+            }
+        }
+        log::debug!("{question}: {}", names[best.0]);
+        probe.keep(question, names[best.0].clone());
+        Ok(variants[best.0])
+    }
 }
 
 impl Probe {
@@ -85,92 +132,40 @@ impl Probe {
     }
 }
 
-impl Compiler<'_> {
-    /// One of `variants`, of which the first is the rule's choice. `question` says in words what
-    /// is asked (kernel and shape); `build` makes the recipe of a variant, whose arguments are
-    /// f32 arrays of `lengths`.
-    ///
-    /// # Errors
-    /// [`GpuError`] when a variant cannot be built or run.
-    pub(super) fn choose<V: Copy + Display>(
-        &self,
-        question: &str,
-        variants: &[V],
-        lengths: &[usize],
-        build: impl Fn(V) -> Result<Recipe, GpuError>,
-    ) -> Result<V, GpuError> {
-        let rule = variants[0];
-        let probe = match self.tuner() {
-            None => return Ok(rule),
-            Some(Tuner::Nth(n)) => return Ok(variants[(*n).min(variants.len() - 1)]),
-            Some(_) if variants.len() == 1 => return Ok(rule),
-            Some(Tuner::Probe(probe)) => probe,
-        };
-        let names: Vec<String> = variants.iter().map(V::to_string).collect();
-        let question = format!("{question}: {}", names.join(" or "));
-        if let Some(answer) = probe.choices().get(&question)
-            && let Some(index) = names.iter().position(|name| name == answer)
-        {
-            return Ok(variants[index]);
-        }
-        let buffers = lengths
-            .iter()
-            .map(|&length| Ok(self.gpu.allocate("probe", 4 * length as u64)?.view()))
-            .collect::<Result<Vec<View>, GpuError>>();
-        // Where there is no room to try, the rule must do.
-        let Ok(buffers) = buffers else {
-            return Ok(rule);
-        };
-        let mut best = (0, f64::INFINITY);
-        for (index, &variant) in variants.iter().enumerate() {
-            let seconds = self.seconds(&build(variant)?, &buffers)?.as_secs_f64();
-            let handicap = if index == 0 { 1.0 } else { GAIN };
-            if seconds * handicap < best.1 {
-                best = (index, seconds * handicap);
-            }
-        }
-        log::debug!("{question}: {}", names[best.0]);
-        probe.keep(question, names[best.0].clone());
-        Ok(variants[best.0])
+/// Device time of the fastest of a few runs of a recipe.
+fn fastest(gpu: &Gpu, recipe: &Recipe, arguments: &[View]) -> Result<Duration, GpuError> {
+    let scratch = recipe
+        .scratch
+        .iter()
+        .map(|&bytes| Ok(gpu.allocate("probe", bytes)?.view()))
+        .collect::<Result<Vec<View>, GpuError>>()?;
+    let mut tape = Tape::new();
+    for dispatch in recipe.bind(gpu, arguments, &scratch, "probe")? {
+        tape.push(dispatch);
     }
-
-    /// Device time of the fastest of a few runs of a recipe.
-    fn seconds(&self, recipe: &Recipe, arguments: &[View]) -> Result<Duration, GpuError> {
-        let scratch = recipe
-            .scratch
-            .iter()
-            .map(|&bytes| Ok(self.gpu.allocate("probe", bytes)?.view()))
-            .collect::<Result<Vec<View>, GpuError>>()?;
-        let mut tape = Tape::new();
-        for dispatch in recipe.bind(self.gpu, arguments, &scratch, "probe")? {
-            tape.push(dispatch);
-        }
-        let mut best = Duration::MAX;
-        for _ in 0..=RUNS {
-            let spans = tape.time(self.gpu)?.spans;
-            best = best.min(spans.iter().map(|span| span.end - span.start).sum());
-        }
-        Ok(best)
+    let mut best = Duration::MAX;
+    for _ in 0..=RUNS {
+        let spans = tape.time(gpu)?.spans;
+        best = best.min(spans.iter().map(|span| span.end - span.start).sum());
     }
+    Ok(best)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Preset;
 
-    fn choose(compiler: &Compiler) -> u32 {
+    fn choose(tuner: Tuner) -> u32 {
+        let gpu = Gpu::null();
         let recipe = |_| Ok(Recipe::default());
-        compiler.choose("which", &[7, 8, 9], &[4], recipe).unwrap()
+        let chosen = tuner.choose(&gpu, "which", &[7, 8, 9], &[4], recipe);
+        chosen.unwrap()
     }
 
     #[test]
     fn a_choice_is_the_rules_unless_another_was_found_faster() {
-        let gpu = Gpu::null();
-        let compiler = || Compiler::new(&gpu, Preset::Portable);
-        assert_eq!(choose(&compiler()), 7);
-        assert_eq!(choose(&compiler().tuned(Tuner::Nth(1))), 8);
-        assert_eq!(choose(&compiler().tuned(Tuner::Nth(5))), 9);
+        assert_eq!(choose(Tuner::Nth(1)), 8);
+        assert_eq!(choose(Tuner::Nth(5)), 9);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tiles.json");
         let probe = |kept: &[(&str, &str)]| {
@@ -182,22 +177,13 @@ mod tests {
             })
         };
         // Nothing takes no time at all: no variant is faster than the rule's.
-        assert_eq!(choose(&compiler().tuned(probe(&[]))), 7);
+        assert_eq!(choose(probe(&[])), 7);
         let kept: BTreeMap<String, String> =
             serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         assert_eq!(kept["which: 7 or 8 or 9"], "7");
-        assert_eq!(
-            choose(&compiler().tuned(probe(&[("which: 7 or 8 or 9", "9")]))),
-            9
-        );
+        assert_eq!(choose(probe(&[("which: 7 or 8 or 9", "9")])), 9);
         // An answer to another question, or one that is no variant, does not count.
-        assert_eq!(
-            choose(&compiler().tuned(probe(&[("which: 7 or 9", "9")]))),
-            7
-        );
-        assert_eq!(
-            choose(&compiler().tuned(probe(&[("which: 7 or 8 or 9", "10")]))),
-            7
-        );
+        assert_eq!(choose(probe(&[("which: 7 or 9", "9")])), 7);
+        assert_eq!(choose(probe(&[("which: 7 or 8 or 9", "10")])), 7);
     }
 }

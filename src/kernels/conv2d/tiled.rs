@@ -1,12 +1,14 @@
 //! Convolution as implicit matrix multiplication through shared memory:
-//! `shaders/conv2d_tiled.wgsl`. Any shape, any adapter, no optional feature.
+//! `shaders/conv2d/tiled.wgsl`. Any shape, any adapter, no optional feature.
 
-use super::conv2d::Shape;
-use super::{Arg, Compiler, Cost, Kernel, MAX_GRID, Preset, Recipe, Stream};
+use super::shape::Shape;
 use crate::gpu::GpuError;
+use crate::kernels::compile::{
+    Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, Template, Tiling, template,
+};
 use minijinja::{Value, context};
 
-const FILE: &str = "conv2d_tiled.wgsl";
+pub(super) const GATHER: Template = template!("conv2d/tiled.wgsl");
 
 /// What one workgroup computes per step, and one invocation of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Tile {
     }
 }
 
-// Tiles of the forward pass and of the data gradient: per preset, grids that must be large
+// Tiles of the forward pass and of the data gradient: per tiling, grids that must be large
 // first; within them by falling number of rows. Registers are counted for the inner loop:
 // sums + left (4·lane_rows) + one right vec4 + the strips on their way + about 12 for
 // addresses. Shared memory is 4·depth·(rows + columns) bytes.
@@ -113,11 +115,11 @@ const LARGE_WIDE_WEIGHTS: Tile = tile(64, 128, 16, 8, 8);
 
 /// Invocations from which on a grid is worth its larger tile: two subgroups for each of the
 /// four schedulers of 128 cores (`Large`), or of 32 cores (`Portable`).
-fn enough(preset: Preset) -> usize {
-    match preset {
-        Preset::Cpu { .. } => 0,
-        Preset::Portable => 32 * 256,
-        Preset::Large => 128 * 256,
+fn enough(tiling: Tiling) -> usize {
+    match tiling {
+        Tiling::Cpu { .. } => 0,
+        Tiling::Portable => 32 * 256,
+        Tiling::Large => 128 * 256,
     }
 }
 
@@ -134,15 +136,15 @@ fn narrowest(tiles: &[Tile], rows: usize) -> Tile {
 
 /// Tiles of a product of `rows` channels by `pixels`: the rule's choice, then its neighbours.
 /// All have the same depth, and with it the same order of sums.
-fn gather_tiles(preset: Preset, rows: usize, pixels: usize) -> Vec<Tile> {
-    let classes: &[&[Tile]] = match preset {
-        Preset::Cpu { .. } => return vec![CPU],
-        Preset::Portable => &[&PORTABLE, &LEAST],
-        Preset::Large => &[&LARGE, &LARGE_FEW, &LEAST],
+fn gather_tiles(tiling: Tiling, rows: usize, pixels: usize) -> Vec<Tile> {
+    let classes: &[&[Tile]] = match tiling {
+        Tiling::Cpu { .. } => return vec![CPU],
+        Tiling::Portable => &[&PORTABLE, &LEAST],
+        Tiling::Large => &[&LARGE, &LARGE_FEW, &LEAST],
     };
     let is_enough = |tile: &Tile| {
         let (row_tiles, column_tiles) = tile.cover(rows, pixels);
-        row_tiles * column_tiles * tile.threads() >= enough(preset)
+        row_tiles * column_tiles * tile.threads() >= enough(tiling)
     };
     let mut tiles: Vec<Tile> = classes.iter().map(|c| narrowest(c, rows)).collect();
     let chosen = tiles.iter().position(is_enough);
@@ -151,11 +153,11 @@ fn gather_tiles(preset: Preset, rows: usize, pixels: usize) -> Vec<Tile> {
 }
 
 /// Tiles of the weight gradient: the rule's choice, then its neighbours.
-fn weight_tiles(preset: Preset, shape: &Shape) -> Vec<Tile> {
-    match preset {
-        Preset::Cpu { .. } => vec![CPU],
-        Preset::Portable => vec![narrowest(&PORTABLE, shape.out_channels)],
-        Preset::Large => {
+fn weight_tiles(tiling: Tiling, shape: &Shape) -> Vec<Tile> {
+    match tiling {
+        Tiling::Cpu { .. } => vec![CPU],
+        Tiling::Portable => vec![narrowest(&PORTABLE, shape.out_channels)],
+        Tiling::Large => {
             let tile = narrowest(&LARGE_WEIGHTS, shape.out_channels);
             let small = narrowest(&PORTABLE, shape.out_channels);
             if tile.rows == 64 && shape.in_channels.is_multiple_of(128) {
@@ -168,13 +170,13 @@ fn weight_tiles(preset: Preset, shape: &Shape) -> Vec<Tile> {
 }
 
 /// Number of slices that the weight gradient's inner dimension is cut into, and pixels in
-/// each (a multiple of the depth). By shape and preset only: results do not depend on time.
-fn slices(preset: Preset, tile: Tile, shape: &Shape) -> (usize, usize) {
+/// each (a multiple of the depth). By shape and tiling only: results do not depend on time.
+fn slices(tiling: Tiling, tile: Tile, shape: &Shape) -> (usize, usize) {
     let (row_tiles, column_tiles) = tile.cover(shape.out_channels, columns(shape));
     let pixels = shape.batch * shape.out_height() * shape.out_width();
-    let wanted = match preset {
-        Preset::Cpu { .. } => 16,
-        Preset::Portable | Preset::Large => 2 * enough(preset) / tile.threads(),
+    let wanted = match tiling {
+        Tiling::Cpu { .. } => 16,
+        Tiling::Portable | Tiling::Large => 2 * enough(tiling) / tile.threads(),
     };
     // Partial sums stay below 32 MiB, and a slice is at least 16 steps long.
     let most = ((32 << 20) / (4 * shape.weight_len())).clamp(1, 512);
@@ -255,7 +257,7 @@ fn gather(
         (false, false) => "data gradient",
         (false, true) => "data gradient, added",
     };
-    let tiles = gather_tiles(compiler.preset, rows, pixels);
+    let tiles = gather_tiles(compiler.tiling, rows, pixels);
     let build = |tile| gather_by(compiler, shape, forward, accumulate, tile);
     let tile = compiler.choose(&format!("{pass} of {shape}"), &tiles, &lengths, build)?;
     build(tile)
@@ -315,7 +317,7 @@ fn gather_by(
     };
     let pack = Kernel {
         pipeline: compiler.pipeline(
-            FILE,
+            GATHER,
             "pack",
             stream.with(context! { entry => "pack", packed_quads, ..common.clone() }),
         )?,
@@ -327,7 +329,7 @@ fn gather_by(
     };
     let product = Kernel {
         pipeline: compiler.pipeline(
-            FILE,
+            GATHER,
             "gather",
             context! {
                 entry => "gather",
@@ -378,9 +380,9 @@ pub(super) fn data_gradient(
 }
 
 pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    let tiles = weight_tiles(compiler.preset, shape);
+    let tiles = weight_tiles(compiler.tiling, shape);
     // The rule's tile cuts the sums into slices, whichever tile adds them up.
-    let cut = slices(compiler.preset, tiles[0], shape);
+    let cut = slices(compiler.tiling, tiles[0], shape);
     let build = |tile| weight_gradient_by(compiler, shape, cut, tile);
     let lengths = [shape.input_len(), shape.output_len(), shape.weight_len()];
     let question = format!("weight gradient of {shape}");
@@ -403,7 +405,7 @@ fn weight_gradient_by(
     let one_tap = shape.in_channels.is_multiple_of(tile.columns);
     let products = Kernel {
         pipeline: compiler.pipeline(
-            FILE,
+            GATHER,
             "weight_slices",
             context! {
                 pixels,
@@ -425,15 +427,15 @@ fn weight_gradient_by(
         grid: [tiles as u32, slices as u32, 1],
         cost: shape.weight_cost(partial_bytes),
     };
-    let (sums, parts) = match compiler.preset {
-        Preset::Cpu { lanes } => (lanes as usize, 1),
+    let (sums, parts) = match compiler.tiling {
+        Tiling::Cpu { lanes } => (lanes as usize, 1),
         _ if slices < 16 => (64, 1),
         _ => (32, 4),
     };
     let grid = fold(weights.div_ceil(sums));
     let sum = Kernel {
         pipeline: compiler.pipeline(
-            FILE,
+            GATHER,
             "sum_slices",
             context! {
                 weights,
@@ -490,7 +492,7 @@ mod tests {
 
     #[test]
     fn tiles_follow_the_shape() {
-        let large = |rows, pixels| gather_tiles(Preset::Large, rows, pixels)[0];
+        let large = |rows, pixels| gather_tiles(Tiling::Large, rows, pixels)[0];
         assert_eq!(large(64, 256 * 32 * 32), tile(64, 128, 16, 8, 8));
         assert_eq!(large(512, 256 * 4 * 4), tile(64, 128, 16, 8, 8));
         assert_eq!(large(32, 256 * 16 * 16), tile(32, 128, 16, 4, 8));

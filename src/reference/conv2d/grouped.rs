@@ -1,8 +1,8 @@
-//! Twin of `shaders/conv2d_grouped.wgsl`: each group is a convolution of its own.
+//! Twin of `shaders/conv2d/grouped.wgsl`: each group is a convolution of its own.
 
-use super::conv2d;
+use crate::reference::conv2d;
 
-/// Shape of a grouped convolution, as `kernels::conv2d_grouped::Shape`.
+/// Shape of a grouped convolution, as `kernels::conv2d::grouped::Shape`.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// The same convolution in one group.

@@ -1,4 +1,6 @@
-//! Twin of `shaders/conv2d_tiled.wgsl` and `shaders/conv2d_subgroup.wgsl`.
+//! Twin of all of `shaders/conv2d/` but `grouped.wgsl`, which has its own.
+
+pub mod grouped;
 
 /// Shape of a convolution, as `kernels::conv2d::Shape`.
 #[derive(Debug, Clone, Copy)]

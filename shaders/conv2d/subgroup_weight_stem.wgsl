@@ -2,8 +2,8 @@
 //
 // Computes   dw[k,c,r,s] = sum over n,oy,ox of
 //                          dy[n,k,oy,ox] · x[n, c, oy·stride + r − pad, ox·stride + s − pad]
-//            as one partial sum per slice of the columns; conv2d_subgroup_sum.wgsl adds them.
-// Used for   fewer input channels than lanes; conv2d_subgroup_weight.wgsl takes the others.
+//            as one partial sum per slice of the columns; conv2d/subgroup_weight_sum.wgsl adds them.
+// Used for   fewer input channels than lanes; conv2d/subgroup_weight.wgsl takes the others.
 // Bindings   0  x        f32[N,C,H,W] as vec4, from a buffer or a texture
 //            1  dy       f32[N,K,H',W'] as vec4, likewise; padding is zero and adds nothing
 //            2  partial  f32[slices,K,C,R,R]: dw itself where there is one slice

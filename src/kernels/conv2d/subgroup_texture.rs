@@ -1,10 +1,12 @@
 //! How tensors are brought into the form that the subgroup convolutions want, as they are copied
-//! to textures: `shaders/conv2d_subgroup_texture.wgsl`.
+//! to textures: `shaders/conv2d/subgroup_texture.wgsl`.
 
-use super::conv2d::Shape;
-use super::{Arg, Compiler, Cost, Kernel, Stream};
+use super::shape::Shape;
 use crate::gpu::{GpuError, Texture};
+use crate::kernels::compile::{Arg, Compiler, Cost, Kernel, Stream, Template, template};
 use minijinja::{Value, context};
+
+pub(super) const TEMPLATE: Template = template!("conv2d/subgroup_texture.wgsl");
 
 /// How a convolution is presented to the kernels, which know 3×3 with padding 1 and 1×1 without,
 /// at stride 1 and 2, and want rows of whole vec4s and, at stride 2, an even number of them.
@@ -232,11 +234,11 @@ impl Operand {
         texels: usize,
     ) -> Result<Self, GpuError> {
         let Fill { entry, vectors, .. } = fill;
-        let workgroup = compiler.preset.workgroup();
+        let workgroup = compiler.tiling.workgroup();
         let stream = Stream::in_runs(workgroup, vectors, 32 * workgroup as usize);
         let constants = stream.with(context! { entry, vectors, ..fill.constants });
         let kernel = Kernel {
-            pipeline: compiler.pipeline("conv2d_subgroup_texture.wgsl", entry, constants)?,
+            pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
             grid: stream.grid(),
             cost: Cost {
                 flops: 0.0,
@@ -256,7 +258,7 @@ impl Operand {
     }
 }
 
-/// How an entry of `conv2d_subgroup_texture.wgsl` fills a texture.
+/// How an entry of `conv2d/subgroup_texture.wgsl` fills a texture.
 pub(super) struct Fill {
     entry: &'static str,
     /// What else the template asks for.

@@ -5,7 +5,7 @@
 //                            over the taps (r, s) whose division has no remainder
 //            dw[k,c,r,s]   = Σ_{n,oy,ox} dy[n,k,oy,ox] · x[n,c, oy·stride+r−pad, ox·stride+s−pad]
 // Used for   every convolution on a GPU, and on software Vulkan the shapes that
-//            conv2d_subgroup.wgsl does not take. Any kernel size, stride, padding, size.
+//            conv2d/subgroup.wgsl does not take. Any kernel size, stride, padding, size.
 //
 // Idea       Each of the three is one product of matrices, of which the larger is never
 //            stored: where its tile is loaded, the indices are computed instead.
