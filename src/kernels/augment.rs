@@ -8,7 +8,6 @@ use std::ops::Range;
 
 const TEMPLATE: Template = template!("augment.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "augment",
     templates: &[TEMPLATE],

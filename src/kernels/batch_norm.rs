@@ -9,7 +9,6 @@ use minijinja::context;
 
 const TEMPLATE: Template = template!("batch_norm.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "batch_norm",
     templates: &[TEMPLATE],
@@ -19,9 +18,9 @@ pub(super) const FAMILY: Family = Family {
 /// ε under the root, as in PyTorch.
 pub const EPSILON: f64 = 1e-5;
 
-/// Which operand of a gate a normalisation feeds: decides where its constants lie in `norm`.
+/// Where a normalisation's constants lie in `norm`: by the operand of a gate that it feeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operand {
+pub enum NormSlot {
     /// The convolution output on the main path: slot 0.
     Main = 0,
     /// The projected shortcut: slot 1.
@@ -53,14 +52,14 @@ fn per_channel(
 /// Training statistics of `u`. `layer` is what the health word reports when they are not
 /// finite. Arguments: step scalars, `u` [N,C,P], γ [C], β [C], running mean [C], running
 /// variance [C] (both updated; the variance unbiased, as in PyTorch), `norm` vec4[2,C] (the
-/// operand's slot is written), health u32[2].
+/// slot is written), health u32[2].
 ///
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn statistics(
     compiler: &Compiler,
     shape: plane::Shape,
-    operand: Operand,
+    slot: NormSlot,
     layer: usize,
 ) -> Result<Recipe, GpuError> {
     let walk = Walk::sweeping(compiler.tiling, shape);
@@ -77,7 +76,7 @@ pub fn statistics(
         parts => walk.parts(),
         count => count as f64,
         unbiased => count as f64 / (count as f64 - 1.0).max(1.0),
-        slot => operand as usize,
+        slot => slot as usize,
         layer,
     };
     let cost = (2 * walk.parts() + 16, 16 * walk.parts() + 40);
@@ -99,12 +98,12 @@ pub fn statistics(
 }
 
 /// Constants of evaluation from the running statistics. Arguments: γ, β, running mean, running
-/// variance (all [C]), `norm` vec4[2,C] (the operand's slot is written).
+/// variance (all [C]), `norm` vec4[2,C] (the slot is written).
 ///
 /// # Errors
 /// [`GpuError::Compile`].
-pub fn running(compiler: &Compiler, channels: usize, operand: Operand) -> Result<Recipe, GpuError> {
-    let constants = context! { slot => operand as usize };
+pub fn running(compiler: &Compiler, channels: usize, slot: NormSlot) -> Result<Recipe, GpuError> {
+    let constants = context! { slot => slot as usize };
     let kernel = per_channel(compiler, "finish_eval", channels, constants, (6, 32))?;
     Ok(Recipe::single(kernel, 5))
 }
@@ -118,7 +117,7 @@ pub fn running(compiler: &Compiler, channels: usize, operand: Operand) -> Result
 pub fn parameter_gradients(
     compiler: &Compiler,
     shape: plane::Shape,
-    operand: Operand,
+    slot: NormSlot,
     partials: Partials,
     layer: usize,
 ) -> Result<Recipe, GpuError> {
@@ -126,7 +125,7 @@ pub fn parameter_gradients(
         parts => partials.parts,
         stride => partials.stride,
         count => shape.count() as f64,
-        slot => operand as usize,
+        slot => slot as usize,
         layer,
     };
     let cost = (2 * partials.parts + 8, 16 * partials.parts + 40);
@@ -159,15 +158,15 @@ pub fn data_gradient(
 
 /// Shapes and options that take every arm of the template.
 fn permutations(table: &mut Table) {
-    use Operand;
+    use NormSlot;
     for shape in plane::permutation_shapes() {
-        for operand in [Operand::Main, Operand::Residual] {
-            let shape_and_operand = format!("{shape} {operand:?}");
-            table.push("batch_norm statistics", &shape_and_operand, move |c| {
-                statistics(c, shape, operand, 3)
+        for slot in [NormSlot::Main, NormSlot::Residual] {
+            let shape_and_slot = format!("{shape} {slot:?}");
+            table.push("batch_norm statistics", &shape_and_slot, move |c| {
+                statistics(c, shape, slot, 3)
             });
-            table.push("batch_norm running", &shape_and_operand, move |c| {
-                running(c, shape.channels, operand)
+            table.push("batch_norm running", &shape_and_slot, move |c| {
+                running(c, shape.channels, slot)
             });
             let spec = gate::Spec {
                 shape,
@@ -175,10 +174,10 @@ fn permutations(table: &mut Table) {
                 residual: gate::Residual::Normalized,
                 activation: gate::Activation::Gate,
             };
-            table.push("batch_norm parameter_gradients", shape_and_operand, {
+            table.push("batch_norm parameter_gradients", shape_and_slot, {
                 move |c| {
                     let (_, partials) = gate::backward(c, &spec)?;
-                    parameter_gradients(c, shape, operand, partials, 3)
+                    parameter_gradients(c, shape, slot, partials, 3)
                 }
             });
         }

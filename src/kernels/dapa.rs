@@ -9,7 +9,6 @@ use minijinja::context;
 
 const TEMPLATE: Template = template!("dapa.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "dapa",
     templates: &[TEMPLATE],

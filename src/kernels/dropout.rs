@@ -7,7 +7,6 @@ use minijinja::context;
 
 const TEMPLATE: Template = template!("dropout.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "dropout",
     templates: &[TEMPLATE],

@@ -11,7 +11,6 @@ use minijinja::context;
 
 const TEMPLATE: Template = template!("gate.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "gate",
     templates: &[TEMPLATE],

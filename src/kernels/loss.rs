@@ -7,7 +7,6 @@ use minijinja::context;
 
 const TEMPLATE: Template = template!("loss.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "loss",
     templates: &[TEMPLATE],

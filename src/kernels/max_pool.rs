@@ -7,7 +7,6 @@ use minijinja::context;
 
 const TEMPLATE: Template = template!("max_pool.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "max_pool",
     templates: &[TEMPLATE],

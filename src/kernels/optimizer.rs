@@ -11,7 +11,6 @@ use minijinja::{Value, context};
 
 const TEMPLATE: Template = template!("optimizer.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "optimizer",
     templates: &[TEMPLATE],

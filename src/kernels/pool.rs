@@ -9,7 +9,6 @@ use minijinja::{Value, context};
 
 const TEMPLATE: Template = template!("pool.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "pool",
     templates: &[TEMPLATE],

@@ -8,7 +8,6 @@ use minijinja::context;
 
 const TEMPLATE: Template = template!("roofline.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "roofline",
     templates: &[TEMPLATE],

@@ -8,7 +8,6 @@ use minijinja::context;
 
 const TEMPLATE: Template = template!("scale.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "scale",
     templates: &[TEMPLATE],

@@ -10,7 +10,6 @@ use minijinja::context;
 
 const TEMPLATE: Template = template!("squares.wgsl");
 
-/// The family.
 pub(super) const FAMILY: Family = Family {
     name: "squares",
     templates: &[TEMPLATE],

@@ -6,7 +6,7 @@ use super::roofline::Roofline;
 use super::statistics::{Statistics, ratio};
 use crate::gpu::{Gpu, GpuError, Tape, Timing, View};
 use crate::graph::{Layout, Network, NodeId, Op};
-use crate::kernels::batch_norm::Operand;
+use crate::kernels::batch_norm::NormSlot;
 use crate::kernels::gate::{Activation, Residual};
 use crate::kernels::step::StepScalars;
 use crate::kernels::{
@@ -489,7 +489,7 @@ pub fn norm_passes(group: &str, layer: &str, shape: plane::Shape) -> Vec<Case> {
             "norm",
             statistics,
             &[1],
-            Box::new(move |c| batch_norm::statistics(c, shape, Operand::Main, 0)),
+            Box::new(move |c| batch_norm::statistics(c, shape, NormSlot::Main, 0)),
         ),
         case(
             "norm back",

@@ -2,7 +2,7 @@
 //! against the twins, on planes that do and do not fill vectors, chunks and slices.
 
 use crate::harness::*;
-use autorep::kernels::batch_norm::{self, Operand};
+use autorep::kernels::batch_norm::{self, NormSlot};
 use autorep::kernels::gate::{self, Activation, Residual, Spec};
 use autorep::kernels::plane::Shape;
 use autorep::kernels::step::StepScalars;
@@ -39,7 +39,8 @@ fn statistics_match_their_twin_even_far_from_zero() {
                 };
                 let mut slots = vec![f32::from_bits(POISON); 8 * c];
                 slots[..4 * c].fill(7.0);
-                let recipe = batch_norm::statistics(compiler, shape, Operand::Residual, 3).unwrap();
+                let recipe =
+                    batch_norm::statistics(compiler, shape, NormSlot::Residual, 3).unwrap();
                 let got = run(
                     compiler,
                     &recipe,
@@ -91,7 +92,7 @@ fn infinite_values_are_reported_with_their_layer() {
             };
             let mut u = noise(1, shape.len());
             u[77] = bad;
-            let recipe = batch_norm::statistics(compiler, shape, Operand::Main, 5).unwrap();
+            let recipe = batch_norm::statistics(compiler, shape, NormSlot::Main, 5).unwrap();
             let got = run(
                 compiler,
                 &recipe,
@@ -123,7 +124,7 @@ fn running_constants_match_their_twin() {
             let (gamma, beta) = (noise(1, channels), noise(2, channels));
             let mean = noise(3, channels);
             let var: Vec<f32> = noise(4, channels).iter().map(|v| v + 1.5).collect();
-            let recipe = batch_norm::running(compiler, channels, Operand::Main).unwrap();
+            let recipe = batch_norm::running(compiler, channels, NormSlot::Main).unwrap();
             let norm = vec![0.0; 8 * channels];
             let inputs = [&gamma, &beta, &mean, &var].map(|v| Data::In(v));
             let arguments: Vec<Data> = inputs.into_iter().chain([Data::InOut(&norm)]).collect();
@@ -359,8 +360,12 @@ fn backward_matches_its_twin() {
 
         // Batch norm's backward takes it from the partial sums of dz.
         let operands = [
-            (normalized, Operand::Main, &case.u),
-            (residual == Residual::Normalized, Operand::Residual, &case.r),
+            (normalized, NormSlot::Main, &case.u),
+            (
+                residual == Residual::Normalized,
+                NormSlot::Residual,
+                &case.r,
+            ),
         ];
         for (present, operand, values) in operands {
             if !present {

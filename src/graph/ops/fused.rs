@@ -12,7 +12,7 @@ use crate::graph::lower::{Input, Stage};
 use crate::graph::network::{NodeId, Nonlinearity};
 use crate::graph::plan::{Activations, Emitter};
 use crate::graph::schedule::{Operand, ValueId};
-use crate::kernels::batch_norm::{self, Operand as NormSlot};
+use crate::kernels::batch_norm::{self, NormSlot};
 use crate::kernels::gate::{self, Activation, Residual, Spec};
 use crate::kernels::{Recipe, add, dapa};
 

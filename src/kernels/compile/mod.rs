@@ -46,13 +46,14 @@ macro_rules! template {
 pub(super) use template;
 
 /// What other templates include.
-pub const COMMON: [Template; 6] = [
+pub const COMMON: &[Template] = &[
     template!("common/fit.wgsl"),
     template!("common/plane.wgsl"),
     template!("common/random.wgsl"),
     template!("common/step.wgsl"),
     template!("common/stream.wgsl"),
     template!("common/subgroup.wgsl"),
+    template!("common/tile.wgsl"),
 ];
 
 /// Turns a template and constants into a pipeline.
@@ -94,7 +95,7 @@ impl Environment {
             templates: RwLock::new(templates),
             edit,
         };
-        for template in COMMON {
+        for &template in COMMON {
             // They are part of the program: a test expands every one of them.
             environment
                 .add(template)

@@ -10,7 +10,6 @@ use minijinja::{Value, context};
 
 const TEMPLATE: Template = template!("conv2d/grouped.wgsl");
 
-/// The family.
 pub(in crate::kernels) const FAMILY: Family = Family {
     name: "conv2d/grouped",
     templates: &[TEMPLATE],

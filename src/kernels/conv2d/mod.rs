@@ -16,13 +16,13 @@ use crate::gpu::GpuError;
 use crate::kernels::compile::{Compiler, Recipe, Tiling};
 use crate::kernels::family::{Family, Table};
 pub use shape::Shape;
-use subgroup_texture::Fit;
+use subgroup_texture::Lowered;
 
-/// The family, without what is in groups.
 pub(super) const FAMILY: Family = Family {
     name: "conv2d",
     templates: &[
         tiled::GATHER,
+        tiled::WEIGHT,
         subgroup::GATHER,
         subgroup::PACK,
         subgroup::SCATTER,
@@ -39,9 +39,9 @@ pub(super) const FAMILY: Family = Family {
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    match (compiler.tiling, Fit::of_input(shape)) {
-        (Tiling::Cpu { lanes }, Some(fit)) if subgroup::has_forward(&fit, lanes) => {
-            subgroup::forward(compiler, &fit, lanes)
+    match (compiler.tiling, Lowered::of_input(shape)) {
+        (Tiling::Cpu { lanes }, Some(lowered)) if subgroup::has_forward(&lowered, lanes) => {
+            subgroup::forward(compiler, &lowered, lanes)
         }
         _ => tiled::forward(compiler, shape),
     }
@@ -57,9 +57,9 @@ pub fn data_gradient(
     shape: &Shape,
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
-    match (compiler.tiling, Fit::of(shape)) {
-        (Tiling::Cpu { lanes }, Some(fit)) if subgroup::has_data_gradient(&fit, lanes) => {
-            subgroup::data_gradient(compiler, &fit, lanes, accumulate)
+    match (compiler.tiling, Lowered::of(shape)) {
+        (Tiling::Cpu { lanes }, Some(lowered)) if subgroup::has_data_gradient(&lowered, lanes) => {
+            subgroup::data_gradient(compiler, &lowered, lanes, accumulate)
         }
         _ => tiled::data_gradient(compiler, shape, accumulate),
     }
@@ -71,9 +71,9 @@ pub fn data_gradient(
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    match (compiler.tiling, Fit::of_input(shape)) {
-        (Tiling::Cpu { lanes }, Some(fit)) => {
-            subgroup_weight::weight_gradient(compiler, &fit, lanes)
+    match (compiler.tiling, Lowered::of_input(shape)) {
+        (Tiling::Cpu { lanes }, Some(lowered)) => {
+            subgroup_weight::weight_gradient(compiler, &lowered, lanes)
         }
         _ => tiled::weight_gradient(compiler, shape),
     }

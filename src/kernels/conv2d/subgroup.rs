@@ -2,9 +2,9 @@
 //! data gradient of stride 2, `shaders/conv2d/subgroup_scatter.wgsl`.
 //!
 //! Made for software Vulkan, where a subgroup is a SIMD register of the CPU. Kernels are 3×3
-//! with padding 1 or 1×1 without, stride 1 or 2; [`Fit`] brings other shapes into this form.
+//! with padding 1 or 1×1 without, stride 1 or 2; [`Lowered`] brings other shapes into this form.
 
-use super::subgroup_texture::{Fill, Fit, Operand, strip};
+use super::subgroup_texture::{Fill, Lowered, Staged, strip};
 use crate::gpu::GpuError;
 use crate::kernels::compile::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Template, template};
 use minijinja::context;
@@ -13,24 +13,28 @@ pub(super) const GATHER: Template = template!("conv2d/subgroup.wgsl");
 pub(super) const SCATTER: Template = template!("conv2d/subgroup_scatter.wgsl");
 pub(super) const PACK: Template = template!("conv2d/subgroup_pack.wgsl");
 
-pub(super) fn has_forward(fit: &Fit, lanes: u32) -> bool {
-    Gather::forward(fit).groups(lanes) <= MAX_GRID
+pub(super) fn has_forward(lowered: &Lowered, lanes: u32) -> bool {
+    Gather::forward(lowered).groups(lanes) <= MAX_GRID
 }
 
-pub(super) fn has_data_gradient(fit: &Fit, lanes: u32) -> bool {
-    let groups = match fit.real.stride {
-        1 => Gather::data_gradient(fit).groups(lanes),
-        _ => Scatter::new(fit).groups(lanes),
+pub(super) fn has_data_gradient(lowered: &Lowered, lanes: u32) -> bool {
+    let groups = match lowered.real.stride {
+        1 => Gather::data_gradient(lowered).groups(lanes),
+        _ => Scatter::new(lowered).groups(lanes),
     };
     groups <= MAX_GRID
 }
 
-pub(super) fn forward(compiler: &Compiler, fit: &Fit, lanes: u32) -> Result<Recipe, GpuError> {
-    let shape = &fit.real;
-    let gather = Gather::forward(fit);
+pub(super) fn forward(
+    compiler: &Compiler,
+    lowered: &Lowered,
+    lanes: u32,
+) -> Result<Recipe, GpuError> {
+    let shape = &lowered.real;
+    let gather = Gather::forward(lowered);
     let channels = (shape.out_channels, shape.in_channels);
     let w = packed(compiler, lanes, &gather.weights, channels, Order::Forward)?;
-    let x = Operand::input(compiler, fit, 0, gather.loads())?;
+    let x = Staged::input(compiler, lowered, 0, gather.loads())?;
     let cost = shape.forward_cost(w.bytes);
     let kernel = gather.kernel(compiler, lanes, cost, &x, false)?;
     Ok(product(w, x, kernel))
@@ -38,21 +42,21 @@ pub(super) fn forward(compiler: &Compiler, fit: &Fit, lanes: u32) -> Result<Reci
 
 pub(super) fn data_gradient(
     compiler: &Compiler,
-    fit: &Fit,
+    lowered: &Lowered,
     lanes: u32,
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
-    let shape = &fit.real;
+    let shape = &lowered.real;
     let channels = (shape.in_channels, shape.out_channels);
     if shape.stride == 1 {
-        let gather = Gather::data_gradient(fit);
+        let gather = Gather::data_gradient(lowered);
         let w = packed(compiler, lanes, &gather.weights, channels, Order::Flipped)?;
-        let dy = Operand::output(compiler, fit, 0, gather.loads())?;
+        let dy = Staged::output(compiler, lowered, 0, gather.loads())?;
         let cost = shape.data_cost(accumulate, w.bytes);
         let kernel = gather.kernel(compiler, lanes, cost, &dy, accumulate)?;
         return Ok(product(w, dy, kernel));
     }
-    let scatter = Scatter::new(fit);
+    let scatter = Scatter::new(lowered);
     let w = packed(
         compiler,
         lanes,
@@ -60,7 +64,7 @@ pub(super) fn data_gradient(
         channels,
         Order::Transposed,
     )?;
-    let dy = Operand::output(compiler, fit, 0, scatter.loads())?;
+    let dy = Staged::output(compiler, lowered, 0, scatter.loads())?;
     let cost = shape.data_cost(accumulate, w.bytes);
     let kernel = scatter.kernel(compiler, lanes, cost, &dy, accumulate)?;
     Ok(product(w, dy, kernel))
@@ -123,8 +127,8 @@ impl Weights {
 }
 
 impl Gather {
-    fn forward(fit: &Fit) -> Self {
-        let shape = &fit.padded;
+    fn forward(lowered: &Lowered) -> Self {
+        let shape = &lowered.padded;
         let out_height = shape.out_height();
         let taps = shape.kernel * shape.kernel;
         let whole_map = (shape.height, shape.width) == (4, 4) && taps > 1;
@@ -140,7 +144,7 @@ impl Gather {
             out_channels: shape.out_channels,
             in_size: (shape.height, shape.width),
             out_size: (out_height, shape.out_width()),
-            columns: fit.real.out_width(),
+            columns: lowered.real.out_width(),
             kernel: shape.kernel,
             stride: shape.stride,
             padding: shape.padding,
@@ -150,10 +154,10 @@ impl Gather {
     }
 
     /// Of stride 1, where x and y have the same maps.
-    fn data_gradient(fit: &Fit) -> Self {
-        let gather = Self::forward(&fit.exchanged());
+    fn data_gradient(lowered: &Lowered) -> Self {
+        let gather = Self::forward(&lowered.exchanged());
         Self {
-            weights: gather.weights.of_gradient(fit.real.in_channels),
+            weights: gather.weights.of_gradient(lowered.real.in_channels),
             ..gather
         }
     }
@@ -177,7 +181,7 @@ impl Gather {
         compiler: &Compiler,
         lanes: u32,
         cost: Cost,
-        x: &Operand,
+        x: &Staged,
         accumulate: bool,
     ) -> Result<Kernel, GpuError> {
         let Weights {
@@ -217,18 +221,18 @@ impl Gather {
 
 /// The data gradient of a convolution of stride 2, by `conv2d/subgroup_scatter.wgsl`.
 struct Scatter<'f> {
-    fit: &'f Fit,
+    lowered: &'f Lowered,
     weights: Weights,
     /// Rows of a lane's strip of dy.
     strip: usize,
 }
 
 impl<'f> Scatter<'f> {
-    fn new(fit: &'f Fit) -> Self {
-        let shape = &fit.real;
+    fn new(lowered: &'f Lowered) -> Self {
+        let shape = &lowered.real;
         let taps = shape.kernel * shape.kernel;
         Self {
-            fit,
+            lowered,
             weights: Weights::new(shape.in_channels, shape.out_channels, taps, 8)
                 .of_gradient(shape.in_channels),
             strip: strip(shape.out_height()),
@@ -237,13 +241,13 @@ impl<'f> Scatter<'f> {
 
     /// Times that each vec4 of dy is loaded.
     fn loads(&self) -> usize {
-        let shape = &self.fit.real;
+        let shape = &self.lowered.real;
         let rows = self.strip + shape.kernel / 2;
         shape.in_channels.div_ceil(self.weights.tile) * rows / self.strip
     }
 
     fn strips(&self) -> usize {
-        let shape = &self.fit.padded;
+        let shape = &self.lowered.padded;
         shape.batch * shape.out_height() / self.strip * shape.out_width() / 4
     }
 
@@ -256,7 +260,7 @@ impl<'f> Scatter<'f> {
         compiler: &Compiler,
         lanes: u32,
         cost: Cost,
-        dy: &Operand,
+        dy: &Staged,
         accumulate: bool,
     ) -> Result<Kernel, GpuError> {
         let Weights {
@@ -265,7 +269,7 @@ impl<'f> Scatter<'f> {
             natural,
             ..
         } = self.weights;
-        let Fit { real, padded, .. } = self.fit;
+        let Lowered { real, padded, .. } = self.lowered;
         let constants = context! {
             lanes, tile, step, natural, accumulate,
             dy_texture => dy.is_texture(),
@@ -309,7 +313,7 @@ fn packed(
     weights: &Weights,
     (out_channels, in_channels): (usize, usize),
     order: Order,
-) -> Result<Operand, GpuError> {
+) -> Result<Staged, GpuError> {
     let Weights {
         tile,
         step,
@@ -320,7 +324,7 @@ fn packed(
         let vectors = out_channels * in_channels * taps / 4;
         // The last register of a tile may load texels past the end, which nobody uses.
         let texels = vectors + tile * taps / 4 + lanes as usize;
-        return Operand::in_texture(compiler, "weights", 1, Fill::copy(vectors), texels);
+        return Staged::in_texture(compiler, "weights", 1, Fill::copy(vectors), texels);
     }
     let registers = weights.registers(lanes);
     let (blocks, steps) = (out_channels.div_ceil(tile), in_channels / step);
@@ -341,7 +345,7 @@ fn packed(
         },
     };
     let texture = Arg::Texture(compiler.texture("weights", vectors as u64)?);
-    Ok(Operand {
+    Ok(Staged {
         arg: texture.clone(),
         copy: Some((kernel, vec![Arg::External(1), texture])),
         bytes,
@@ -349,7 +353,7 @@ fn packed(
 }
 
 /// Fills the operands' textures, then runs `kernel` on `x`, the weights `w` and argument 2.
-fn product(w: Operand, x: Operand, kernel: Kernel) -> Recipe {
+fn product(w: Staged, x: Staged, kernel: Kernel) -> Recipe {
     let mut stages = Vec::new();
     stages.extend(w.copy);
     stages.extend(x.copy);

@@ -16,7 +16,7 @@ pub(super) const TEMPLATE: Template = template!("conv2d/subgroup_texture.wgsl");
 /// C·R² channels, the pixels that each tap meets, its weights as they are: x is unfolded as it is
 /// copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fit {
+pub(super) struct Lowered {
     /// The convolution that the kernels compute, and its tensors without padding.
     pub real: Shape,
     /// The same with padding.
@@ -25,15 +25,17 @@ pub(super) struct Fit {
     unfolded: Option<Shape>,
 }
 
-impl Fit {
+impl Lowered {
     /// For the passes that read x. `None` where something is too large for a texture.
     pub fn of_input(shape: &Shape) -> Option<Self> {
-        let fit = Self::of(shape);
+        let lowered = Self::of(shape);
         // A 1×1 kernel of stride 2 that wants a copy of x may as well have that of what it visits.
         let strided = shape.kernel < shape.stride;
-        let copied =
-            |fit: &Self| !fit.input().is_whole() || shape.out_channels >= 16 * Operand::LOADS;
-        fit.filter(|fit| !strided || !copied(fit))
+        let copied = |lowered: &Self| {
+            !lowered.input().is_whole() || shape.out_channels >= 16 * Staged::LOADS
+        };
+        lowered
+            .filter(|lowered| !strided || !copied(lowered))
             .or_else(|| Self::new(in_taps(shape), Some(*shape)))
     }
 
@@ -46,7 +48,7 @@ impl Fit {
 
     fn new(shape: Shape, unfolded: Option<Shape>) -> Option<Self> {
         let real = in_long_rows(shape);
-        let fit = Self {
+        let lowered = Self {
             real,
             padded: Shape {
                 height: real.out_height() * real.stride,
@@ -56,12 +58,12 @@ impl Fit {
             unfolded,
         };
         let fits = |texels: usize| texels as u64 <= Texture::MAX_TEXELS;
-        let (x, dy) = (fit.input(), fit.output());
+        let (x, dy) = (lowered.input(), lowered.output());
         // Packed weights lie in a texture, four in a texel, some of them padding.
         let all = fits(shape.weight_len())
             && (fits(x.vectors()) || unfolded.is_none() && x.is_whole())
             && (fits(dy.vectors()) || dy.is_whole());
-        all.then_some(fit)
+        all.then_some(lowered)
     }
 
     /// Input and output channels exchanged: a data gradient of stride 1 is a convolution of dy.
@@ -164,7 +166,7 @@ impl Maps {
 }
 
 /// An operand of a convolution: an argument, or its copy in a texture, perhaps padded.
-pub(super) struct Operand {
+pub(super) struct Staged {
     pub(super) arg: Arg,
     /// What fills the texture.
     pub(super) copy: Option<(Kernel, Vec<Arg>)>,
@@ -172,7 +174,7 @@ pub(super) struct Operand {
     pub(super) bytes: u64,
 }
 
-impl Operand {
+impl Staged {
     /// Times an element must be loaded for a copy to pay: writing a texel costs as much as
     /// loading four from a buffer, and what a load saves is two thirds of itself.
     const LOADS: usize = 8;
@@ -180,14 +182,14 @@ impl Operand {
     /// Argument number `index`, x, each element of which is loaded `loads` times.
     pub(super) fn input(
         compiler: &Compiler,
-        fit: &Fit,
+        lowered: &Lowered,
         index: usize,
         loads: usize,
     ) -> Result<Self, GpuError> {
-        match &fit.unfolded {
-            None => Self::new(compiler, "x", index, fit.input(), loads),
+        match &lowered.unfolded {
+            None => Self::new(compiler, "x", index, lowered.input(), loads),
             Some(shape) => {
-                let fill = Fill::unfold(shape, fit.input());
+                let fill = Fill::unfold(shape, lowered.input());
                 let texels = fill.vectors;
                 Self::in_texture(compiler, "x", index, fill, texels)
             }
@@ -197,11 +199,11 @@ impl Operand {
     /// Argument number `index`, dy, each element of which is loaded `loads` times.
     pub(super) fn output(
         compiler: &Compiler,
-        fit: &Fit,
+        lowered: &Lowered,
         index: usize,
         loads: usize,
     ) -> Result<Self, GpuError> {
-        Self::new(compiler, "dy", index, fit.output(), loads)
+        Self::new(compiler, "dy", index, lowered.output(), loads)
     }
 
     fn new(

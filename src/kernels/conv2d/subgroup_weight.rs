@@ -3,7 +3,7 @@
 //! `shaders/conv2d/subgroup_weight_stem.wgsl`.
 
 use super::shape::Shape;
-use super::subgroup_texture::{Fit, Operand};
+use super::subgroup_texture::{Lowered, Staged};
 use crate::gpu::GpuError;
 use crate::kernels::compile::{
     Arg, Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width,
@@ -16,11 +16,11 @@ pub(super) const SUM: Template = template!("conv2d/subgroup_weight_sum.wgsl");
 
 pub(super) fn weight_gradient(
     compiler: &Compiler,
-    fit: &Fit,
+    lowered: &Lowered,
     lanes: u32,
 ) -> Result<Recipe, GpuError> {
     // Padding has a gradient of zero.
-    let shape = &fit.padded;
+    let shape = &lowered.padded;
     let lanes = lanes as usize;
     let division = if shape.in_channels < lanes {
         Division::stem(shape, lanes)
@@ -33,8 +33,8 @@ pub(super) fn weight_gradient(
         division.items.div_ceil(division.at_once),
         tiles_k * tiles_c,
     );
-    let x = Operand::input(compiler, fit, 0, tiles_k)?;
-    let dy = Operand::output(compiler, fit, 1, tiles_c)?;
+    let x = Staged::input(compiler, lowered, 0, tiles_k)?;
+    let dy = Staged::output(compiler, lowered, 1, tiles_c)?;
     let constants = context! {
         lanes,
         each,
@@ -55,7 +55,7 @@ pub(super) fn weight_gradient(
     let kernel = Kernel {
         pipeline: compiler.pipeline(division.template, division.entry, constants)?,
         grid: [tiles_c as u32, tiles_k as u32, slices as u32],
-        cost: fit
+        cost: lowered
             .real
             .weight_cost(4 * (slices * shape.weight_len()) as u64),
     };

@@ -1,5 +1,6 @@
 //! Convolution as implicit matrix multiplication through shared memory:
-//! `shaders/conv2d/tiled.wgsl`. Any shape, any adapter, no optional feature.
+//! `shaders/conv2d/tiled.wgsl` and, for the weight gradient,
+//! `shaders/conv2d/tiled_weight.wgsl`. Any shape, any adapter, no optional feature.
 
 use super::shape::Shape;
 use crate::gpu::GpuError;
@@ -9,6 +10,7 @@ use crate::kernels::compile::{
 use minijinja::{Value, context};
 
 pub(super) const GATHER: Template = template!("conv2d/tiled.wgsl");
+pub(super) const WEIGHT: Template = template!("conv2d/tiled_weight.wgsl");
 
 /// What one workgroup computes per step, and one invocation of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +196,7 @@ fn columns(shape: &Shape) -> usize {
     shape.kernel * shape.kernel * shape.in_channels
 }
 
-/// A count of workgroups as a grid whose sides stay within 65,535.
+/// A count of workgroups as a grid whose sides stay within [`MAX_GRID`].
 fn fold(groups: usize) -> [u32; 3] {
     let rows = groups.div_ceil(MAX_GRID).max(1);
     [groups.div_ceil(rows) as u32, rows as u32, 1]
@@ -236,69 +238,123 @@ fn tile_constants(tile: Tile) -> Value {
     }
 }
 
+/// What a product by `gather` computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// y from x.
+    Forward,
+    /// dx from dy: written, or added to what is there.
+    DataGradient {
+        /// Whether it is added.
+        accumulate: bool,
+    },
+}
+
+impl Pass {
+    fn is_forward(self) -> bool {
+        self == Pass::Forward
+    }
+
+    fn accumulates(self) -> bool {
+        self == Pass::DataGradient { accumulate: true }
+    }
+
+    /// As a tuner's questions say it.
+    fn name(self) -> &'static str {
+        match self {
+            Pass::Forward => "forward",
+            Pass::DataGradient { accumulate: false } => "data gradient",
+            Pass::DataGradient { accumulate: true } => "data gradient, added",
+        }
+    }
+
+    fn cost(self, shape: &Shape, packed_bytes: u64) -> Cost {
+        match self {
+            Pass::Forward => shape.forward_cost(packed_bytes),
+            Pass::DataGradient { accumulate } => shape.data_cost(accumulate, packed_bytes),
+        }
+    }
+}
+
+/// The matrices of a product by `gather`.
+struct Product {
+    /// Channels of the result.
+    rows: usize,
+    /// Channels of the source.
+    channels: usize,
+    /// Pixels that one layer of the grid computes: images, height and width.
+    pixels: [usize; 3],
+    /// Layers of the grid.
+    classes: usize,
+}
+
+impl Product {
+    fn of(pass: Pass, shape: &Shape) -> Self {
+        match pass {
+            Pass::Forward => Self {
+                rows: shape.out_channels,
+                channels: shape.in_channels,
+                pixels: [shape.batch, shape.out_height(), shape.out_width()],
+                classes: 1,
+            },
+            Pass::DataGradient { accumulate } => Self {
+                rows: shape.in_channels,
+                channels: shape.out_channels,
+                pixels: [
+                    shape.batch,
+                    shape.height.div_ceil(shape.stride),
+                    shape.width.div_ceil(shape.stride),
+                ],
+                // Of the classes of a 1×1 kernel only the first has a tap. The others' share of
+                // dx is zero: written, but not added.
+                classes: match shape.kernel {
+                    1 if accumulate => 1,
+                    _ => shape.stride * shape.stride,
+                },
+            },
+        }
+    }
+}
+
 /// `pack` and `gather`: the forward pass, or the data gradient.
-fn gather(
-    compiler: &Compiler,
-    shape: &Shape,
-    forward: bool,
-    accumulate: bool,
-) -> Result<Recipe, GpuError> {
-    let (rows, pixels, lengths) = if forward {
-        let pixels = shape.batch * shape.out_height() * shape.out_width();
-        let lengths = [shape.input_len(), shape.weight_len(), shape.output_len()];
-        (shape.out_channels, pixels, lengths)
-    } else {
-        let pixels = shape.batch * shape.height * shape.width;
-        let lengths = [shape.output_len(), shape.weight_len(), shape.input_len()];
-        (shape.in_channels, pixels, lengths)
-    };
-    let pass = match (forward, accumulate) {
-        (true, _) => "forward",
-        (false, false) => "data gradient",
-        (false, true) => "data gradient, added",
+fn gather(compiler: &Compiler, shape: &Shape, pass: Pass) -> Result<Recipe, GpuError> {
+    let (x, w, y) = (shape.input_len(), shape.weight_len(), shape.output_len());
+    let (rows, pixels, lengths) = match pass {
+        Pass::Forward => {
+            let pixels = shape.batch * shape.out_height() * shape.out_width();
+            (shape.out_channels, pixels, [x, w, y])
+        }
+        Pass::DataGradient { .. } => {
+            let pixels = shape.batch * shape.height * shape.width;
+            (shape.in_channels, pixels, [y, w, x])
+        }
     };
     let tiles = gather_tiles(compiler.tiling, rows, pixels);
-    let build = |tile| gather_by(compiler, shape, forward, accumulate, tile);
-    let tile = compiler.choose(&format!("{pass} of {shape}"), &tiles, &lengths, build)?;
-    build(tile)
+    let build = |tile| gather_by(compiler, shape, pass, tile);
+    let question = format!("{} of {shape}", pass.name());
+    build(compiler.choose(&question, &tiles, &lengths, build)?)
 }
 
 fn gather_by(
     compiler: &Compiler,
     shape: &Shape,
-    forward: bool,
-    accumulate: bool,
+    pass: Pass,
     tile: Tile,
 ) -> Result<Recipe, GpuError> {
-    let (rows, channels, grid_height, grid_width, classes) = if forward {
-        let (height, width) = (shape.out_height(), shape.out_width());
-        (shape.out_channels, shape.in_channels, height, width, 1)
-    } else {
-        let (height, width) = (
-            shape.height.div_ceil(shape.stride),
-            shape.width.div_ceil(shape.stride),
-        );
-        // Of the classes of a 1×1 kernel only the first has a tap. The others' share of dx is
-        // zero: written, but not added.
-        let classes = match shape.kernel {
-            1 if accumulate => 1,
-            _ => shape.stride * shape.stride,
-        };
-        (
-            shape.in_channels,
-            shape.out_channels,
-            height,
-            width,
-            classes,
-        )
-    };
-    let pixels = shape.batch * grid_height * grid_width;
+    let Product {
+        rows,
+        channels,
+        pixels: [images, grid_height, grid_width],
+        classes,
+    } = Product::of(pass, shape);
+    let pixels = images * grid_height * grid_width;
     let threads = tile.threads();
     let (row_tiles, column_tiles) = tile.cover(rows, pixels);
     let [groups_x, groups_y, _] = fold(row_tiles * column_tiles);
 
     // Whole blocks of channels per step, unless filling them up would waste work.
     let taps = shape.kernel * shape.kernel;
+    let forward = pass.is_forward();
     let flattened = forward && !channels.is_multiple_of(tile.depth);
     let steps = if flattened {
         (channels * taps).div_ceil(tile.depth)
@@ -333,7 +389,7 @@ fn gather_by(
             "gather",
             context! {
                 entry => "gather",
-                accumulate,
+                accumulate => pass.accumulates(),
                 ragged_rows => !rows.is_multiple_of(tile.rows),
                 ragged_channels => !channels.is_multiple_of(tile.depth),
                 grid_height,
@@ -352,10 +408,7 @@ fn gather_by(
             },
         )?,
         grid: [groups_x, groups_y, classes as u32],
-        cost: match forward {
-            true => shape.forward_cost(packed_bytes),
-            false => shape.data_cost(accumulate, packed_bytes),
-        },
+        cost: pass.cost(shape, packed_bytes),
     };
     let packed = Arg::Scratch(0);
     Ok(Recipe {
@@ -368,7 +421,7 @@ fn gather_by(
 }
 
 pub(super) fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    gather(compiler, shape, true, false)
+    gather(compiler, shape, Pass::Forward)
 }
 
 pub(super) fn data_gradient(
@@ -376,7 +429,7 @@ pub(super) fn data_gradient(
     shape: &Shape,
     accumulate: bool,
 ) -> Result<Recipe, GpuError> {
-    gather(compiler, shape, false, accumulate)
+    gather(compiler, shape, Pass::DataGradient { accumulate })
 }
 
 pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
@@ -405,7 +458,7 @@ fn weight_gradient_by(
     let one_tap = shape.in_channels.is_multiple_of(tile.columns);
     let products = Kernel {
         pipeline: compiler.pipeline(
-            GATHER,
+            WEIGHT,
             "weight_slices",
             context! {
                 pixels,
@@ -435,7 +488,7 @@ fn weight_gradient_by(
     let grid = fold(weights.div_ceil(sums));
     let sum = Kernel {
         pipeline: compiler.pipeline(
-            GATHER,
+            WEIGHT,
             "sum_slices",
             context! {
                 weights,

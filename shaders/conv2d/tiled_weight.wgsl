@@ -1,0 +1,215 @@
+// Kernel card: weight gradient of a convolution as implicit matrix multiplication in shared memory
+//
+// Computes   dw[k,c,r,s]   = Σ_{n,oy,ox} dy[n,k,oy,ox] · x[n,c, oy·stride+r−pad, ox·stride+s−pad]
+// Used for   every convolution on a GPU, and on software Vulkan the shapes that
+//            subgroup_weight.wgsl does not take. Any kernel size, stride, padding, size.
+//
+// Idea       One product of matrices, as in tiled.wgsl, whose tiles and strips it has:
+//              DW[k, (tap, c)] = Σ over pixels DY[k, pixel] · X[(tap, c), pixel]
+//
+// Entries and bindings (f32; activations NCHW, weights OIHW)
+//   weight_slices  0  source  x N×C×H×W
+//                  1  dy      N×K×H'×W'
+//                  2  slices  [slice][K][R×R][C]: what each slice of the pixels contributes
+//   sum_slices     0  slices  as above
+//                  1  dw      K×C×R×R
+//
+// Split      One workgroup per tile and slice: the pixels are cut into a fixed number of slices;
+//            `sum_slices` adds them in fixed order, so that results repeat to the bit.
+//            Invocations stand over a tile as in tiled.wgsl.
+// Cost       2·N·K·C·R²·H'·W' flops, and 4 bytes a weight and slice, written and read.
+// Dropped    On paper: atomics for the slices (not repeatable).
+
+{% from "common/tile.wgsl" import strips, multiply %}
+// Shape of the convolution.
+const C = {{ in_channels }}u;
+const K = {{ out_channels }}u;
+const H = {{ height }}u;
+const W = {{ width }}u;
+const OUT_H = {{ out_height }}u;
+const OUT_W = {{ out_width }}u;
+const R = {{ kernel }}u;
+const STRIDE = {{ stride }}u;
+const PADDING = {{ padding }}u;
+// Row and column of a pixel that is none: no tap brings it back inside.
+const OUTSIDE = -0x1000000;
+{% if entry == "weight_slices" %}
+
+// The strips of both operands: left [depth][row / 4], right [depth / 4][column].
+{{ strips(depth, left_row, right_row) -}}
+
+@group(0) @binding(0) var<storage, read> source: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> slices: array<f32>;
+
+const PIXELS = {{ pixels }}u;
+const SLICE = {{ slice }}u;
+const COLUMNS = R * R * C;
+const AREA = H * W;
+const OUT_AREA = OUT_H * OUT_W;
+{% macro load(step) %}
+            // Four output channels of one pixel.
+            let pl = slice * SLICE + {{ step }} * {{ depth }}u + lane % {{ depth }}u;
+            inside_left = pl < PIXELS;
+            let at_left = select(0u, pl / OUT_AREA * (K * OUT_AREA) + pl % OUT_AREA, inside_left);
+            {% for i in range(left_loads) %}
+            left{{ i }} = vec4f(
+                {% for e in range(4) %}
+                {% if ragged_rows %}
+                dy[at_left + min(row0 + {{ 4 * i * left_step + e }}u, K - 1u) * OUT_AREA],
+                {% else %}
+                dy[at_left + (row0 + {{ 4 * i * left_step + e }}u) * OUT_AREA],
+                {% endif %}
+                {% endfor %}
+            );
+            {% endfor %}
+            // Four adjacent pixels, moved by the tap, of each column.
+            {% for e in range(4) %}
+            {% if e == 0 or not aligned %}
+            let p{{ e }} = slice * SLICE + {{ step }} * {{ depth }}u + lane % {{ depth // 4 }}u * 4u + {{ e }}u;
+            let image{{ e }} = p{{ e }} / OUT_AREA * (C * AREA);
+            let y{{ e }} = select(OUTSIDE, i32(p{{ e }} / OUT_W % OUT_H * STRIDE), p{{ e }} < PIXELS);
+            let x{{ e }} = i32(p{{ e }} % OUT_W * STRIDE);
+            {% else %}
+            let image{{ e }} = image0;
+            let y{{ e }} = y0;
+            let x{{ e }} = x0 + {{ e }} * i32(STRIDE);
+            {% endif %}
+            {% endfor %}
+            {% for u in range(taps) %}
+            {% for e in range(4) %}
+            let at_y{{ u }}_{{ e }} = u32(y{{ e }} + shift_y{{ u }});
+            let at_x{{ u }}_{{ e }} = u32(x{{ e }} + shift_x{{ u }});
+            let inside{{ u }}_{{ e }} = at_y{{ u }}_{{ e }} < H && at_x{{ u }}_{{ e }} < W;
+            let at{{ u }}_{{ e }} = select(0u, image{{ e }} + at_y{{ u }}_{{ e }} * W + at_x{{ u }}_{{ e }}, inside{{ u }}_{{ e }});
+            {% endfor %}
+            inside{{ u }} = vec4<bool>(inside{{ u }}_0, inside{{ u }}_1, inside{{ u }}_2, inside{{ u }}_3);
+            {% endfor %}
+            {% for i in range(right_loads) %}
+            {% set u = 0 if taps == 1 else i %}
+            right{{ i }} = vec4f(
+                {% for e in range(4) %}
+                source[at{{ u }}_{{ e }} + channel{{ i }} * AREA],
+                {% endfor %}
+            );
+            {% endfor %}
+{% endmacro %}
+
+@compute @workgroup_size({{ threads }})
+fn weight_slices(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3u,
+) {
+    let row_tile = group.x % {{ row_tiles }}u;
+    let column_tile = group.x / {{ row_tiles }}u;
+    let slice = group.y;
+    let lane_x = lane % {{ patch_x }}u + lane / {{ patch_x * patch_y }}u % {{ lanes_x // patch_x }}u * {{ patch_x }}u;
+    let lane_y = lane / {{ patch_x }}u % {{ patch_y }}u + lane / {{ lanes_x * patch_y }}u * {{ patch_y }}u;
+
+    // What this lane loads: rows and columns stay the same, pixels advance.
+    let row0 = row_tile * {{ tile_rows }}u + lane / {{ depth }}u * 4u;
+    let column0 = column_tile * {{ tile_columns }}u + lane / {{ depth // 4 }}u;
+    {% for u in range(taps) %}
+    {% if taps == 1 %}
+    // All columns of the tile belong to one tap.
+    let tap0 = column_tile * {{ tile_columns }}u / C;
+    let shift_y0 = i32(tap0 / R) - i32(PADDING);
+    {% else %}
+    let tap{{ u }} = (column0 + {{ u * right_step }}u) / C;
+    let shift_y{{ u }} = select(OUTSIDE, i32(tap{{ u }} / R) - i32(PADDING), tap{{ u }} < R * R);
+    {% endif %}
+    let shift_x{{ u }} = i32(tap{{ u }} % R) - i32(PADDING);
+    {% endfor %}
+    {% for i in range(right_loads) %}
+    let channel{{ i }} = (column0 + {{ i * right_step }}u) % C;
+    {% endfor %}
+
+    // The next strips on their way to shared memory, and the sums.
+    {% for i in range(left_loads) %}
+    var left{{ i }}: vec4f;
+    {% endfor %}
+    {% for i in range(right_loads) %}
+    var right{{ i }}: vec4f;
+    {% endfor %}
+    var inside_left: bool;
+    {% for u in range(taps) %}
+    var inside{{ u }}: vec4<bool>;
+    {% endfor %}
+    {% for q in range(quads) %}
+    {% for i in range(lane_columns) %}
+    var sum{{ q }}_{{ i }} = vec4f();
+    {% endfor %}
+    {% endfor %}
+
+    {
+{{ load("0u") }}
+    }
+    for (var step = 0u; step < {{ slice // depth }}u; step++) {
+        {% for i in range(left_loads) %}
+        left[lane % {{ depth }}u * LEFT_ROW + lane / {{ depth }}u + {{ i * left_step }}u] = select(vec4f(), left{{ i }}, inside_left);
+        {% endfor %}
+        {% for i in range(right_loads) %}
+        right[lane % {{ depth // 4 }}u * RIGHT_ROW + lane / {{ depth // 4 }}u + {{ i * right_step }}u] =
+            select(vec4f(), right{{ i }}, inside{{ 0 if taps == 1 else i }});
+        {% endfor %}
+        workgroupBarrier();
+        if (step + 1u < {{ slice // depth }}u) {
+            let next = step + 1u;
+{{ load("next") }}
+        }
+{{ multiply(depth, quads, lane_columns, lanes_x, lanes_y) }}
+        workgroupBarrier();
+    }
+
+    {% for i in range(lane_columns) %}
+    {
+        let column = column_tile * {{ tile_columns }}u + lane_x + {{ i * lanes_x }}u;
+        {% for q in range(quads) %}
+        {% for e in range(4) %}
+        put(slice, row_tile * {{ tile_rows }}u + 4u * lane_y + {{ 4 * q * lanes_y + e }}u, column, sum{{ q }}_{{ i }}.{{ "xyzw"[e] }});
+        {% endfor %}
+        {% endfor %}
+    }
+    {% endfor %}
+}
+
+fn put(slice: u32, row: u32, column: u32, value: f32) {
+    if (row < K && column < COLUMNS) {
+        slices[(slice * K + row) * COLUMNS + column] = value;
+    }
+}
+{% endif %}
+{% if entry == "sum_slices" %}
+
+@group(0) @binding(0) var<storage, read> slices: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dw: array<f32>;
+
+var<workgroup> part: array<f32, {{ sums * parts }}>;
+
+// {{ sums }} weights per workgroup; each is summed in {{ parts }} parts, then the parts in order.
+@compute @workgroup_size({{ sums }}, {{ parts }})
+fn sum_slices(
+    @builtin(local_invocation_id) lane: vec3u,
+    @builtin(workgroup_id) group: vec3u,
+) {
+    let i = (group.x + group.y * {{ groups_x }}u) * {{ sums }}u + lane.x;
+    var sum = 0.0;
+    if (i < {{ weights }}u) {
+        for (var slice = lane.y; slice < {{ slices }}u; slice += {{ parts }}u) {
+            sum += slices[slice * {{ weights }}u + i];
+        }
+    }
+    part[lane.y * {{ sums }}u + lane.x] = sum;
+    workgroupBarrier();
+    if (i < {{ weights }}u && lane.y == 0u) {
+        {% for j in range(1, parts) %}
+        sum += part[{{ j * sums }}u + lane.x];
+        {% endfor %}
+        // From [K][R×R][C] to [K][C][R×R].
+        let c = i % C;
+        let tap = i / C % (R * R);
+        let k = i / (C * R * R);
+        dw[(k * C + c) * (R * R) + tap] = sum;
+    }
+}
+{% endif %}
