@@ -76,6 +76,7 @@ fn templates(edit: impl Fn(&str, &str) -> String) -> minijinja::Environment<'sta
         minijinja::syntax::SyntaxConfig::builder()
             .trim_blocks(true)
             .lstrip_blocks(true)
+            .keep_trailing_newline(true)
             .build()
             .unwrap_or_default(),
     );
