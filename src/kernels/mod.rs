@@ -40,6 +40,7 @@ pub mod sigmoid;
 pub mod squares;
 pub mod step;
 pub mod tuning;
+pub mod typical;
 
 use minijinja::{Value, context};
 

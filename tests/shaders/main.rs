@@ -4,6 +4,7 @@
 
 mod cards;
 mod coverage;
+mod expanded;
 mod lints;
 mod uniformity;
 
