@@ -2,11 +2,16 @@
 //
 // Computes   add   a[i] += b[i]
 //            copy  a[i] = b[i]
-// Used for   gradients that reach a tensor on two ways (block input: convolution, shortcut).
-// Bindings   0  a  f32[length], written, and read by add
-//            1  b  f32[length]
-// Split      one invocation per {{ width }} adjacent elements, streaming (common/stream.wgsl).
-// Cost       length flops, 12·length bytes: bound by memory.
+//            Gradients that reach a tensor on two ways (block input: convolution, shortcut) add up
+//            so, and those of a batch that is taken in parts.
+// Layout     group 0
+//              0  a  f32[length], written, and read by add
+//              1  b  f32[length], read
+// Split      one invocation per {{ width }} adjacent element(s), streaming (common/stream.wgsl).
+// Cost       add length flops and 12·length bytes, copy none and 8·length: bound by memory.
+// Dropped    loops that stride over the whole grid: docs/rejected-optimizations.md, "Streaming
+//            kernels on a CPU".
+
 {% from "common/stream.wgsl" import each %}
 {% if width == 4 %}
 alias Lane = vec4f;

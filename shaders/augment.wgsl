@@ -13,22 +13,27 @@
 {% endif %}
 //            (in this order, as torchvision and DeVries & Taylor 2017 do); none of it where
 //            step.augment is 0. Black is byte 0, before normalisation; the hole is 0 after it.
-// Bindings   0  step    uniform
-//            1  order   u32[…], an index of the whole data set each
-//            2  images  u32[…]: bytes, NCHW, of images {{ chunk_start }} to {{ chunk_start + chunk_images - 1 }}, little end first;
-//                       an image need not start at a word
-//            3  x       f32[{{ batch }}, 3, {{ height }}, {{ image_width }}]
-// Chunks     a data set may lie in several buffers, one dispatch each: this one leaves alone
+//            Random numbers are one hash per sample and purpose (common/random.wgsl), of seed,
+//            epoch and image: the same image looks the same wherever in the order it comes.
+//            A data set may lie in several buffers, one dispatch each: this one leaves alone
 //            the images of the others.
 {% if first_chunk %}
 //            It writes zeros to the samples n ≥ step.count.
 {% else %}
 //            The samples n ≥ step.count are zeroed by the first.
 {% endif %}
-// Random     one hash per sample and purpose (common/random.wgsl), of seed, epoch and image:
-//            the same image looks the same wherever in the order it comes.
-// Split      {{ slices }} workgroups a sample, {{ width }} adjacent pixels per invocation and turn.
-// Cost       {{ 2 * 3 * height * image_width }} flops, {{ 5 * 3 * height * image_width }} bytes a sample; bound by memory, on a CPU by addressing.
+// Layout     group 0
+//              0  step    uniform Step
+//              1  order   u32[…], read: an index of the whole data set each
+//              2  images  u32[…], read: bytes, NCHW, little end first, an image not always from a word
+//                         on; these are images {{ chunk_start }} to {{ chunk_start + chunk_images - 1 }}
+//              3  x       f32[{{ batch }}, 3, {{ height }}, {{ image_width }}], written
+// Split      {{ slices }} workgroup(s) of {{ workgroup }} a sample; an invocation takes {{ width }} pixel(s) a turn, in
+//            turns enough to hide that it draws for the sample anew.
+// Cost       {{ 6 * height * image_width }} flops and {{ 15 * height * image_width }} bytes a sample:
+//            bound by memory, on a CPU by addressing.
+// Dropped    nothing yet.
+
 {% include "common/random.wgsl" %}
 
 {% include "common/step.wgsl" %}

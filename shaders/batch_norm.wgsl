@@ -6,19 +6,50 @@
 //            the gate applies `norm` = (γ·i, β−γ·μ·i, μ, i) as it reads u.
 //            Backward, with s₀ = Σdz and s₁ = Σdz·(u−μ) from the gate's backward:
 //              dβ = s₀,  dγ = i·s₁,  du = γ·i·(dz − s₀/M − (u−μ)·i²·s₁/M)
-// Entries    sums             u → partials: Σ(u−k), Σ(u−k)², k; k is the channel's first value,
-//                             so that a large mean costs no digits
-//            finish           partials → norm, running statistics
-//            finish_eval      running statistics → norm
-//            finish_backward  partials of the gate → dγ, dβ, slope
-//            apply_backward   du = slope.x·dz + slope.y·(u−slope.w) + slope.z
-// Layout     u, dz, du  f32[N,C,P];  partials vec4f[C,parts] or [C,parts,2];  norm vec4f[2,C]
-//            (slot 0 for the main operand of a gate, 1 for its residual);  slope vec4f[C]
-// Split      sums, apply_backward: one workgroup per channel and slice of images (see
-//            common/plane.wgsl), sums through a tree in workgroup memory;
-//            finish*: one invocation per channel adds its parts in order.
-// Cost       sums reads 4·N·C·P bytes, apply_backward moves three times that; all are bound by
-//            memory.
+//            in these kernels:
+//              sums             u → partials: Σ(u−k), Σ(u−k)², k; k is the channel's first value,
+//                               so that a large mean costs no digits
+//              finish           partials → norm, running statistics
+//              finish_eval      running statistics → norm
+//              finish_backward  partials of the gate → dγ, dβ, slope
+//              apply_backward   du = slope.x·dz + slope.y·(u−slope.w) + slope.z
+// Layout     group 0
+//              sums             0  u               f32[N,C,P], read
+//                               1  partials        vec4f[C,parts], written
+//              finish           0  step            uniform Step
+//                               1  partials        vec4f[C,parts], read
+//                               2  gamma           f32[C], read
+//                               3  beta            f32[C], read
+//                               4  running_mean    f32[C], updated
+//                               5  running_var     f32[C], updated
+//                               6  norm            vec4f[2,C], written: slot 0 for the main operand
+//                                                  of a gate, 1 for its residual
+//                               7  health          u32[2]: the first layer that is not finite
+//              finish_eval      0  gamma           f32[C], read
+//                               1  beta            f32[C], read
+//                               2  running_mean    f32[C], read
+//                               3  running_var     f32[C], read
+//                               4  norm            vec4f[2,C], a slot of it written
+//              finish_backward  0  partials        vec4f[C,parts], or [C,parts,2] of a gate with
+//                                                  polynomials, read
+//                               1  norm            vec4f[2,C], read
+//                               2  gamma_gradient  f32[C], written
+//                               3  beta_gradient   f32[C], written
+//                               4  slope           vec4f[C], written
+//                               5  health          u32[2]: the last layer that is not finite, + 1
+//              apply_backward   0  dz              f32[N,C,P], read; in place becomes du
+//                               1  u               f32[N,C,P], read
+//                               2  slope           vec4f[C], read
+//                               3  du              f32[N,C,P], written, unless in place
+// Split      sums, apply_backward: one workgroup per channel and slice of images, sums over the
+//            workgroup in a fixed order (common/plane.wgsl); finish*: one invocation per channel
+//            adds its parts in order.
+// Cost       an element: sums 3 flops and 4 bytes, apply_backward 5 and 12. A channel: finish
+//            2·parts + 16 flops and 16·parts + 40 bytes, finish_eval 6 and 32, finish_backward
+//            2·parts + 8 and 16·parts + 40. All are bound by memory.
+// Dropped    statistics in the epilogue of the convolution: docs/rejected-optimizations.md, "Batch
+//            norm on a CPU".
+
 {% if entry == "sums" %}
 {% include "common/plane.wgsl" %}
 

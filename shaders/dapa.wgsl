@@ -6,10 +6,17 @@
 //            keeps one layer's outlier from squaring itself through the next layers.
 //            The published code's variant (`official`) puts max(s², ½) for s, divides c₀ by 5
 //            and c₂ by 10, and has a further factor on c₂.
-// Layout     partials vec4f[C,parts] (Σz, Σz²);  moments vec2f[C];  coefficients vec4f[C]
-//            (c₀, c₁, c₂, 1 where the channel is a line: see squares.wgsl)
+// Layout     group 0
+//              0  step          uniform Step
+//              1  partials      vec4f[C,parts], read: (Σz, Σz², –, –) of the gate
+//              2  moments       vec2f[C], updated: (u, s²)
+//              3  coefficients  vec4f[C], updated: (c₀, c₁, c₂, 1 where the channel is a line: see
+//                               squares.wgsl)
+//              4  health        u32[2]: the first layer that is not finite
 // Split      one invocation per channel adds its parts in order.
-// Cost       16·C·parts bytes: next to nothing.
+// Cost       50 flops and 16·parts + 48 bytes a channel: next to nothing.
+// Dropped    nothing yet.
+
 {% include "common/step.wgsl" %}
 
 @group(0) @binding(0) var<uniform> step: Step;

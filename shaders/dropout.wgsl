@@ -3,17 +3,22 @@
 // Computes   y[i] = x[i] / (1 − rate) where a draw keeps it, else 0. {{ share }} element(s) share
 //            a draw. Its gradient is the same kernel on dy: nothing is kept, the draw is made
 //            again.
-// Random     bits of seed, step, draw and layer (common/random.wgsl); the element is kept where
-//            they reach rate·2³². Draws are counted from the epoch's first sample, so that the
-//            parts of a batch draw what the whole would. The twin draws the same.
-// Bindings   0 step scalars
+//            A draw is 32 bits of seed, step, draw and layer (common/random.wgsl); the element is
+//            kept where they reach rate·2³². Draws are counted from the epoch's first sample, so
+//            that the parts of a batch draw what the whole would. The twin draws the same.
+// Layout     group 0
+//              0  step  uniform Step
 {% if in_place %}
-//            1 x, becomes y
+//              1  x     f32[length], becomes y
 {% else %}
-//            1 x, read; 2 y, written in full
+//              1  x     f32[length], read
+//              2  y     f32[length], written
 {% endif %}
 // Split      one invocation per {{ width }} adjacent element(s), streaming (common/stream.wgsl).
-// Cost       8 bytes an element, and a hash: bound by memory.
+// Cost       1 flop and 8 bytes an element, and a hash: bound by memory.
+// Dropped    loops that stride over the whole grid: docs/rejected-optimizations.md, "Streaming
+//            kernels on a CPU".
+
 {% from "common/stream.wgsl" import each %}
 {% include "common/step.wgsl" %}
 

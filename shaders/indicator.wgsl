@@ -19,13 +19,27 @@
 //            share: dL/dm of every element becomes the mean over its group of n, for masks that
 //            keep or drop a channel or a site as one: times √n for importance, whose square is then
 //            that of the sum over n, an element of the price's. Elements that begin alike stay so.
-// Layout     arenas of f32[length] (each site starts at a multiple of 256); sites u32[length/256]
-//            tells the site of a block; counts u32[…] by site; ledger vec2f[1+sites]: (cost, θ),
-//            then (price of a ReLU, of a square) by site; groups vec2u[G]: first element, elements
+// Layout     group 0; importance has no first moment, and the numbers go on without gaps
+//              update  0  step           uniform Step
+//                      1  scores         f32[length], updated: aux; each site of this and the
+//                                        other arenas starts at a multiple of 256
+//                      2  mask           f32[length], updated: m
+//                      3  mask_gradient  f32[length], read: dL/dm
+//                      4  first_moment   f32[length], updated: Adam's
+//                      5  second_moment  f32[length], updated: Adam's, or v
+//                      6  sites          u32[length/256], read: the site of a block
+//                      7  counts         u32[…] by site, added to
+//                      8  ledger         vec2f[1+sites], read: (cost, θ), then (price of a ReLU,
+//                                        of a square) by site
+//              share   0  groups         vec2u[G], read: first element, elements
+//                      1  mask_gradient  f32[length], updated
 // Split      update: a workgroup of 64 takes a block of 256 elements, four each; counts go
 //            through workgroup memory to one atomic addition a block: integers, so the order is
 //            free. share: a workgroup of 64 a group, summed by lanes and a tree.
-// Cost       update 36, share 12 bytes an element, whatever the network: one dispatch each.
+// Cost       update 30 flops and 36 bytes an element (importance is counted alike), share 1 and 12,
+//            whatever the network: one dispatch each.
+// Dropped    nothing yet.
+
 {% if entry == "update" %}
 {% include "common/step.wgsl" %}
 

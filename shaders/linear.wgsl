@@ -9,16 +9,32 @@
 {% if pass == "weight_gradient" %}
 //            The last column of b is all ones, and its sums are db.
 {% endif %}
-// Layouts    x f32[N, C], w f32[K, C], b f32[K], y f32[N, K], gradients alike.
-// Split      a workgroup of {{ across }}×{{ down }} invocations (along j, i) owns {{ across * tile_columns }}×{{ down * tile_rows }} outputs;
-//            an invocation {{ tile_columns }}×{{ tile_rows }} of them, {{ across }} columns and {{ down }} rows apart.
+// Layout     group 0
+{% if pass == "forward" %}
+//              0  x   f32[N,C], read
+//              1  w   f32[K,C], read
+//              2  b   f32[K], read
+//              3  y   f32[N,K], written
+{% elif pass == "data_gradient" %}
+//              0  dy  f32[N,K], read
+//              1  w   f32[K,C], read
+//              2  dx  f32[N,C], written
+{% else %}
+//              0  x   f32[N,C], read
+//              1  dy  f32[N,K], read
+//              2  dw  f32[K,C], written
+//              3  db  f32[K], written
+{% endif %}
+// Split      a workgroup of {{ across }}×{{ down }} invocations (along j, i); each owns
+//            {{ tile_columns }}×{{ tile_rows }} outputs, {{ across }} columns and {{ down }} rows apart.
 {% if shared %}
 //            Both operands pass through workgroup memory, {{ depth }} steps of l at a time.
 {% else %}
 //            Operands come straight from memory: rows of a are the same in every lane. Past
 //            the edge an invocation computes the last row or column again, and drops it.
 {% endif %}
-// Cost       2·N·C·K flops; a classifier of 10 classes is bound by latency, not by either.
+// Cost       2·N·C·K flops, 4·(N·C + N·K + K·C + K) bytes; a classifier of 10 classes is bound by
+//            latency, not by either.
 // Dropped    splitting l over workgroups: a second pass costs more than it saves on layers
 //            this small.
 

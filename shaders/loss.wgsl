@@ -10,30 +10,37 @@
 //            A sample hits when fewer than 1 (5) classes outrank its label; of equal logits
 //            the lower class ranks first. A logit that is not finite makes both misses.
 //            Rows n ≥ step.count are padding: zeros.
-// Bindings   step     uniform
-//            logits   f32[{{ batch }}, {{ classes }}]
+//            z' = z less its maximum ≤ 0, so no exponential overflows. z' is held above −1e34, or
+//            p·z' would be 0·∞ for logits 1e38 apart; the comparison leaves a NaN in place, to be
+//            found.
+{% set next = 3 if distill else 2 %}
+// Layout     group 0
+//              0  step     uniform Step
+//              1  logits   f32[{{ batch }}, {{ classes }}], read
 {% if distill %}
-//            teacher  f32[{{ batch }}, {{ classes }}]
+//              2  teacher  f32[{{ batch }}, {{ classes }}], read
 {% endif %}
-//            labels   u32[images], each below {{ classes }}; of the whole data set
-//            order    u32[…], image of sample n at step.first + n
+//              {{ next }}  labels   u32[images], read: each below {{ classes }}; of the whole data set
+//              {{ next + 1 }}  order    u32[…], read: the image of sample n at step.first + n
 {% if gradient %}
-//            dz       f32[{{ batch }}, {{ classes }}], written in full
+//              {{ next + 2 }}  dz       f32[{{ batch }}, {{ classes }}], written
+//              {{ next + 3 }}  samples  vec4f[{{ batch }}], written: CE, KD, top-1 hit, top-5 hit
+{% else %}
+//              {{ next + 2 }}  samples  vec4f[{{ batch }}], written: CE, KD, top-1 hit, top-5 hit
 {% endif %}
-//            samples  f32[{{ batch }}, 4]: CE, KD, top-1 hit, top-5 hit, written in full
 // Split      one workgroup per sample, its {{ workgroup }} invocations stride over the classes.
 //            Two reductions in workgroup memory, each as a tree of fixed shape: first the
 //            maxima, then all sums at once, since
 //              KL = Σₖ pₖ (q'ₖ − z'ₖ)/T − log Σ exp(q'/T) + log Σ exp(z'/T)
 //            needs no third (q', z' are logits less their maximum).
-// Cost       about {{ 36 if distill else 14 }} flops a logit; each logit read three times, from cache.
-// Stability  z' ≤ 0, so no exponential overflows. z' is held above −1e34, or p·z' would be
-//            0·∞ for logits 1e38 apart; the comparison leaves a NaN in place, to be found.
+// Cost       about {{ 36 if distill else 14 }} flops a logit, each of which is read three times, from cache;
+//            4 bytes for every logit and gradient, 24 a sample.
+// Dropped    nothing yet.
+
 {% include "common/step.wgsl" %}
 
 const K = {{ classes }}u;
 const WORKGROUP = {{ workgroup }}u;
-{% set next = 3 if distill else 2 %}
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;

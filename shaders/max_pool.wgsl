@@ -6,16 +6,24 @@
 //                      the first of equal maxima in reading order wins, as in PyTorch (behind
 //                      a ReLU many windows hold nothing but zeros)
 //            This one is {{ entry }}.
-// Layouts    planes p = n·C + c: x, dx f32[planes, H, W]; y, dy f32[planes, H', W']
-// Bindings   forward   0 x, read; 1 y, written in full
-//            backward  0 dy, read; 1 x, read; 2 dx, written in full
-// Split      one invocation per element written, streaming (common/stream.wgsl). Backward gathers: a pixel asks
-//            each of its windows (four of 3×3 at stride 2) whether any other pixel beats it, so
-//            that nothing is scattered and sums have one order.
-// Cost       k² compares a window forward, backward up to (k/stride)² windows a pixel; the loads
-//            hit the cache: bound by memory.
+// Layout     group 0; planes p = n·C + c
+{% if entry == "forward" %}
+//              0  x   f32[planes,H,W], read
+//              1  y   f32[planes,H',W'], written
+{% else %}
+//              0  dy  f32[planes,H',W'], read
+//              1  x   f32[planes,H,W], read
+//              2  dx  f32[planes,H,W], written
+{% endif %}
+// Split      one invocation per element written, streaming (common/stream.wgsl). Backward gathers:
+//            a pixel asks each of its windows (four of 3×3 at stride 2) whether any other pixel
+//            beats it, so that nothing is scattered and sums have one order.
+// Cost       k² flops, its comparisons, for each element of y; 4 bytes for each of x and y, forward,
+//            and of x, dx and dy, backward. A pixel of dx compares up to (k/stride)² windows, but
+//            the loads hit the cache: bound by memory.
 // Dropped    keeping the winners' positions from the forward pass: one more tensor as large as
 //            y for the life of a step, to spare loads that the cache serves.
+
 {% from "common/stream.wgsl" import each %}
 const H = {{ height }}i;
 const W = {{ in_width }}i;

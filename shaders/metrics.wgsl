@@ -14,15 +14,27 @@
 //            What a site costs as such is shared by what is left at it: the less, the dearer.
 //            θ, the threshold of searches by importance, rises by the share step.score_rate while
 //            the cost is above the budget, and falls by it otherwise.
-// Layout     samples vec4f[N] (cross-entropy, distillation, top-1 hit, top-5 hit);
-//            ring u32[{{ rows }}, {{ words }}]; row = step mod {{ rows }}; words:
-//            0–3 sums of samples (f32)   4 samples   5 gradient norm (f32)   6 ReLUs kept
-//            7 first bad layer forward (0xffffffff: none)   8 last bad layer backward + 1 (0: none)
-//            9 step   10 cost (f32)   11 squares kept   16… ReLUs kept per site
-//            counts u32[2,sites]: ReLUs, squares;  ledger vec2f[1+sites]: (cost, θ), then the
-//            prices of each site
-// Split      one workgroup; a tree in workgroup memory, so the order of the sums is fixed.
-// Cost       16·N bytes.
+// Layout     group 0
+//              0  step           uniform Step
+//              1  samples        vec4f[N], read: cross-entropy, distillation, top-1 hit, top-5 hit
+//              2  ring           u32[{{ rows }}, {{ words }}], row step mod {{ rows }} written, in words
+//                                  0–3 sums of samples (f32)   4 samples   5 gradient norm (f32)
+//                                  6 ReLUs kept   7 first bad layer forward (0xffffffff: none)
+//                                  8 last bad layer backward + 1 (0: none)   9 step
+//                                  10 cost (f32)   11 squares kept   16… ReLUs kept per site
+{% if training %}
+//              3  gradient_norm  f32[4], read: the first
+//              4  health         u32[2], read and cleared
+{% endif %}
+{% if sites > 0 %}
+//              5  counts         u32[2,sites], read and cleared: ReLUs, squares
+//              6  ledger         vec2f[1+sites], updated: (cost, θ), then the prices of each site
+{% endif %}
+// Split      one workgroup of {{ workgroup }}; a tree in workgroup memory, so the order of the sums is fixed;
+//            then one invocation writes the row.
+// Cost       4 flops and 16 bytes a sample.
+// Dropped    nothing yet.
+
 {% include "common/step.wgsl" %}
 
 @group(0) @binding(0) var<uniform> step: Step;

@@ -15,16 +15,48 @@
 //                         (Zhang et al. 2019)
 //            average      a ← a + w(p − a), w = step.averaging; nothing at w = 0
 //            This one is {{ pass }}.
-// Layouts    arenas f32[{{ length }}], a multiple of 256. kinds u32[{{ length }} / 256] gives the group,
-//            0 to 3, of each block of 256. clip f32[4].
-// Clipping   a factor of 0 takes the gradient for zero, whatever it holds (0 · NaN is NaN):
+//            A clip factor of 0 takes the gradient for zero, whatever it holds (0 · NaN is NaN):
 //            parameters outlive a step that has gone wrong.
+// Layout     group 0; arenas f32[length], length {{ length }}, a multiple of 256
+{% if pass == "sgd" %}
+//              0  step      uniform Step
+//              1  params    f32[length], updated: p
+//              2  grads     f32[length], read
+//              3  velocity  f32[length], updated: v
+//              4  kinds     u32[length/256], read: the group, 0 to 3, of each block of 256
+//              5  clip      vec4f, read
+{% elif pass == "adam" %}
+//              0  step    uniform Step
+//              1  params  f32[length], updated: p
+//              2  grads   f32[length], read
+//              3  mean    f32[length], updated: m
+//              4  square  f32[length], updated: v
+//              5  kinds   u32[length/256], read: the group, 0 to 3, of each block of 256
+//              6  clip    vec4f, read
+{% elif pass == "square_sums" %}
+//              0  grads    f32[length], read
+//              1  partial  f32[workgroups], written
+{% elif pass == "norm" %}
+//              0  step     uniform Step
+//              1  partial  f32[workgroups of square_sums], read
+//              2  clip     vec4f, written
+{% elif pass == "lookahead" %}
+//              0  step    uniform Step
+//              1  params  f32[length], updated: p
+//              2  slow    f32[length], updated: s
+{% else %}
+//              0  step      uniform Step
+//              1  params    f32[length], read: p
+//              2  averaged  f32[length], updated: a
+{% endif %}
 // Split      a workgroup of {{ workgroup }} streams through one run of adjacent vec4s; a group's block of
 //            64 is a multiple of the workgroup, so the loop and the group are uniform. The
 //            norm is summed in this partition, a tree per workgroup, then by one workgroup.
-// Dropped    strides across the whole arena: 3 times slower on a CPU.
-// Cost       bound by memory: sgd 20, adam 28, square_sums 4, lookahead 16, average 12 bytes
-//            an element.
+// Cost       flops and bytes an element: sgd 8 and 20, adam 17 and 28, square_sums 2 and 4,
+//            lookahead 3 and 16, average 3 and 12; norm 1 and 4 a partial sum. Bound by memory.
+// Dropped    strides across the whole arena: 3 times slower on a CPU. See
+//            docs/rejected-optimizations.md, "Streaming kernels on a CPU".
+
 {% if pass != "square_sums" %}
 {% include "common/step.wgsl" %}
 

@@ -6,21 +6,38 @@
 //            global           y[p] = Σ x[p,·] / pixels
 //            global_backward  dx[p,·] = dy[p] / pixels
 //            This one is {{ pass }}.
-// Layouts    planes p = n·C + c: x f32[planes, H, W], y f32[planes, H', W']; no padding, so
-//            pixels that no window reaches (H or W not divided) have gradient 0.
-// Bindings   0  x or dy, read
-//            1  y or dx, written in full (global_backward can add to what is there)
+//            There is no padding, so pixels that no window reaches (H or W not divided) have
+//            gradient 0.
+// Layout     group 0; planes p = n·C + c
+{% if pass == "average" %}
+//              0  x   f32[planes,H,W], read
+//              1  y   f32[planes,H',W'], written
+{% elif pass == "average_backward" %}
+//              0  dy  f32[planes,H',W'], read
+//              1  dx  f32[planes,H,W], written
+{% elif pass == "global" %}
+//              0  x   f32[planes,pixels], read
+//              1  y   f32[planes], written
+{% else %}
+//              0  dy  f32[planes], read
+//              1  dx  f32[planes,pixels], {{ "added to" if accumulate else "written" }}
+{% endif %}
 {% if pass == "global" and parts > 1 %}
 // Split      {{ parts }} neighbouring invocations share a plane and add their sums in workgroup
 //            memory in a fixed order.
 {% elif pass == "global" %}
 // Split      one invocation per plane, streaming (common/stream.wgsl): no barrier.
 {% elif pass == "global_backward" %}
-// Split      one invocation per {{ width }} adjacent elements, streaming (common/stream.wgsl).
+// Split      one invocation per {{ width }} adjacent element(s), streaming (common/stream.wgsl).
 {% else %}
-// Split      one invocation per output element, streaming (common/stream.wgsl).
+// Split      one invocation per element written, streaming (common/stream.wgsl).
 {% endif %}
-// Cost       one add per value read; bound by memory.
+// Cost       average and its backward k² flops an element of y or dy, 4 bytes an element of both
+//            tensors; global an addition and 4 bytes a value; global_backward 4 bytes a value, 8
+//            where it adds. Bound by memory.
+// Dropped    loops that stride over the whole grid: docs/rejected-optimizations.md, "Streaming
+//            kernels on a CPU".
+
 {% from "common/stream.wgsl" import each %}
 {% if width == 4 %}
 alias Lane = vec4f;

@@ -4,17 +4,20 @@
 //                          component j of chain k begins as (i mod 64)/64 + 4k + j and is
 //                          replaced {{ rounds }} times by v·m + b
 //            copy          y = x
-// Bindings   multiply_add  0  factors  vec4f (m, b, –, –): known at run time only, so that nothing
-//                             is computed in advance
-//                          1  sums     f32[invocations]
-//            copy          0  x        vec4f[invocations·vectors]
-//                          1  y        vec4f[invocations·vectors]
+// Layout     group 0
+//              multiply_add  0  factors  vec4f, read: (m, b, –, –), known at run time only, so that
+//                                        nothing is computed in advance
+//                            1  sums     f32[invocations], written
+//              copy          0  x        vec4f[invocations·vectors], read
+//                            1  y        vec4f[invocations·vectors], written
 // Split      multiply_add: every invocation has its own {{ chains }} chains of four in registers, as
 //            many as hide the latency of a multiply-add; which number does differs by adapter, so
 //            several are tried and the fastest is the roof. copy: an invocation moves {{ vectors }}
 //            vec4s, a workgroup's width apart.
 // Cost       multiply_add  8·chains·rounds flops and 4 bytes an invocation: bound by arithmetic
 //            copy          32·vectors bytes an invocation: bound by memory
+// Dropped    nothing yet.
+
 const WORKGROUP = {{ workgroup }}u;
 
 // The workgroup's number in a grid that may be folded into rows.

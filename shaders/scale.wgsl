@@ -3,11 +3,19 @@
 // Computes   forward   y[p,·] = x[p,·]·f[p]
 //            backward  df[p] = Σ dy[p,·]·x[p,·] and dy ← dy·f[p], in the place of dy: both in
 //                      one pass
+//            for squeeze-excite, which scales the channels of each image.
 //            This one is {{ entry }}.
-// Used for   squeeze-excite, which scales the channels of each image.
-// Layouts    planes p = n·C + c: x, y, dy f32[planes, pixels]; f, df f32[planes]
-// Bindings   forward   0 x, read; 1 f, read; 2 y, written in full
-//            backward  0 dy, becomes dx; 1 x, read; 2 f, read; 3 df, written in full
+// Layout     group 0; planes p = n·C + c
+{% if entry == "forward" %}
+//              0  x   f32[planes,pixels], read
+//              1  f   f32[planes], read
+//              2  y   f32[planes,pixels], written
+{% else %}
+//              0  dy  f32[planes,pixels], becomes dx
+//              1  x   f32[planes,pixels], read
+//              2  f   f32[planes], read
+//              3  df  f32[planes], written
+{% endif %}
 {% if entry == "forward" %}
 // Split      one invocation per {{ width }} adjacent element(s), streaming (common/stream.wgsl).
 {% elif parts > 1 %}
@@ -16,7 +24,10 @@
 {% else %}
 // Split      one invocation per plane, streaming (common/stream.wgsl): no barrier.
 {% endif %}
-// Cost       8 bytes an element forward, 12 backward: bound by memory.
+// Cost       1 flop and 8 bytes an element forward, 3 and 12 backward: bound by memory.
+// Dropped    loops that stride over the whole grid: docs/rejected-optimizations.md, "Streaming
+//            kernels on a CPU".
+
 {% from "common/stream.wgsl" import each %}
 {% if width == 4 %}
 alias Lane = vec4f;

@@ -1,11 +1,11 @@
 // Kernel card: squares worth keeping
 //
-// Where squares have a price, a channel's polynomial may lose its own and become a line: the
-// least-squares one under the channel's x ~ N(u, s²), for which x² ≈ 2u·x + s² − u². With
-// r(x) = x² − 2u·x − (s² − u²), what that leaves of a square, and q for "has its square", the
-// polynomial is line(x) + q·c₂·r(x), and q is searched for as masks are.
-//
-// Computes   update, for every group of channels (a channel, or all of a site) after the optimiser:
+// Computes   Where squares have a price, a channel's polynomial may lose its own and become a line:
+//            the least-squares one under the channel's x ~ N(u, s²), for which
+//            x² ≈ 2u·x + s² − u². With r(x) = x² − 2u·x − (s² − u²), what that leaves of a square,
+//            and q for "has its square", the polynomial is line(x) + q·c₂·r(x), and q is searched
+//            for as masks are.
+//            update, for every group of channels (a channel, or all of a site) after the optimiser:
 //              dL/dq = Σ c₂·(dL/dc₂ − 2u·dL/dc₁ − (s² − u²)·dL/dc₀) over its channels; a line's
 //                  c₂ is that of the fit to its moments
 //              g = softplus(score)·(dL/dq + penalty·price·squares), the second term while the
@@ -19,15 +19,26 @@
 //                  fourth component; a square regained adds c₂·r(x) of the fit
 //            and adds the squares of groups that have them to their site's count.
 //            hold: c₂ ← 0 for every channel that is marked: what an optimiser did to it.
-// Layout     params vec4f[…] (arena; coefficients c₀, c₁, c₂, mark); gradients alike; moments
-//            vec2f[…] (arena; mean, variance); mask f32[…] (arena); groups, two vec4u each:
-//            (first element, elements, first coefficient, channels), (first moment, site, 0, 0);
-//            states vec4f[G]: score, Adam's moments, q; counts u32[2,sites]: ReLUs, squares;
-//            ledger as in indicator.wgsl
+// Layout     group 0
+//              update  0  step       uniform Step
+//                      1  params     vec4f[…], an arena, updated: coefficients c₀, c₁, c₂, mark
+//                      2  gradients  vec4f[…], an arena, read
+//                      3  moments    vec2f[…], an arena, read: mean, variance
+//                      4  mask       f32[…], an arena, read
+//                      5  groups     vec4u[G,2], read: (first element, elements, first coefficient,
+//                                    channels), (first moment, site, 0, 0)
+//                      6  states     vec4f[G], updated: score, Adam's moments, q
+//                      7  counts     u32[2,sites], added to: ReLUs, squares
+//                      8  ledger     vec2f[1+sites], read: as in indicator.wgsl
+//              hold    0  params     vec4f[…], an arena, updated
+//                      1  groups     vec4u[G,2], read
 // Split      a workgroup of 64 a group: lanes over elements, then over channels; sums by a tree.
-// Cost       4 bytes an element and 40 a channel.
+// Cost       update 1 flop and 4 bytes an element, 30 and 56 a channel; hold 16 bytes a channel.
+// Dropped    nothing yet.
+
 {% if entry == "update" %}
 {% include "common/step.wgsl" %}
+
 {% include "common/fit.wgsl" %}
 
 @group(0) @binding(0) var<uniform> step: Step;

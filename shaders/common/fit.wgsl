@@ -1,3 +1,6 @@
+{# Gives      quadratic_fit(u, variance) and line_fit(u, variance): coefficients (c₀, c₁, c₂, mark).
+   Asks for   official, scale_x2, variance_floor
+   Used by    dapa, squares #}
 // The least-squares fits of ReLU under x ~ N(u, s²); with a = u/s, φ and Φ the density and
 // distribution of the standard normal:
 //   quadratic  c₂ = φ(a)/(2s),  c₁ = Φ(a) − a·φ(a),  c₀ = (u² + s²)·φ(a)/(2s)

@@ -1,3 +1,6 @@
+{# Gives      Lane, the constants of the walk, total(v) and workgroup_sum(lane, value).
+   Asks for   what Walk in src/kernels/plane.rs works out
+   Used by    batch_norm, gate #}
 // How kernels with one set of constants per channel walk over N×C×P (P pixels of a plane,
 // counted in lanes of {{ width }}): a workgroup belongs to one channel, one chunk of its plane
 // and one slice of the images. It visits its chunk in {{ rounds }} round(s). Its invocations lie as

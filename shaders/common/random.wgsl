@@ -1,3 +1,6 @@
+{# Gives      random(seed, epoch, image, purpose) and random_below(bits, bound).
+   Asks for   nothing
+   Used by    augment, dropout #}
 // Counter-based random bits, the same on host and device: twin src/reference/random.rs.
 //
 // A number is a hash of what it is for, so any invocation can draw any number of any stream

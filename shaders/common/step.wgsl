@@ -1,4 +1,7 @@
-// The scalars of one step; mirrored by src/kernels/step.rs, which documents each.
+{# Gives      struct Step, which src/kernels/step.rs mirrors.
+   Asks for   nothing
+   Used by    augment, batch_norm, dapa, dropout, indicator, loss, metrics, optimizer, squares #}
+// The scalars of one step; src/kernels/step.rs documents each.
 struct Step {
     rate: vec4f,
     decay: vec4f,

@@ -1,6 +1,10 @@
-{# The loop of a kernel that streams over `count` items: a workgroup takes `run` of them that lie side
-   by side, for the prefetchers of a CPU to foresee, and its invocations adjacent ones. Needs `lane`
-   (local_invocation_index) and `group` (workgroup_id). #}
+{# Gives      each(i, count, run, workgroup): the loop of a kernel that streams over `count` items. A
+              workgroup takes `run` of them that lie side by side, for the prefetchers of a CPU to
+              foresee, and its invocations adjacent ones.
+   Asks for   `lane` (local_invocation_index) and `group` (workgroup_id)
+   Used by    add, conv2d_grouped, conv2d_subgroup_sum, conv2d_subgroup_texture, conv2d_tiled, dropout,
+              gate, max_pool, pool, scale, sigmoid #}
 {% macro each(i, count, run, workgroup) -%}
-for (var {{ i }} = group.x * {{ run }}u + lane; {{ i }} < min((group.x + 1u) * {{ run }}u, {{ count }}); {{ i }} += {{ workgroup }}u)
+{% set end = "min((group.x + 1u) * " ~ run ~ "u, " ~ count ~ ")" -%}
+for (var {{ i }} = group.x * {{ run }}u + lane; {{ i }} < {{ end }}; {{ i }} += {{ workgroup }}u)
 {%- endmacro %}

@@ -36,7 +36,9 @@ pub mod scale;
 pub mod sigmoid;
 pub mod squares;
 pub mod step;
+pub mod typical;
 
+use crate::gpu::Pipeline;
 use compile::COMMON;
 pub use compile::{Arg, Compiler, Cost, Kernel, Recipe, Template, Tiling};
 pub use family::Family;
@@ -68,4 +70,11 @@ pub const FAMILIES: &[Family] = &[
 pub fn templates() -> impl Iterator<Item = Template> {
     let own = FAMILIES.iter().flat_map(|family| family.templates);
     COMMON.iter().chain(own).copied()
+}
+
+/// The file of `shaders/` of which a pipeline was made.
+pub fn file_of(pipeline: &Pipeline) -> Option<&'static str> {
+    let mut templates = templates();
+    let template = templates.find(|template| template.stem() == pipeline.kernel())?;
+    Some(template.file)
 }

@@ -18,7 +18,7 @@ pub(super) const FAMILY: Family = Family {
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn forward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
-    pass(compiler, "forward", length)
+    pass(compiler, "forward", length, 8)
 }
 
 /// Gradient of [`forward`]. Arguments: `dy` (becomes `dx`), `y`.
@@ -26,10 +26,16 @@ pub fn forward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
 /// # Errors
 /// [`GpuError::Compile`].
 pub fn backward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
-    pass(compiler, "backward", length)
+    pass(compiler, "backward", length, 12)
 }
 
-fn pass(compiler: &Compiler, entry: &'static str, length: usize) -> Result<Recipe, GpuError> {
+/// A pass that moves `bytes` an element.
+fn pass(
+    compiler: &Compiler,
+    entry: &'static str,
+    length: usize,
+    bytes: usize,
+) -> Result<Recipe, GpuError> {
     let width = vector_width(length);
     let vectors = length / width;
     let stream = Stream::over(compiler.tiling, vectors);
@@ -39,7 +45,7 @@ fn pass(compiler: &Compiler, entry: &'static str, length: usize) -> Result<Recip
         grid: stream.grid(),
         cost: Cost {
             flops: 4.0 * length as f64,
-            bytes: 12.0 * length as f64,
+            bytes: (bytes * length) as f64,
         },
     };
     Ok(Recipe::single(kernel, 2))

@@ -70,7 +70,8 @@ pub fn update(
         grid,
         cost: Cost {
             flops: elements + 30.0 * channels,
-            bytes: 4.0 * elements + 40.0 * channels,
+            // Of a channel: moments, gradient, and coefficients there and back.
+            bytes: 4.0 * elements + 56.0 * channels,
         },
     };
     Ok(Recipe::single(kernel, 9))

@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn the_shader_sees_the_same_scalars() {
-        let source = include_str!("../../shaders/common/step.wgsl");
-        let module = naga::front::wgsl::parse_str(source).expect("step.wgsl parses");
+        let source = minijinja::render!(include_str!("../../shaders/common/step.wgsl"));
+        let module = naga::front::wgsl::parse_str(&source).expect("step.wgsl parses");
         let (_, step) = module.types.iter().next_back().expect("a type");
         let naga::TypeInner::Struct { members, span } = &step.inner else {
             panic!("`Step` is a struct");

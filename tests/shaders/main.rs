@@ -2,7 +2,9 @@
 //! capabilities, its SPIR-V, MSL and HLSL writers, and lints for the portable shape. Each lint
 //! is shown a shader that breaks it.
 
+mod cards;
 mod coverage;
+mod expanded;
 mod lints;
 mod uniformity;
 

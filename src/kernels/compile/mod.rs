@@ -88,6 +88,7 @@ impl Environment {
             minijinja::syntax::SyntaxConfig::builder()
                 .trim_blocks(true)
                 .lstrip_blocks(true)
+                .keep_trailing_newline(true)
                 .build()
                 .unwrap_or_default(),
         );

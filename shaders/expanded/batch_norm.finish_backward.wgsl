@@ -1,0 +1,85 @@
+// Expanded from shaders/batch_norm.wgsl for batch_norm parameter_gradients: 128×64×32×32, main operand (preset large).
+// Written by `autorep shaders --typical --write shaders/expanded`: change the template.
+//
+// Kernel card: batch normalisation
+//
+// Computes   in training, over the M = N·P values of a channel
+//              μ = mean u,  σ² = mean (u−μ)²,  i = 1/√(σ²+ε),  x̂ = (u−μ)·i,  z = γ·x̂ + β
+//            and in evaluation the same with the running statistics. z itself is never stored:
+//            the gate applies `norm` = (γ·i, β−γ·μ·i, μ, i) as it reads u.
+//            Backward, with s₀ = Σdz and s₁ = Σdz·(u−μ) from the gate's backward:
+//              dβ = s₀,  dγ = i·s₁,  du = γ·i·(dz − s₀/M − (u−μ)·i²·s₁/M)
+//            in these kernels:
+//              sums             u → partials: Σ(u−k), Σ(u−k)², k; k is the channel's first value,
+//                               so that a large mean costs no digits
+//              finish           partials → norm, running statistics
+//              finish_eval      running statistics → norm
+//              finish_backward  partials of the gate → dγ, dβ, slope
+//              apply_backward   du = slope.x·dz + slope.y·(u−slope.w) + slope.z
+// Layout     group 0
+//              sums             0  u               f32[N,C,P], read
+//                               1  partials        vec4f[C,parts], written
+//              finish           0  step            uniform Step
+//                               1  partials        vec4f[C,parts], read
+//                               2  gamma           f32[C], read
+//                               3  beta            f32[C], read
+//                               4  running_mean    f32[C], updated
+//                               5  running_var     f32[C], updated
+//                               6  norm            vec4f[2,C], written: slot 0 for the main operand
+//                                                  of a gate, 1 for its residual
+//                               7  health          u32[2]: the first layer that is not finite
+//              finish_eval      0  gamma           f32[C], read
+//                               1  beta            f32[C], read
+//                               2  running_mean    f32[C], read
+//                               3  running_var     f32[C], read
+//                               4  norm            vec4f[2,C], a slot of it written
+//              finish_backward  0  partials        vec4f[C,parts], or [C,parts,2] of a gate with
+//                                                  polynomials, read
+//                               1  norm            vec4f[2,C], read
+//                               2  gamma_gradient  f32[C], written
+//                               3  beta_gradient   f32[C], written
+//                               4  slope           vec4f[C], written
+//                               5  health          u32[2]: the last layer that is not finite, + 1
+//              apply_backward   0  dz              f32[N,C,P], read; in place becomes du
+//                               1  u               f32[N,C,P], read
+//                               2  slope           vec4f[C], read
+//                               3  du              f32[N,C,P], written, unless in place
+// Split      sums, apply_backward: one workgroup per channel and slice of images, sums over the
+//            workgroup in a fixed order (common/plane.wgsl); finish*: one invocation per channel
+//            adds its parts in order.
+// Cost       an element: sums 3 flops and 4 bytes, apply_backward 5 and 12. A channel: finish
+//            2·parts + 16 flops and 16·parts + 40 bytes, finish_eval 6 and 32, finish_backward
+//            2·parts + 8 and 16·parts + 40. All are bound by memory.
+// Dropped    statistics in the epilogue of the convolution: docs/rejected-optimizations.md, "Batch
+//            norm on a CPU".
+
+@group(0) @binding(0) var<storage, read> partials: array<vec4f>;
+@group(0) @binding(1) var<storage, read> norm: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> gamma_gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> beta_gradient: array<f32>;
+@group(0) @binding(4) var<storage, read_write> slope: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> health: array<atomic<u32>>;
+
+@compute @workgroup_size(64)
+fn finish_backward(@builtin(global_invocation_id) id: vec3u) {
+    let c = id.x;
+    if (c >= 64u) {
+        return;
+    }
+    var sums = vec4f(0.0);
+    for (var part = 0u; part < 8u; part++) {
+        sums += partials[(c * 8u + part) * 2u];
+    }
+    let s0 = sums.x;
+    // Slot 0 sums against the main operand, slot 1 against the residual.
+    let s1 = sums.y;
+    let n = norm[0u + c];
+    gamma_gradient[c] = n.w * s1;
+    beta_gradient[c] = s0;
+    let per_value = 0.00000762939453125;
+    slope[c] = vec4f(n.x, -n.x * n.w * n.w * s1 * per_value, -n.x * s0 * per_value, n.z);
+    if ((bitcast<u32>(s0 + s1) & 0x7f800000u) == 0x7f800000u) {
+        // Backward runs from the last layer to the first: the largest index went bad first.
+        atomicMax(&health[1], 4u);
+    }
+}

@@ -1,0 +1,74 @@
+// Expanded from shaders/indicator.wgsl for indicator share: 3,840 groups of 491,520, hysteresis (preset large).
+// Written by `autorep shaders --typical --write shaders/expanded`: change the template.
+//
+// Kernel card: scores, masks and counts
+//
+// Computes   update: for every element of every site, after a backward pass has left dL/dm,
+//              push = penalty·(price of a ReLU at its site), while the cost is above the budget
+//              hysteresis  g = softplus(aux)·(dL/dm + push)        straight-through (AutoReP)
+//                          aux ← Adam(aux, g)
+//                          m stays 1 while aux > −t;  m becomes 1 when aux > +t;  otherwise it
+//                          stays or becomes 0
+//              slopes      g = dL/dm + push
+//                          aux ← Adam(aux, g), held within 0…1;  m ← aux, a slope (SNL);
+//                          kept while above t
+//              importance  v ← average of (dL/dm)²;  aux ← v/(2·penalty·price): what the loss
+//                          would rise by without the ReLU, to second order and with the Fisher
+//                          information for the curvature, over its share of the full cost
+//                          m stays 1 while aux > 0.9·θ;  m becomes 1 when aux > 1.1·θ
+//            and counts the ReLUs kept at each site. `penalty` is λ over the cost of the network
+//            with all its ReLUs, so push is the gradient of λ·relu(share − target); cost and
+//            prices are those after the step before (metrics.wgsl), and so is the threshold θ.
+//            share: dL/dm of every element becomes the mean over its group of n, for masks that
+//            keep or drop a channel or a site as one: times √n for importance, whose square is then
+//            that of the sum over n, an element of the price's. Elements that begin alike stay so.
+// Layout     group 0; importance has no first moment, and the numbers go on without gaps
+//              update  0  step           uniform Step
+//                      1  scores         f32[length], updated: aux; each site of this and the
+//                                        other arenas starts at a multiple of 256
+//                      2  mask           f32[length], updated: m
+//                      3  mask_gradient  f32[length], read: dL/dm
+//                      4  first_moment   f32[length], updated: Adam's
+//                      5  second_moment  f32[length], updated: Adam's, or v
+//                      6  sites          u32[length/256], read: the site of a block
+//                      7  counts         u32[…] by site, added to
+//                      8  ledger         vec2f[1+sites], read: (cost, θ), then (price of a ReLU,
+//                                        of a square) by site
+//              share   0  groups         vec2u[G], read: first element, elements
+//                      1  mask_gradient  f32[length], updated
+// Split      update: a workgroup of 64 takes a block of 256 elements, four each; counts go
+//            through workgroup memory to one atomic addition a block: integers, so the order is
+//            free. share: a workgroup of 64 a group, summed by lanes and a tree.
+// Cost       update 30 flops and 36 bytes an element (importance is counted alike), share 1 and 12,
+//            whatever the network: one dispatch each.
+// Dropped    nothing yet.
+
+@group(0) @binding(0) var<storage, read> groups: array<vec2u>;
+@group(0) @binding(1) var<storage, read_write> mask_gradient: array<f32>;
+
+var<workgroup> tree: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn share(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
+    let index = min(group.y * 3840u + group.x, 3839u);
+    let first = groups[index].x;
+    // Workgroups past the last group have none.
+    let inside = group.y * 3840u + group.x == index;
+    let elements = select(0u, groups[index].y, inside);
+    var sum = 0.0;
+    for (var i = lane; i < elements; i += 64u) {
+        sum += mask_gradient[first + i];
+    }
+    tree[lane] = sum;
+    for (var half = 32u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (lane < half) {
+            tree[lane] += tree[lane + half];
+        }
+    }
+    workgroupBarrier();
+    let mean = tree[0] / f32(elements);
+    for (var i = lane; i < elements; i += 64u) {
+        mask_gradient[first + i] = mean;
+    }
+}

@@ -1,0 +1,83 @@
+// Expanded from shaders/optimizer.wgsl for optimizer average: 11,173,888 parameters (preset large).
+// Written by `autorep shaders --typical --write shaders/expanded`: change the template.
+//
+// Kernel card: optimisers over whole arenas
+//
+// Computes   with r = step.rate, λ = step.decay of the parameter's group, g = clip.y · gradient:
+//            sgd          g ← g + λp,  v ← μv + g,  p ← p − r·v, with Nesterov p − r·(g + μv);
+//                         μ = step.beta1 (as torch.optim.SGD, dampening 0, v = 0 at the start)
+//            adam         g ← g + λp, or decoupled (AdamW, Loshchilov & Hutter 2019) p ← p − rλp;
+//                         m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,
+//                         p ← p − r · (m/c₁) / (√(v/c₂) + ε), c₁ = 1 − β₁ᵗ, c₂ = 1 − β₂ᵗ
+//                         (Kingma & Ba 2015, as torch.optim.Adam)
+//            square_sums  partial[w] = Σ g² over what workgroup w visits
+//            norm         clip = (‖g‖, factor, 0, 0) from the partial sums: factor = 1 where
+//                         step.clip is 0 or ‖g‖ below it, else step.clip/‖g‖; 0 where ‖g‖ is
+//                         not finite
+//            lookahead    s ← s + α(p − s), p ← s, α = step.lookahead; nothing at α = 0
+//                         (Zhang et al. 2019)
+//            average      a ← a + w(p − a), w = step.averaging; nothing at w = 0
+//            This one is average.
+//            A clip factor of 0 takes the gradient for zero, whatever it holds (0 · NaN is NaN):
+//            parameters outlive a step that has gone wrong.
+// Layout     group 0; arenas f32[length], length 11173888, a multiple of 256
+//              0  step      uniform Step
+//              1  params    f32[length], read: p
+//              2  averaged  f32[length], updated: a
+// Split      a workgroup of 64 streams through one run of adjacent vec4s; a group's block of
+//            64 is a multiple of the workgroup, so the loop and the group are uniform. The
+//            norm is summed in this partition, a tree per workgroup, then by one workgroup.
+// Cost       flops and bytes an element: sgd 8 and 20, adam 17 and 28, square_sums 2 and 4,
+//            lookahead 3 and 16, average 3 and 12; norm 1 and 4 a partial sum. Bound by memory.
+// Dropped    strides across the whole arena: 3 times slower on a CPU. See
+//            docs/rejected-optimizations.md, "Streaming kernels on a CPU".
+
+// The scalars of one step; src/kernels/step.rs documents each.
+struct Step {
+    rate: vec4f,
+    decay: vec4f,
+    step: u32,
+    seed: u32,
+    epoch: u32,
+    first: u32,
+    count: u32,
+    augment: u32,
+    refit: u32,
+    budget: f32,
+    beta1: f32,
+    beta2: f32,
+    correction1: f32,
+    correction2: f32,
+    epsilon: f32,
+    clip: f32,
+    score_rate: f32,
+    threshold: f32,
+    penalty: f32,
+    ce_weight: f32,
+    kd_weight: f32,
+    temperature: f32,
+    smoothing: f32,
+    momentum: f32,
+    lookahead: f32,
+    averaging: f32,
+}
+
+const VECTORS = 2793472u;
+// Vectors of a workgroup's run.
+const RUN = 1024u;
+
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> params: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> averaged: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn average(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+    if step.averaging == 0.0 {
+        return;
+    }
+    let end = min((group.x + 1u) * RUN, VECTORS);
+    for (var first = group.x * RUN; first < end; first += 64u) {
+        let i = first + local.x;
+        averaged[i] += step.averaging * (params[i] - averaged[i]);
+    }
+}
