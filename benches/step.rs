@@ -10,8 +10,7 @@
 
 use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterChoice, AdapterClass, Gpu};
-use autorep::graph::plan::Activations;
-use autorep::graph::{Arenas, Layout, Loaded, Tensors};
+use autorep::graph::{Activations, Arenas, Layout, Loaded, Tensors};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::tuning::Tuner;

@@ -3,8 +3,7 @@
 use super::dapa;
 use crate::data::{Crop, Placement};
 use crate::gpu::Gpu;
-use crate::graph::Network;
-use crate::graph::plan::Activations;
+use crate::graph::{Activations, Network};
 use crate::kernels::{Compiler, Preset as Kernels};
 use crate::train::account::Memory;
 use crate::train::forecast::{Cut, Forecast, ForecastError, Shape, Shortage, cut};

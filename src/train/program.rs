@@ -7,8 +7,9 @@ use super::settings::Optimizer;
 use super::trainer::TrainError;
 use crate::data::{Normalization, Resident, Source};
 use crate::gpu::{AdapterClass, Buffer, Gpu, GpuError, Readback, Tape, Timing, View};
-use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
-use crate::graph::{Arenas, Gradients, Layout, Loaded, Network, Plan};
+use crate::graph::{
+    Activations, Arenas, Gradients, Layout, Loaded, Mode, Network, Plan, PlannedDispatch, Ports,
+};
 use crate::kernels::indicator::Rule;
 use crate::kernels::metrics::{Prices, ROWS, Record, row_words};
 use crate::kernels::step::StepScalars;
