@@ -10,7 +10,7 @@
 use autorep::cli::AdapterArgs;
 use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterClass, Gpu};
-use autorep::graph::plan::Activations;
+use autorep::graph::Activations;
 use autorep::graph::{Arenas, Layout, Loaded, Tensors};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;

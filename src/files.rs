@@ -50,6 +50,7 @@ pub fn sweep(folder: &Path) {
     }
 }
 
+/// Whether this is what a write in progress, or one that was cut short, has in its folder.
 pub fn is_partial(path: &Path) -> bool {
     let (prefix, suffix) = PARTIAL;
     path.file_name()

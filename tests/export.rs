@@ -8,7 +8,9 @@ mod common;
 
 use autorep::export::onnx_proto::*;
 use autorep::export::{ExportError, Format, to_onnx, to_safetensors};
-use autorep::graph::{Chw, Layout, Model, Network, NodeId, Nonlinearity, Op, Tensors};
+use autorep::graph::{
+    Chw, Conv2d, Dropout, Layout, Linear, Model, Network, NodeId, Nonlinearity, Op, Pool, Tensors,
+};
 use autorep::models::ModelSpec;
 use common::host_network::{Activations, HostNetwork, Mode};
 use common::noise;
@@ -129,23 +131,20 @@ fn oddity() -> Model {
     let ops = [
         (
             "pool",
-            Op::AvgPool {
+            Op::Pool(Pool::Average {
                 kernel: 3,
                 stride: 2,
-            },
+            }),
         ),
         (
             "conv",
-            Op::Conv2d {
-                out_channels: 6,
-                kernel: 3,
-                stride: 1,
+            Op::Conv2d(Conv2d {
                 padding: 0,
-                groups: 1,
-            },
+                ..Conv2d::same(6, 3, 1)
+            }),
         ),
-        ("gap", Op::GlobalAvgPool),
-        ("hidden", Op::Linear { out_features: 5 }),
+        ("gap", Op::Pool(Pool::GlobalAverage)),
+        ("hidden", Op::Linear(Linear { out_features: 5 })),
         ("bn", Op::BatchNorm),
         ("act", Op::Activation),
     ];
@@ -167,39 +166,42 @@ fn mobile() -> Model {
             width: 10,
         },
     );
-    let conv = |out_channels, kernel, stride, groups| Op::Conv2d {
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-        groups,
+    let conv = |channels, kernel, stride, groups| {
+        Op::Conv2d(Conv2d {
+            groups,
+            ..Conv2d::same(channels, kernel, stride)
+        })
     };
     let mut push = |name: &str, op, inputs: &[_]| network.push(name, op, inputs).unwrap();
     let x = push("stem", conv(6, 3, 1, 1), &[NodeId(0)]);
-    let pool = Op::MaxPool {
+    let pool = Pool::Max {
         kernel: 3,
         stride: 2,
         padding: 1,
     };
-    let x = push("pool", pool, &[x]);
+    let x = push("pool", Op::Pool(pool), &[x]);
     let a = push("depthwise", conv(6, 5, 1, 6), &[x]);
     let a = push("bn", Op::BatchNorm, &[a]);
     let a = push("act", Op::Activation, &[a]);
-    let s = push("se.pool", Op::GlobalAvgPool, &[a]);
-    let s = push("se.fc1", Op::PooledConv { out_channels: 2 }, &[s]);
+    let s = push("se.pool", Op::Pool(Pool::GlobalAverage), &[a]);
+    let s = push("se.fc1", Op::PooledConv(Linear { out_features: 2 }), &[s]);
     let s = push("se.act", Op::Activation, &[s]);
-    let s = push("se.fc2", Op::PooledConv { out_channels: 6 }, &[s]);
+    let s = push("se.fc2", Op::PooledConv(Linear { out_features: 6 }), &[s]);
     let s = push("se.sigmoid", Op::Sigmoid, &[s]);
     let a = push("se.scale", Op::Scale, &[a, s]);
     let a = push("grouped", conv(6, 3, 1, 3), &[a]);
     let rate = 0.5;
     let per_sample = true;
-    let a = push("drop", Op::Dropout { rate, per_sample }, &[a]);
+    let a = push("drop", Op::Dropout(Dropout { rate, per_sample }), &[a]);
     let x = push("add", Op::Add, &[a, x]);
-    let x = push("gap", Op::GlobalAvgPool, &[x]);
+    let x = push("gap", Op::Pool(Pool::GlobalAverage), &[x]);
     let per_sample = false;
-    let x = push("classifier.0", Op::Dropout { rate, per_sample }, &[x]);
-    push("classifier.1", Op::Linear { out_features: 4 }, &[x]);
+    let x = push(
+        "classifier.0",
+        Op::Dropout(Dropout { rate, per_sample }),
+        &[x],
+    );
+    push("classifier.1", Op::Linear(Linear { out_features: 4 }), &[x]);
     noisy(network)
 }
 

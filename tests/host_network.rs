@@ -2,8 +2,8 @@
 
 mod common;
 
-use autorep::graph::layout::NodeTensors;
-use autorep::graph::{Chw, Layout, Network, NodeId, Op, Tensors};
+use autorep::graph::layout::BatchNormSlots;
+use autorep::graph::{Chw, Conv2d, Layout, Linear, Network, NodeId, Op, Pool, Tensors};
 use common::host_network::*;
 use common::noise;
 
@@ -25,25 +25,17 @@ fn small() -> (Network, Layout, Tensors) {
             width: 5,
         },
     );
-    let conv = Op::Conv2d {
-        out_channels: 3,
-        kernel: 3,
-        stride: 1,
-        padding: 1,
-        groups: 1,
-    };
-    let pool = Op::AvgPool {
+    let pool = Pool::Average {
         kernel: 2,
         stride: 2,
     };
-    let linear = Op::Linear { out_features: 4 };
     let ops = [
-        ("conv", conv),
+        ("conv", Op::Conv2d(Conv2d::same(3, 3, 1))),
         ("bn", Op::BatchNorm),
         ("act", Op::Activation),
-        ("pool", pool),
-        ("gap", Op::GlobalAvgPool),
-        ("fc", linear),
+        ("pool", Op::Pool(pool)),
+        ("gap", Op::Pool(Pool::GlobalAverage)),
+        ("fc", Op::Linear(Linear { out_features: 4 })),
     ];
     for (name, op) in ops {
         let last = network.output();
@@ -71,9 +63,7 @@ fn training_batch_norm_leaves_the_moments_it_was_told() {
         Activations::Gate,
     );
     let values = host.forward(&wide(&noise(9, 4 * 60)));
-    let NodeTensors::BatchNorm { weight, bias, .. } = layout.nodes[2] else {
-        panic!("node 2 is the batch norm");
-    };
+    let BatchNormSlots { weight, bias, .. } = layout.batch_norm(NodeId(2));
     let (before, after) = (NodeId(1), NodeId(2));
     let (_, raw) = channel_moments(values.node(before), network.node(before).shape);
     let (mean, variance) = channel_moments(values.node(after), network.node(after).shape);
@@ -163,9 +153,7 @@ fn the_loss_has_the_gradient_of_softmax_cross_entropy() {
         cross_entropy(values.logits(), &labels),
         host.loss(&images, &labels)
     ));
-    let NodeTensors::Linear { bias, .. } = layout.nodes[6] else {
-        panic!("node 6 is the linear layer");
-    };
+    let bias = layout.linear(NodeId(6)).bias;
     for class in 0..4 {
         let softmax = |row: &[f64]| row[class].exp() / row.iter().map(|z| z.exp()).sum::<f64>();
         let want: f64 = values

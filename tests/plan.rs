@@ -6,9 +6,9 @@ mod common;
 
 use autorep::gpu::{AdapterChoice, Gpu, Tape, adapter};
 use autorep::graph::layout::ParamKind;
-use autorep::graph::plan::{Activations, Mode, Ports};
 use autorep::graph::{
-    Arenas, Chw, Gradients, Layout, Loaded, Network, Nonlinearity, Op, Plan, Tensors,
+    Activations, Arenas, Chw, Conv2d, Dropout, Gradients, Layout, Linear, Loaded, Mode, Network,
+    Nonlinearity, Op, Plan, Pool, Ports, Tensors,
 };
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::step::StepScalars;
@@ -30,13 +30,7 @@ fn every_fusion() -> Network {
         height: 9,
         width: 6,
     };
-    let conv = |out_channels, kernel, stride| Op::Conv2d {
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-        groups: 1,
-    };
+    let conv = |channels, kernel, stride| Op::Conv2d(Conv2d::same(channels, kernel, stride));
     let mut n = Network::new("every-fusion", input);
     let mut push = |name: &str, op, inputs: &[_]| n.push(name, op, inputs).unwrap();
     let x = autorep::graph::NodeId(0);
@@ -61,14 +55,14 @@ fn every_fusion() -> Network {
     let d = push("d.act", Op::Activation, &[d]);
     let d = push(
         "pool",
-        Op::AvgPool {
+        Op::Pool(Pool::Average {
             kernel: 2,
             stride: 1,
-        },
+        }),
         &[d],
     );
-    let d = push("avgpool", Op::GlobalAvgPool, &[d]);
-    push("fc", Op::Linear { out_features: 4 }, &[d]);
+    let d = push("avgpool", Op::Pool(Pool::GlobalAverage), &[d]);
+    push("fc", Op::Linear(Linear { out_features: 4 }), &[d]);
     n
 }
 
@@ -80,22 +74,16 @@ fn pre_activation() -> Network {
         height: 11,
         width: 8,
     };
-    let conv = |out_channels, kernel, stride| Op::Conv2d {
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-        groups: 1,
-    };
+    let conv = |channels, kernel, stride| Op::Conv2d(Conv2d::same(channels, kernel, stride));
     let mut n = Network::new("pre-activation", input);
     let mut push = |name: &str, op, inputs: &[_]| n.push(name, op, inputs).unwrap();
     let x = push("conv1", conv(4, 3, 1), &[autorep::graph::NodeId(0)]);
-    let pool = Op::MaxPool {
+    let pool = Pool::Max {
         kernel: 3,
         stride: 2,
         padding: 1,
     };
-    let x = push("pool", pool, &[x]);
+    let x = push("pool", Op::Pool(pool), &[x]);
     let a = push("a.bn1", Op::BatchNorm, &[x]);
     let first = push("a.act1", Op::Activation, &[a]);
     let a = push("a.conv1", conv(6, 3, 2), &[first]);
@@ -109,8 +97,8 @@ fn pre_activation() -> Network {
     let b = push("b.conv2", conv(6, 3, 1), &[b]);
     let x = push("b.add", Op::Add, &[b, x]);
     let x = push("bn1", Op::BatchNorm, &[x]);
-    let x = push("avgpool", Op::GlobalAvgPool, &[x]);
-    push("fc", Op::Linear { out_features: 4 }, &[x]);
+    let x = push("avgpool", Op::Pool(Pool::GlobalAverage), &[x]);
+    push("fc", Op::Linear(Linear { out_features: 4 }), &[x]);
     n
 }
 
@@ -122,12 +110,11 @@ fn mobile() -> Network {
         height: 9,
         width: 8,
     };
-    let conv = |out_channels, kernel, stride, groups| Op::Conv2d {
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-        groups,
+    let conv = |channels, kernel, stride, groups| {
+        Op::Conv2d(Conv2d {
+            groups,
+            ..Conv2d::same(channels, kernel, stride)
+        })
     };
     let mut n = Network::new("mobile", input);
     n.nonlinearity = Nonlinearity::Silu;
@@ -138,17 +125,17 @@ fn mobile() -> Network {
     let a = push("a.depthwise", conv(6, 5, 1, 6), &[x]);
     let a = push("a.bn1", Op::BatchNorm, &[a]);
     let a = push("a.act", Op::Activation, &[a]);
-    let s = push("a.se.pool", Op::GlobalAvgPool, &[a]);
-    let s = push("a.se.fc1", Op::PooledConv { out_channels: 2 }, &[s]);
+    let s = push("a.se.pool", Op::Pool(Pool::GlobalAverage), &[a]);
+    let s = push("a.se.fc1", Op::PooledConv(Linear { out_features: 2 }), &[s]);
     let s = push("a.se.act", Op::Activation, &[s]);
-    let s = push("a.se.fc2", Op::PooledConv { out_channels: 6 }, &[s]);
+    let s = push("a.se.fc2", Op::PooledConv(Linear { out_features: 6 }), &[s]);
     let s = push("a.se.sigmoid", Op::Sigmoid, &[s]);
     let a = push("a.se.scale", Op::Scale, &[a, s]);
     let a = push("a.project", conv(6, 1, 1, 1), &[a]);
     let a = push("a.bn2", Op::BatchNorm, &[a]);
     let rate = 0.3;
     let per_sample = true;
-    let a = push("a.drop", Op::Dropout { rate, per_sample }, &[a]);
+    let a = push("a.drop", Op::Dropout(Dropout { rate, per_sample }), &[a]);
     let x = push("a.add", Op::Add, &[a, x]);
     let x = push("b.depthwise", conv(6, 3, 2, 6), &[x]);
     let x = push("b.bn1", Op::BatchNorm, &[x]);
@@ -156,10 +143,10 @@ fn mobile() -> Network {
     let x = push("b.grouped", conv(8, 3, 1, 2), &[x]);
     let x = push("b.bn2", Op::BatchNorm, &[x]);
     let x = push("b.act2", Op::Activation, &[x]);
-    let x = push("avgpool", Op::GlobalAvgPool, &[x]);
+    let x = push("avgpool", Op::Pool(Pool::GlobalAverage), &[x]);
     let per_sample = false;
-    let x = push("drop", Op::Dropout { rate, per_sample }, &[x]);
-    push("fc", Op::Linear { out_features: 4 }, &[x]);
+    let x = push("drop", Op::Dropout(Dropout { rate, per_sample }), &[x]);
+    push("fc", Op::Linear(Linear { out_features: 4 }), &[x]);
     n
 }
 

@@ -3,8 +3,7 @@
 
 use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterChoice, Gpu};
-use autorep::graph::plan::Activations;
-use autorep::graph::{Arenas, Layout, Loaded, Network, Tensors};
+use autorep::graph::{Activations, Arenas, Layout, Loaded, Network, Tensors};
 use autorep::kernels::dapa::Fit;
 use autorep::kernels::metrics::Record;
 use autorep::kernels::step::StepScalars;

@@ -2,6 +2,7 @@
 
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::kernels::Tiling;
+use crate::models;
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::RunFolder;
 use crate::run::mark::{Mark, Phase};
@@ -54,16 +55,20 @@ impl AdapterArgs {
     }
 }
 
+fn architecture_help() -> String {
+    format!(
+        "Architecture: {} (…_avgpool: no max-pool in the stem)",
+        models::names()
+    )
+}
+
 /// Options of commands that train.
 #[derive(clap::Args, Debug)]
 pub struct RunArgs {
     /// Images: `builtin`, or a folder (CIFAR binary version, or train/CLASS and test/CLASS).
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
-    /// Architecture: resnet8, resnet18, resnet20, wide_resnet_22_8, efficientnet_b0,
-    /// efficientnet_b2, imagenet_resnet18, imagenet_resnet50 (…_avgpool: no max-pool in the
-    /// stem).
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = architecture_help())]
     pub model: Option<String>,
     /// Multiplier of the architecture's channel counts.
     #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]

@@ -6,7 +6,7 @@ use crate::cost::{
     Kind, Layer, Linear, Link, Parts, Price, Protocol, SiteCounts, Weights, bill, evenly, layers,
 };
 use crate::graph::{Chw, Model, Network, Nonlinearity};
-use crate::models::{ModelSpec, NAMES as MODELS};
+use crate::models::{self, ModelSpec};
 use crate::profile::text::{Look, table};
 use crate::run::model_file;
 use crate::search::budget::Budget;
@@ -220,15 +220,13 @@ fn refuse(args: &Args, remedy: &str) -> Result<()> {
 
 /// The run or the model that is asked about.
 fn subject(what: &str, args: &Args) -> Result<Subject> {
-    if MODELS.contains(&what) {
-        return of_model(what, args);
-    }
+    let unknown = match models::architecture(what) {
+        Ok(architecture) => return of_model(architecture, args),
+        Err(unknown) => unknown,
+    };
     let path = Path::new(what);
     if !path.exists() {
-        bail!(
-            "`{what}` is neither a run folder nor a checkpoint, and no model: choose among {}",
-            MODELS.join(", ")
-        );
+        bail!("`{what}` is neither a run folder nor a checkpoint, and {unknown}");
     }
     refuse(args, &format!("what {what} holds is fixed, leave it out"))?;
     let (model, ..) = model_file::unpack(load_result(path)?)?;
@@ -260,15 +258,15 @@ fn counts(model: &Model) -> Vec<SiteCounts> {
     sites.map(count).collect()
 }
 
-fn of_model(name: &str, args: &Args) -> Result<Subject> {
-    let imagenet = name.starts_with("imagenet") || name.starts_with("efficientnet");
-    let (side, classes) = if imagenet { (224, 1000) } else { (32, 10) };
-    let side = args.input_size.unwrap_or(side) as usize;
+fn of_model(architecture: &models::Architecture, args: &Args) -> Result<Subject> {
+    let benchmark = architecture.benchmark;
+    let or = |given: Option<u32>, default: usize| given.map_or(default, |given| given as usize);
+    let side = or(args.input_size, benchmark.side());
     let spec = ModelSpec {
-        name: name.to_owned(),
+        name: architecture.name.to_owned(),
         width: args.width.unwrap_or(1.0),
         input: (side, side),
-        classes: args.classes.unwrap_or(classes) as usize,
+        classes: or(args.classes, benchmark.classes()),
     };
     let network = spec.build()?;
     let (mut scenarios, mut notes) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use super::common::{IMPORT, note};
 use crate::data::Normalization;
 use crate::files::write_atomic;
 use crate::graph::{Layout, Model};
-use crate::models::ModelSpec;
+use crate::models::{Benchmark, ModelSpec, architecture};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::RunFolder;
 use crate::run::foreign_weights::{Imported, import};
@@ -183,20 +183,15 @@ fn source(args: &Args, settings: &Settings) -> Result<Source> {
             "--image-size {side}: must lie in 1…4096"
         );
     }
-    // Networks without a stem that shrinks the image are those for CIFAR.
-    let large = ["imagenet_", "efficientnet_"];
-    let mut source = if large.iter().any(|start| args.model.starts_with(start)) {
-        Source {
-            size: size.unwrap_or((224, 224)),
-            pixels: Normalization::IMAGENET,
-            classes: None,
-        }
-    } else {
-        Source {
-            size: size.unwrap_or((32, 32)),
-            pixels: Normalization::CIFAR10,
-            classes: None,
-        }
+    let benchmark = architecture(&args.model)?.benchmark;
+    let side = benchmark.side();
+    let mut source = Source {
+        size: size.unwrap_or((side, side)),
+        pixels: match benchmark {
+            Benchmark::Cifar10 => Normalization::CIFAR10,
+            Benchmark::ImageNet => Normalization::IMAGENET,
+        },
+        classes: None,
     };
     if args.data.is_some() {
         let data = open_data(settings, true)?;

@@ -126,7 +126,7 @@ pub fn evenly(elements: &[usize], budget: usize) -> Vec<SiteCounts> {
 mod tests {
     use super::super::layers::layers;
     use super::*;
-    use crate::models::{ModelSpec, NAMES};
+    use crate::models::{ARCHITECTURES, ModelSpec};
 
     fn network(name: &str, size: usize) -> Vec<Layer> {
         let spec = ModelSpec {
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn even_budgets_are_met_exactly_at_as_many_sites_as_can_be() {
-        for name in NAMES {
+        for name in ARCHITECTURES.iter().map(|row| row.name) {
             let elements = elements(&network(name, 64));
             let all: usize = elements.iter().sum();
             for budget in [0, 1, 5, elements.len(), 1000, 12_900, all / 2, all - 1, all] {

@@ -1,7 +1,7 @@
 //! A network as the parties of private inference see it: what takes communication, in order.
 
 use super::protocol::LinearShape;
-use crate::graph::{Network, Op};
+use crate::graph::{Network, Op, Pool};
 use serde::Serialize;
 
 /// A layer that takes communication.
@@ -72,29 +72,27 @@ pub fn layers(network: &Network) -> Vec<Layer> {
             })
         };
         let kind = match node.op {
-            Op::Conv2d { kernel, groups, .. } => {
-                let window = kernel * kernel;
+            Op::Conv2d(conv) => {
+                let window = conv.kernel * conv.kernel;
                 Kind::Linear(LinearShape {
                     input: input.len(),
                     unfolded: output.plane() * input.channels * window,
-                    weights: output.channels * (input.channels / groups) * window,
+                    weights: output.channels * (input.channels / conv.groups) * window,
                     output: elements,
                 })
             }
-            Op::Linear { out_features } => dense(out_features),
-            Op::PooledConv { out_channels } => dense(out_channels),
+            Op::Linear(linear) | Op::PooledConv(linear) => dense(linear.out_features),
             Op::Activation => Kind::Site { elements },
             Op::Scale => Kind::Product { elements },
             Op::Sigmoid => Kind::Sigmoid { elements },
-            Op::MaxPool { kernel, .. } => Kind::Maximum {
+            Op::Pool(Pool::Max { kernel, .. }) => Kind::Maximum {
                 comparisons: elements * (kernel * kernel - 1),
             },
             Op::Input
             | Op::BatchNorm
             | Op::Add
-            | Op::AvgPool { .. }
-            | Op::GlobalAvgPool
-            | Op::Dropout { .. } => continue,
+            | Op::Pool(Pool::Average { .. } | Pool::GlobalAverage)
+            | Op::Dropout(_) => continue,
         };
         layers.push(Layer {
             name: node.name.clone(),

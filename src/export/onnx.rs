@@ -15,8 +15,8 @@ use super::{
     BATCH_NORM_EPSILON, ExportError, PRODUCER, PRODUCER_VERSION, bytes, check, finite, json, mask,
     mask_name, param, powers, relu_count, state,
 };
-use crate::graph::layout::{NodeTensors, Site};
-use crate::graph::{Model, NodeId, Nonlinearity, Op};
+use crate::graph::layout::{LinearSlots, Site};
+use crate::graph::{Model, NodeId, Nonlinearity, Op, Pool};
 use prost::Message;
 
 /// Protobuf readers refuse longer messages.
@@ -104,87 +104,50 @@ impl Writer<'_> {
     /// Writes one layer of the network.
     fn layer(&mut self, id: NodeId) -> Result<(), ExportError> {
         let model = self.model;
+        let layout = &model.layout;
         let node = model.network.node(id);
         let name = node.name.as_str();
         let is_output = id == model.network.output();
         // Only the linear layer leaves N×C rather than N×C×H×W.
-        let linear = matches!(node.op, Op::Linear { .. });
+        let linear = matches!(node.op, Op::Linear(_));
         let inputs: Vec<String> = node.inputs.iter().map(|&id| self.value(id)).collect();
         let x = || inputs[0].as_str();
-        match (node.op, model.layout.nodes[id.0]) {
-            (Op::Input, _) => {
+        match node.op {
+            Op::Input => {
                 let mean = self.per_channel("normalize.mean", &model.mean)?;
                 let std = self.per_channel("normalize.std", &model.std)?;
                 self.node("Sub", "centered", &[INPUT, &mean]);
                 self.node("Div", NORMALIZED, &["centered", &std]);
             }
-            (
-                Op::Conv2d {
-                    kernel,
-                    stride,
-                    padding,
-                    groups,
-                    ..
-                },
-                NodeTensors::Conv2d { weight },
-            ) => {
-                let weight = self.param(weight)?;
+            Op::Conv2d(conv) => {
+                let weight = self.param(layout.conv2d(id))?;
                 self.node("Conv", name, &[x(), &weight]).attribute.extend([
-                    ints("kernel_shape", [kernel; 2]),
-                    ints("pads", [padding; 4]),
-                    ints("strides", [stride; 2]),
-                    int("group", groups as i64),
+                    ints("kernel_shape", [conv.kernel; 2]),
+                    ints("pads", [conv.padding; 4]),
+                    ints("strides", [conv.stride; 2]),
+                    int("group", conv.groups as i64),
                 ]);
             }
-            (
-                Op::BatchNorm,
-                NodeTensors::BatchNorm {
-                    weight,
-                    bias,
-                    running_mean,
-                    running_var,
-                },
-            ) => {
-                let (weight, bias) = (self.param(weight)?, self.param(bias)?);
-                let (mean, variance) = (self.state(running_mean)?, self.state(running_var)?);
-                self.node(
-                    "BatchNormalization",
-                    name,
-                    &[x(), &weight, &bias, &mean, &variance],
-                )
-                .attribute
-                .push(float("epsilon", BATCH_NORM_EPSILON));
+            Op::BatchNorm => {
+                let slots = layout.batch_norm(id);
+                let inputs = [
+                    x(),
+                    &self.param(slots.weight)?,
+                    &self.param(slots.bias)?,
+                    &self.state(slots.running_mean)?,
+                    &self.state(slots.running_var)?,
+                ];
+                self.node("BatchNormalization", name, &inputs)
+                    .attribute
+                    .push(float("epsilon", BATCH_NORM_EPSILON));
             }
-            (Op::Activation, NodeTensors::Site(site)) => {
-                self.site(&model.layout.sites[site], x())?;
-            }
-            (Op::Add, _) => {
+            Op::Activation => self.site(layout.site(id), x())?,
+            Op::Add => {
                 self.node("Add", name, &[x(), &inputs[1]]);
             }
-            (Op::AvgPool { kernel, stride }, _) => {
-                self.node("AveragePool", name, &[x()]).attribute.extend([
-                    ints("kernel_shape", [kernel; 2]),
-                    ints("strides", [stride; 2]),
-                ]);
-            }
-            (
-                Op::MaxPool {
-                    kernel,
-                    stride,
-                    padding,
-                },
-                _,
-            ) => {
-                self.node("MaxPool", name, &[x()]).attribute.extend([
-                    ints("kernel_shape", [kernel; 2]),
-                    ints("pads", [padding; 4]),
-                    ints("strides", [stride; 2]),
-                ]);
-            }
-            (Op::GlobalAvgPool, _) => {
-                self.node("GlobalAveragePool", name, &[x()]);
-            }
-            (Op::Linear { .. }, NodeTensors::Linear { weight, bias }) => {
+            Op::Pool(pool) => self.pool(name, x(), pool),
+            Op::Linear(_) => {
+                let LinearSlots { weight, bias } = layout.linear(id);
                 let (weight, bias) = (self.param(weight)?, self.param(bias)?);
                 let flat = self.flatten(&format!("{name}.flatten"), x());
                 let gemm = if is_output {
@@ -203,30 +166,54 @@ impl Writer<'_> {
                     self.node("Unsqueeze", name, &[&gemm, &axes]);
                 }
             }
-            (Op::PooledConv { .. }, NodeTensors::Linear { weight, bias }) => {
+            Op::PooledConv(_) => {
+                let LinearSlots { weight, bias } = layout.linear(id);
                 let (weight, bias) = (self.param(weight)?, self.param(bias)?);
                 self.node("Conv", name, &[x(), &weight, &bias])
                     .attribute
                     .push(ints("kernel_shape", [1; 2]));
             }
-            (Op::Sigmoid, _) => {
+            Op::Sigmoid => {
                 self.node("Sigmoid", name, &[x()]);
             }
             // Factors [N,C,1,1] meet [N,C,H,W].
-            (Op::Scale, _) => {
+            Op::Scale => {
                 self.node("Mul", name, &[x(), &inputs[1]]);
             }
             // An exported network is there to be evaluated: nothing is dropped.
-            (Op::Dropout { .. }, _) => {
+            Op::Dropout(_) => {
                 self.node("Identity", name, &[x()]);
             }
-            (op, tensors) => unreachable!("a layout gives {op:?} no {tensors:?}"),
         }
         if is_output && !linear {
             let value = self.value(id);
             self.flatten(LOGITS, &value);
         }
         Ok(())
+    }
+
+    /// Writes a pool.
+    fn pool(&mut self, name: &str, x: &str, pool: Pool) {
+        match pool {
+            Pool::Average { kernel, stride } => {
+                self.node("AveragePool", name, &[x]).attribute.extend([
+                    ints("kernel_shape", [kernel; 2]),
+                    ints("strides", [stride; 2]),
+                ]);
+            }
+            Pool::Max {
+                kernel,
+                stride,
+                padding,
+            } => self.node("MaxPool", name, &[x]).attribute.extend([
+                ints("kernel_shape", [kernel; 2]),
+                ints("pads", [padding; 4]),
+                ints("strides", [stride; 2]),
+            ]),
+            Pool::GlobalAverage => {
+                self.node("GlobalAveragePool", name, &[x]);
+            }
+        }
     }
 
     /// Writes an activation site.

@@ -50,14 +50,12 @@ fn tensors(model: &Model) -> Result<Vec<Tensor>, ExportError> {
     for node in &layout.nodes {
         let (params, states) = match *node {
             NodeTensors::None => (vec![], vec![]),
-            NodeTensors::Conv2d { weight } => (vec![weight], vec![]),
-            NodeTensors::BatchNorm {
-                weight,
-                bias,
-                running_mean,
-                running_var,
-            } => (vec![weight, bias], vec![running_mean, running_var]),
-            NodeTensors::Linear { weight, bias } => (vec![weight, bias], vec![]),
+            NodeTensors::Conv2d(weight) => (vec![weight], vec![]),
+            NodeTensors::BatchNorm(slots) => (
+                vec![slots.weight, slots.bias],
+                vec![slots.running_mean, slots.running_var],
+            ),
+            NodeTensors::Linear(slots) => (vec![slots.weight, slots.bias], vec![]),
             NodeTensors::Site(site) => {
                 let site = &layout.sites[site];
                 let shape = site.shape;

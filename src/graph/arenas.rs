@@ -35,7 +35,7 @@ impl Arenas {
     /// Allocates the arenas and fills them with `tensors`.
     ///
     /// # Errors
-    /// [`GpuError::TooLarge`], [`GpuError::OutOfMemory`].
+    /// When an arena is larger than the adapter allows, or finds no memory.
     pub fn upload(gpu: &Gpu, tensors: &Tensors) -> Result<Self, GpuError> {
         Ok(Self {
             params: gpu.upload("parameters", &tensors.params)?,
@@ -48,7 +48,7 @@ impl Arenas {
     /// Allocates the arenas and writes nothing: for a plan.
     ///
     /// # Errors
-    /// [`GpuError::TooLarge`], [`GpuError::OutOfMemory`].
+    /// When an arena is larger than the adapter allows, or finds no memory.
     pub fn place(gpu: &Gpu, layout: &Layout) -> Result<Self, GpuError> {
         let f32s = |what: &str, len: usize| gpu.allocate(what, 4 * len as u64);
         Ok(Self {
@@ -70,7 +70,7 @@ impl Arenas {
     /// Copies the arenas to the host; waits for the device.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
+    /// When the device is lost.
     pub fn download(&self, gpu: &Gpu, layout: &Layout) -> Result<Tensors, GpuError> {
         let read = |buffer: &Buffer, len: usize| -> Result<Vec<f32>, GpuError> {
             let mut values: Vec<f32> = gpu.read(&buffer.view())?;
@@ -90,7 +90,7 @@ impl Gradients {
     /// Allocates zeroed gradient arenas: padding is never written and must stay zero.
     ///
     /// # Errors
-    /// [`GpuError::TooLarge`], [`GpuError::OutOfMemory`].
+    /// When an arena is larger than the adapter allows, or finds no memory.
     pub fn zeroed(gpu: &Gpu, layout: &Layout) -> Result<Self, GpuError> {
         Ok(Self {
             params: gpu.upload("gradients", &vec![0f32; layout.params.len])?,

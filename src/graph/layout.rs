@@ -4,7 +4,8 @@
 //! can be bound on its own, and so that a table with one word per block of [`ALIGN`] elements
 //! tells the optimiser, which runs over the whole arena in one dispatch, what it is looking at.
 
-use super::network::{Chw, Network, NodeId, Op};
+use super::network::{Network, NodeId};
+use super::op::{Chw, Op};
 use std::ops::Range;
 
 /// Elements to which tensors are aligned within an arena: 1 KiB.
@@ -104,36 +105,41 @@ impl Site {
     }
 }
 
+/// Slots of a batch norm's tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchNormSlots {
+    /// Parameter slot [C] of γ.
+    pub weight: usize,
+    /// Parameter slot [C] of β.
+    pub bias: usize,
+    /// State slot [C].
+    pub running_mean: usize,
+    /// State slot [C].
+    pub running_var: usize,
+}
+
+/// Slots of a linear layer's tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinearSlots {
+    /// Parameter slot [K, C], of a pooled convolution [K, C, 1, 1].
+    pub weight: usize,
+    /// Parameter slot [K].
+    pub bias: usize,
+}
+
 /// The tensors that belong to one node, as slots of the parameter and state arenas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeTensors {
     /// Nothing to learn.
     None,
-    /// Convolution: the weight.
-    Conv2d {
-        /// Parameter slot [K, C/groups, R, R].
-        weight: usize,
-    },
+    /// Convolution: parameter slot [K, C/groups, R, R] of the weight.
+    Conv2d(usize),
     /// Batch norm.
-    BatchNorm {
-        /// Parameter slot [C] of γ.
-        weight: usize,
-        /// Parameter slot [C] of β.
-        bias: usize,
-        /// State slot [C].
-        running_mean: usize,
-        /// State slot [C].
-        running_var: usize,
-    },
+    BatchNorm(BatchNormSlots),
     /// Activation site: index into [`Layout::sites`].
     Site(usize),
-    /// Linear layer.
-    Linear {
-        /// Parameter slot [K, C], of a pooled convolution [K, C, 1, 1].
-        weight: usize,
-        /// Parameter slot [K].
-        bias: usize,
-    },
+    /// Linear layer, pooled convolution.
+    Linear(LinearSlots),
 }
 
 /// Where every tensor of a network lies.
@@ -170,64 +176,95 @@ impl Layout {
             let channels = node.shape.channels;
             let name = |suffix: &str| format!("{}.{suffix}", node.name);
             let tensors = match node.op {
-                Op::Conv2d { kernel, groups, .. } => {
-                    let shape = [channels, in_channels / groups, kernel, kernel];
-                    NodeTensors::Conv2d {
-                        weight: layout.param(name("weight"), &shape, ParamKind::Weight),
-                    }
+                Op::Conv2d(conv) => {
+                    let in_channels = in_channels / conv.groups;
+                    let shape = [channels, in_channels, conv.kernel, conv.kernel];
+                    let weight = layout.param(name("weight"), &shape, ParamKind::Weight);
+                    NodeTensors::Conv2d(weight)
                 }
-                Op::BatchNorm => NodeTensors::BatchNorm {
+                Op::BatchNorm => NodeTensors::BatchNorm(BatchNormSlots {
                     weight: layout.param(name("weight"), &[channels], ParamKind::Norm),
                     bias: layout.param(name("bias"), &[channels], ParamKind::Norm),
                     running_mean: layout.state.push(name("running_mean"), &[channels]),
                     running_var: layout.state.push(name("running_var"), &[channels]),
-                },
+                }),
                 Op::Activation => {
-                    let coefficients = name("coefficients");
+                    let shape = [channels, 4];
+                    let kind = ParamKind::Polynomial;
                     let site = Site {
                         name: node.name.clone(),
                         node: NodeId(index),
                         shape: node.shape,
                         offset: layout.elements,
-                        coefficients: layout.param(
-                            coefficients,
-                            &[channels, 4],
-                            ParamKind::Polynomial,
-                        ),
+                        coefficients: layout.param(name("coefficients"), &shape, kind),
                         moments: layout.state.push(name("moments"), &[channels, 2]),
                     };
                     layout.elements = (site.offset + node.shape.len()).next_multiple_of(ALIGN);
                     layout.sites.push(site);
                     NodeTensors::Site(layout.sites.len() - 1)
                 }
-                Op::Linear { out_features } => NodeTensors::Linear {
-                    weight: layout.param(
-                        name("weight"),
-                        &[out_features, in_channels],
-                        ParamKind::Weight,
-                    ),
-                    bias: layout.param(name("bias"), &[out_features], ParamKind::Bias),
-                },
-                Op::PooledConv { .. } => NodeTensors::Linear {
-                    weight: layout.param(
-                        name("weight"),
-                        &[channels, in_channels, 1, 1],
-                        ParamKind::Weight,
-                    ),
-                    bias: layout.param(name("bias"), &[channels], ParamKind::Bias),
-                },
-                Op::Input
-                | Op::Sigmoid
-                | Op::Scale
-                | Op::Dropout { .. }
-                | Op::Add
-                | Op::AvgPool { .. }
-                | Op::MaxPool { .. }
-                | Op::GlobalAvgPool => NodeTensors::None,
+                Op::Linear(_) => layout.linear_of(&node.name, &[channels, in_channels]),
+                Op::PooledConv(_) => layout.linear_of(&node.name, &[channels, in_channels, 1, 1]),
+                Op::Input | Op::Sigmoid | Op::Scale | Op::Dropout(_) | Op::Add | Op::Pool(_) => {
+                    NodeTensors::None
+                }
             };
             layout.nodes.push(tensors);
         }
         layout
+    }
+
+    /// Appends weight and bias of a linear layer.
+    fn linear_of(&mut self, node: &str, weight: &[usize]) -> NodeTensors {
+        NodeTensors::Linear(LinearSlots {
+            weight: self.param(format!("{node}.weight"), weight, ParamKind::Weight),
+            bias: self.param(format!("{node}.bias"), &weight[..1], ParamKind::Bias),
+        })
+    }
+
+    /// Parameter slot of a convolution's weight.
+    ///
+    /// # Panics
+    /// As [`Layout::batch_norm`].
+    pub fn conv2d(&self, node: NodeId) -> usize {
+        match self.nodes[node.0] {
+            NodeTensors::Conv2d(weight) => weight,
+            other => mismatch(node, "convolution", other),
+        }
+    }
+
+    /// Slots of a batch norm.
+    ///
+    /// # Panics
+    /// When the node is none: the layout is that of another network, and what is computed by it
+    /// would be nonsense.
+    pub fn batch_norm(&self, node: NodeId) -> BatchNormSlots {
+        match self.nodes[node.0] {
+            NodeTensors::BatchNorm(slots) => slots,
+            other => mismatch(node, "batch norm", other),
+        }
+    }
+
+    /// The site of an activation.
+    ///
+    /// # Panics
+    /// As [`Layout::batch_norm`].
+    pub fn site(&self, node: NodeId) -> &Site {
+        match self.nodes[node.0] {
+            NodeTensors::Site(index) => &self.sites[index],
+            other => mismatch(node, "site", other),
+        }
+    }
+
+    /// Slots of a linear layer or pooled convolution.
+    ///
+    /// # Panics
+    /// As [`Layout::batch_norm`].
+    pub fn linear(&self, node: NodeId) -> LinearSlots {
+        match self.nodes[node.0] {
+            NodeTensors::Linear(slots) => slots,
+            other => mismatch(node, "linear layer", other),
+        }
     }
 
     fn param(&mut self, name: String, shape: &[usize], kind: ParamKind) -> usize {
@@ -264,4 +301,11 @@ impl Layout {
         }
         table
     }
+}
+
+fn mismatch(node: NodeId, wanted: &str, found: NodeTensors) -> ! {
+    panic!(
+        "node {} is laid out as {found:?}, not as a {wanted}",
+        node.0
+    )
 }

@@ -1,44 +1,10 @@
 //! A network as data: nodes, shapes, names.
 
-use std::fmt;
+use super::op::{Chw, Op};
 
 /// Position of a node in [`Network::nodes`]. Inputs always lie before their consumers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub usize);
-
-/// Shape of one image's activation: channels, height, width.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Chw {
-    /// Channels.
-    pub channels: usize,
-    /// Height in pixels; 1 after global pooling.
-    pub height: usize,
-    /// Width in pixels; 1 after global pooling.
-    pub width: usize,
-}
-
-impl Chw {
-    /// Pixels of a channel.
-    pub fn plane(self) -> usize {
-        self.height * self.width
-    }
-
-    /// Elements of one image.
-    pub fn len(self) -> usize {
-        self.channels * self.plane()
-    }
-
-    /// Whether there is no element.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl fmt::Display for Chw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}×{}×{}", self.channels, self.height, self.width)
-    }
-}
 
 /// What a network's activation sites compute before any search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,73 +13,6 @@ pub enum Nonlinearity {
     Relu,
     /// x·sigmoid(x). In a search such a site is a gate like any other.
     Silu,
-}
-
-/// The fixed op set.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Op {
-    /// The images, normalised.
-    Input,
-    /// Convolution without bias.
-    Conv2d {
-        /// Output channels.
-        out_channels: usize,
-        /// Kernel height and width.
-        kernel: usize,
-        /// Stride.
-        stride: usize,
-        /// Zeros around the input.
-        padding: usize,
-        /// Groups that the channels lie in; as many as channels make it depthwise.
-        groups: usize,
-    },
-    /// Batch normalisation with scale and shift.
-    BatchNorm,
-    /// An activation site: the network's nonlinearity in a teacher, ReLU or polynomial per
-    /// element in a search.
-    Activation,
-    /// Sum of two tensors.
-    Add,
-    /// Average over k×k windows.
-    AvgPool {
-        /// Window height and width.
-        kernel: usize,
-        /// Stride.
-        stride: usize,
-    },
-    /// Maximum over k×k windows.
-    MaxPool {
-        /// Window height and width.
-        kernel: usize,
-        /// Stride.
-        stride: usize,
-        /// Pixels around the input that never win; less than `kernel`.
-        padding: usize,
-    },
-    /// Average over the plane.
-    GlobalAvgPool,
-    /// Fully connected layer with bias.
-    Linear {
-        /// Output features.
-        out_features: usize,
-    },
-    /// 1×1 convolution with bias of pooled features: a fully connected layer whose weight has
-    /// the shape of a convolution's, [K, C, 1, 1].
-    PooledConv {
-        /// Output channels.
-        out_channels: usize,
-    },
-    /// 1 / (1 + e^−x).
-    Sigmoid,
-    /// The first operand times the second, which has one factor per channel.
-    Scale,
-    /// In training, zero for a random share of the elements; the rest grows in proportion.
-    Dropout {
-        /// The share, 0…1 without 1.
-        rate: f32,
-        /// Whether samples stay or go as a whole (stochastic depth).
-        per_sample: bool,
-    },
 }
 
 /// One node: an op, where its operands come from, and the shape of what it makes.
@@ -188,7 +87,7 @@ impl Network {
     /// Appends a node after inferring its shape.
     ///
     /// # Errors
-    /// [`ShapeError`] when the operands do not fit the op.
+    /// When the op does not take that many operands, or none of their shapes.
     pub fn push(
         &mut self,
         name: impl Into<String>,
@@ -197,7 +96,7 @@ impl Network {
     ) -> Result<NodeId, ShapeError> {
         let name = name.into();
         let shapes: Vec<Chw> = inputs.iter().map(|&id| self.node(id).shape).collect();
-        let shape = super::ops::infer_shape(op, &shapes).map_err(|reason| ShapeError {
+        let shape = op.shape(&shapes).map_err(|reason| ShapeError {
             layer: name.clone(),
             reason,
         })?;

@@ -5,38 +5,54 @@
 //! overlap share a slot: a buffer that is as large as the largest of them. Within one item all
 //! operands are alive, so no dispatch ever sees two of its operands in one buffer.
 
-use super::plan::PlannedDispatch;
-use crate::gpu::{Buffer, Gpu, GpuError, View};
-use crate::kernels::Recipe;
+use crate::gpu::{Buffer, Dispatch, Gpu, GpuError, View};
+use crate::kernels::{Cost, Recipe};
+
+/// One dispatch of a plan with what it must do at the least.
+#[derive(Debug, Clone)]
+pub struct PlannedDispatch {
+    /// The bound kernel; its owner is the layer.
+    pub dispatch: Dispatch,
+    /// What it must do at the least.
+    pub cost: Cost,
+}
+
+impl PlannedDispatch {
+    /// The dispatches of a recipe, each with its stage's cost.
+    pub fn of(recipe: &Recipe, dispatches: Vec<Dispatch>) -> impl Iterator<Item = Self> {
+        let planned = dispatches.into_iter().zip(recipe.costs());
+        planned.map(|(dispatch, cost)| Self { dispatch, cost })
+    }
+}
 
 /// A tensor or scratch area without memory yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ValueId(usize);
 
-/// What an item binds.
+/// Where an operand of an item lies.
 #[derive(Debug, Clone)]
-pub enum Operand {
+pub enum Storage {
     /// Memory that the schedule plans.
-    Value(ValueId),
+    Planned(ValueId),
     /// Memory that exists: weights, images, counters.
     Fixed(View),
 }
 
-impl From<ValueId> for Operand {
+impl From<ValueId> for Storage {
     fn from(value: ValueId) -> Self {
-        Operand::Value(value)
+        Storage::Planned(value)
     }
 }
 
-impl From<View> for Operand {
+impl From<View> for Storage {
     fn from(view: View) -> Self {
-        Operand::Fixed(view)
+        Storage::Fixed(view)
     }
 }
 
 struct Item {
     recipe: Recipe,
-    operands: Vec<Operand>,
+    operands: Vec<Storage>,
     scratch: Vec<ValueId>,
     label: String,
 }
@@ -82,7 +98,7 @@ impl Schedule {
     }
 
     /// Appends a recipe over `operands`.
-    pub fn push(&mut self, recipe: Recipe, operands: Vec<Operand>, label: &str) {
+    pub fn push(&mut self, recipe: Recipe, operands: Vec<Storage>, label: &str) {
         let scratch = recipe
             .scratch
             .iter()
@@ -106,8 +122,8 @@ impl Schedule {
         let mut lives: Vec<Option<(usize, usize)>> = vec![None; self.values.len()];
         for (time, item) in self.items.iter().enumerate() {
             let operands = item.operands.iter().filter_map(|operand| match operand {
-                Operand::Value(value) => Some(*value),
-                Operand::Fixed(_) => None,
+                Storage::Planned(value) => Some(*value),
+                Storage::Fixed(_) => None,
             });
             for value in operands.chain(item.scratch.iter().copied()) {
                 let (first, _) = lives[value.0].unwrap_or((time, time));
@@ -166,7 +182,8 @@ impl Schedule {
     /// Finds a buffer for every slot, among those lent or a new one, and binds every item.
     ///
     /// # Errors
-    /// [`GpuError::TooLarge`], [`GpuError::OutOfMemory`].
+    /// When a slot is larger than the adapter allows or finds no memory, and when the adapter
+    /// does not take a kernel.
     pub fn bind(&self, gpu: &Gpu, lent: &[Buffer]) -> Result<Bound, GpuError> {
         let assignment = self.assign();
         let (mut lent, mut own_bytes) = (lent.to_vec(), 0);
@@ -192,8 +209,8 @@ impl Schedule {
                     .operands
                     .iter()
                     .map(|operand| match operand {
-                        Operand::Value(value) => view(*value),
-                        Operand::Fixed(fixed) => fixed.clone(),
+                        Storage::Planned(value) => view(*value),
+                        Storage::Fixed(fixed) => fixed.clone(),
                     })
                     .collect();
                 let scratch: Vec<View> = item.scratch.iter().map(|&v| view(v)).collect();

@@ -32,14 +32,9 @@ impl Tensors {
             mask: vec![0.0; layout.elements],
         };
         for node in &layout.nodes {
-            if let NodeTensors::BatchNorm {
-                weight,
-                running_var,
-                ..
-            } = *node
-            {
-                tensors.params[layout.params.slots[weight].range()].fill(1.0);
-                tensors.state[layout.state.slots[running_var].range()].fill(1.0);
+            if let NodeTensors::BatchNorm(norm) = node {
+                tensors.params[layout.params.slots[norm.weight].range()].fill(1.0);
+                tensors.state[layout.state.slots[norm.running_var].range()].fill(1.0);
             }
         }
         for site in &layout.sites {

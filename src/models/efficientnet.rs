@@ -1,7 +1,7 @@
 //! EfficientNet (Tan & Le, 2019) as torchvision builds it, under torchvision's names.
 
-use super::conv;
-use crate::graph::{Chw, Network, NodeId, Nonlinearity, Op, ShapeError};
+use super::parts::{Frame, conv};
+use crate::graph::{Conv2d, Dropout, Linear, Network, NodeId, Nonlinearity, Op, Pool, ShapeError};
 
 /// A row of the table: blocks of one shape.
 struct Stage {
@@ -44,40 +44,47 @@ fn stages(channels: [usize; 7], blocks: [usize; 7]) -> [Stage; 7] {
 /// Share of samples that skip the last block in training; earlier blocks in proportion.
 const STOCHASTIC_DEPTH: f32 = 0.2;
 
+/// What tells the members of the family apart.
+struct Member {
+    stages: [Stage; 7],
+    /// Channels before the classifier.
+    head: usize,
+    /// Share of them that dropout takes.
+    dropout: f32,
+}
+
 /// EfficientNet-B0: 16 blocks, 49 sites.
-pub(super) fn b0(
-    name: &str,
-    input: Chw,
-    classes: usize,
-    scale: impl Fn(usize) -> usize,
-) -> Result<Network, ShapeError> {
-    let stages = stages([16, 24, 40, 80, 112, 192, 320], [1, 2, 2, 3, 3, 4, 1]);
-    build(name, input, classes, &stages, 1280, 0.2, scale)
+pub(super) fn b0(frame: &Frame) -> Result<Network, ShapeError> {
+    let member = Member {
+        stages: stages([16, 24, 40, 80, 112, 192, 320], [1, 2, 2, 3, 3, 4, 1]),
+        head: 1280,
+        dropout: 0.2,
+    };
+    build(frame, &member)
 }
 
 /// EfficientNet-B2: 23 blocks, 69 sites.
-pub(super) fn b2(
-    name: &str,
-    input: Chw,
-    classes: usize,
-    scale: impl Fn(usize) -> usize,
-) -> Result<Network, ShapeError> {
-    let stages = stages([16, 24, 48, 88, 120, 208, 352], [2, 3, 3, 4, 4, 5, 2]);
-    build(name, input, classes, &stages, 1408, 0.3, scale)
+pub(super) fn b2(frame: &Frame) -> Result<Network, ShapeError> {
+    let member = Member {
+        stages: stages([16, 24, 48, 88, 120, 208, 352], [2, 3, 3, 4, 4, 5, 2]),
+        head: 1408,
+        dropout: 0.3,
+    };
+    build(frame, &member)
 }
 
-fn build(
-    name: &str,
-    input: Chw,
-    classes: usize,
-    stages: &[Stage],
-    head: usize,
-    dropout: f32,
-    scale: impl Fn(usize) -> usize,
-) -> Result<Network, ShapeError> {
-    let mut network = Network::new(name, input);
+fn build(frame: &Frame, member: &Member) -> Result<Network, ShapeError> {
+    let stages = &member.stages;
+    let mut network = frame.begin();
     network.nonlinearity = Nonlinearity::Silu;
-    let mut x = conv(&mut network, "features.0.0", NodeId(0), scale(32), 3, 2)?;
+    let mut x = conv(
+        &mut network,
+        "features.0.0",
+        NodeId(0),
+        frame.channels(32),
+        3,
+        2,
+    )?;
     x = norm_act(&mut network, "features.0", x)?;
     let total: usize = stages.iter().map(|stage| stage.blocks).sum();
     let mut before = 0;
@@ -88,7 +95,7 @@ fn build(
                 expand: stage.expand,
                 kernel: stage.kernel,
                 stride: if block == 0 { stage.stride } else { 1 },
-                channels: scale(stage.channels),
+                channels: frame.channels(stage.channels),
                 skip: STOCHASTIC_DEPTH * before as f32 / total as f32,
             };
             x = block.append(&mut network, x)?;
@@ -96,14 +103,17 @@ fn build(
         }
     }
     let last = format!("features.{}", stages.len() + 1);
-    x = conv(&mut network, format!("{last}.0"), x, scale(head), 1, 1)?;
+    let head = frame.channels(member.head);
+    x = conv(&mut network, format!("{last}.0"), x, head, 1, 1)?;
     x = norm_act(&mut network, &last, x)?;
-    x = network.push("avgpool", Op::GlobalAvgPool, &[x])?;
-    let rate = dropout;
-    let per_sample = false;
-    x = network.push("classifier.0", Op::Dropout { rate, per_sample }, &[x])?;
-    let out_features = classes;
-    network.push("classifier.1", Op::Linear { out_features }, &[x])?;
+    x = network.push("avgpool", Op::Pool(Pool::GlobalAverage), &[x])?;
+    let dropout = Dropout {
+        rate: member.dropout,
+        per_sample: false,
+    };
+    x = network.push("classifier.0", Op::Dropout(dropout), &[x])?;
+    let out_features = frame.classes;
+    network.push("classifier.1", Op::Linear(Linear { out_features }), &[x])?;
     Ok(network)
 }
 
@@ -143,14 +153,11 @@ impl Block {
             x = norm_act(network, &name, x)?;
         }
         let name = next();
-        let depthwise = Op::Conv2d {
-            out_channels: wide,
-            kernel: self.kernel,
-            stride: self.stride,
-            padding: self.kernel / 2,
+        let depthwise = Conv2d {
             groups: wide,
+            ..Conv2d::same(wide, self.kernel, self.stride)
         };
-        x = network.push(format!("{name}.0"), depthwise, &[x])?;
+        x = network.push(format!("{name}.0"), Op::Conv2d(depthwise), &[x])?;
         x = norm_act(network, &name, x)?;
         x = squeeze_excite(network, &next(), x, (narrow / 4).max(1))?;
         let name = next();
@@ -161,11 +168,11 @@ impl Block {
         }
         let name = |suffix: &str| format!("{}.{suffix}", self.name);
         if self.skip > 0.0 {
-            let drop = Op::Dropout {
+            let drop = Dropout {
                 rate: self.skip,
                 per_sample: true,
             };
-            x = network.push(name("stochastic_depth"), drop, &[x])?;
+            x = network.push(name("stochastic_depth"), Op::Dropout(drop), &[x])?;
         }
         network.push(name("add"), Op::Add, &[x, input])
     }
@@ -180,8 +187,8 @@ fn squeeze_excite(
 ) -> Result<NodeId, ShapeError> {
     let name = |suffix: &str| format!("{prefix}.{suffix}");
     let channels = network.node(x).shape.channels;
-    let dense = |out_channels| Op::PooledConv { out_channels };
-    let s = network.push(name("avgpool"), Op::GlobalAvgPool, &[x])?;
+    let dense = |out_features| Op::PooledConv(Linear { out_features });
+    let s = network.push(name("avgpool"), Op::Pool(Pool::GlobalAverage), &[x])?;
     let s = network.push(name("fc1"), dense(squeezed), &[s])?;
     let s = network.push(name("act"), Op::Activation, &[s])?;
     let s = network.push(name("fc2"), dense(channels), &[s])?;

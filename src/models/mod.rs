@@ -1,16 +1,118 @@
-//! Functions that build a [`Network`]. Nothing else.
+//! Functions that build a [`Network`], and the table of their names. Nothing else.
 
 mod efficientnet;
+mod parts;
 mod resnet;
 mod wide_resnet;
 
-use crate::graph::{Chw, Network, NodeId, Op, ShapeError};
-use resnet::StemPool;
+use crate::graph::{Chw, Network, ShapeError};
+use parts::Frame;
+use resnet::{Blocks, StemPool};
+
+/// The data set that an architecture is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Benchmark {
+    /// Ten classes of 32×32 images.
+    Cifar10,
+    /// A thousand classes of 224×224 images, which the stem shrinks.
+    ImageNet,
+}
+
+impl Benchmark {
+    /// Height and width of its images.
+    pub fn side(self) -> usize {
+        match self {
+            Self::Cifar10 => 32,
+            Self::ImageNet => 224,
+        }
+    }
+
+    /// Number of its classes.
+    pub fn classes(self) -> usize {
+        match self {
+            Self::Cifar10 => 10,
+            Self::ImageNet => 1000,
+        }
+    }
+}
+
+/// A row of the table of models.
+pub struct Architecture {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it is made for.
+    pub benchmark: Benchmark,
+    build: Build,
+}
+
+/// The models there are. Whatever names one reads it here.
+pub static ARCHITECTURES: &[Architecture] = &[
+    cifar("resnet8", |frame| resnet::cifar(frame, 1)),
+    cifar("resnet18", resnet::resnet18),
+    cifar("resnet20", |frame| resnet::cifar(frame, 3)),
+    cifar("wide_resnet_22_8", wide_resnet::wide_resnet_22_8),
+    imagenet("efficientnet_b0", efficientnet::b0),
+    imagenet("efficientnet_b2", efficientnet::b2),
+    imagenet("imagenet_resnet18", |frame| {
+        resnet::imagenet(frame, Blocks::Basic, StemPool::Max)
+    }),
+    imagenet("imagenet_resnet18_avgpool", |frame| {
+        resnet::imagenet(frame, Blocks::Basic, StemPool::Average)
+    }),
+    imagenet("imagenet_resnet50", |frame| {
+        resnet::imagenet(frame, Blocks::Bottleneck, StemPool::Max)
+    }),
+    imagenet("imagenet_resnet50_avgpool", |frame| {
+        resnet::imagenet(frame, Blocks::Bottleneck, StemPool::Average)
+    }),
+];
+
+type Build = fn(&Frame) -> Result<Network, ShapeError>;
+
+const fn cifar(name: &'static str, build: Build) -> Architecture {
+    Architecture {
+        name,
+        benchmark: Benchmark::Cifar10,
+        build,
+    }
+}
+
+const fn imagenet(name: &'static str, build: Build) -> Architecture {
+    Architecture {
+        name,
+        benchmark: Benchmark::ImageNet,
+        build,
+    }
+}
+
+/// The names of all models, for messages and help.
+pub fn names() -> String {
+    let names: Vec<&str> = ARCHITECTURES.iter().map(|row| row.name).collect();
+    names.join(", ")
+}
+
+/// The row of that name.
+///
+/// # Errors
+/// [`ModelError::Unknown`], with the nearest name that there is.
+pub fn architecture(name: &str) -> Result<&'static Architecture, ModelError> {
+    let row = ARCHITECTURES.iter().find(|row| row.name == name);
+    row.ok_or_else(|| {
+        let distance = |row: &&Architecture| strsim::damerau_levenshtein(row.name, name);
+        ModelError::Unknown {
+            name: name.to_owned(),
+            nearest: ARCHITECTURES
+                .iter()
+                .min_by_key(distance)
+                .map_or("", |row| row.name),
+        }
+    })
+}
 
 /// A model by name, with what its shapes depend on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSpec {
-    /// One of [`NAMES`].
+    /// A name out of [`ARCHITECTURES`].
     pub name: String,
     /// Multiplies every channel count; 1 is the published network.
     pub width: f64,
@@ -20,28 +122,19 @@ pub struct ModelSpec {
     pub classes: usize,
 }
 
-/// The models there are.
-pub const NAMES: &[&str] = &[
-    "resnet8",
-    "resnet18",
-    "resnet20",
-    "wide_resnet_22_8",
-    "efficientnet_b0",
-    "efficientnet_b2",
-    "imagenet_resnet18",
-    "imagenet_resnet18_avgpool",
-    "imagenet_resnet50",
-    "imagenet_resnet50_avgpool",
-];
-
 /// Why a model cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// No model of that name.
-    #[error("there is no model `{name}`; choose among {}", NAMES.join(", "))]
+    #[error(
+        "there is no model `{name}`; the nearest is `{nearest}`, of {}",
+        names()
+    )]
     Unknown {
         /// The name asked for.
         name: String,
+        /// The one that looks most like it.
+        nearest: &'static str,
     },
     /// A width multiplier out of bounds.
     #[error("the width multiplier {width} is out of bounds: choose one from 0.125 to 16")]
@@ -67,65 +160,31 @@ impl ModelSpec {
     /// Builds the network.
     ///
     /// # Errors
-    /// [`ModelError`].
+    /// When there is no model of that name, its width is out of bounds, or the images are too
+    /// small for its layers.
     pub fn build(&self) -> Result<Network, ModelError> {
         if !(0.125..=16.0).contains(&self.width) {
             return Err(ModelError::Width { width: self.width });
         }
-        let input = Chw {
-            channels: 3,
-            height: self.input.0,
-            width: self.input.1,
+        let (height, width) = self.input;
+        let frame = Frame {
+            name: &self.name,
+            input: Chw {
+                channels: 3,
+                height,
+                width,
+            },
+            classes: self.classes,
+            width: self.width,
         };
-        // Channel counts stay multiples of four, which every kernel preset likes.
-        let scale =
-            |channels: usize| ((channels as f64 * self.width / 4.0).round() as usize).max(1) * 4;
-        let (name, classes) = (self.name.as_str(), self.classes);
-        let imagenet =
-            |bottlenecks, pool| resnet::imagenet(name, input, classes, bottlenecks, pool, scale);
-        let network = match name {
-            "resnet8" => resnet::cifar(name, input, classes, 1, scale),
-            "resnet20" => resnet::cifar(name, input, classes, 3, scale),
-            "resnet18" => resnet::resnet18(name, input, classes, scale),
-            "wide_resnet_22_8" => wide_resnet::wide_resnet_22_8(name, input, classes, scale),
-            "efficientnet_b0" => efficientnet::b0(name, input, classes, scale),
-            "efficientnet_b2" => efficientnet::b2(name, input, classes, scale),
-            "imagenet_resnet18" => imagenet(false, StemPool::Max),
-            "imagenet_resnet18_avgpool" => imagenet(false, StemPool::Average),
-            "imagenet_resnet50" => imagenet(true, StemPool::Max),
-            "imagenet_resnet50_avgpool" => imagenet(true, StemPool::Average),
-            _ => {
-                return Err(ModelError::Unknown {
-                    name: self.name.clone(),
-                });
-            }
-        };
-        network.map_err(|source| ModelError::Shape {
+        let build = architecture(&self.name)?.build;
+        build(&frame).map_err(|source| ModelError::Shape {
             name: self.name.clone(),
-            height: self.input.0,
-            width: self.input.1,
+            height,
+            width,
             source,
         })
     }
-}
-
-/// Appends a convolution without bias that keeps the size of the image but for its stride.
-fn conv(
-    network: &mut Network,
-    name: impl Into<String>,
-    input: NodeId,
-    out_channels: usize,
-    kernel: usize,
-    stride: usize,
-) -> Result<NodeId, ShapeError> {
-    let op = Op::Conv2d {
-        out_channels,
-        kernel,
-        stride,
-        padding: kernel / 2,
-        groups: 1,
-    };
-    network.push(name, op, &[input])
 }
 
 #[cfg(test)]
@@ -208,7 +267,8 @@ mod tests {
             classes: 10,
         };
         let message = spec.build().unwrap_err().to_string();
-        assert!(message.contains("resnet19") && message.contains("resnet18"));
+        assert!(message.contains("resnet19") && message.contains("nearest is `resnet18`"));
+        assert!(names().split(", ").all(|name| message.contains(name)));
         for width in [0.0, -1.0, f64::NAN, 1e9] {
             let spec = ModelSpec {
                 name: "resnet8".into(),

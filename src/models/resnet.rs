@@ -1,37 +1,26 @@
 //! Residual networks under torchvision's parameter names.
 
-use super::conv;
-use crate::graph::{Chw, Network, NodeId, Op, ShapeError};
+use super::parts::{Frame, conv};
+use crate::graph::{Linear, Network, NodeId, Op, Pool, ShapeError};
 
 /// ResNet-18 as SNL and AutoReP report it: 3×3 stem without ReLU and without max-pool, four
 /// stages of two basic blocks at 64, 128, 256 and 512 channels. 16 sites.
-pub(super) fn resnet18(
-    name: &str,
-    input: Chw,
-    classes: usize,
-    scale: impl Fn(usize) -> usize,
-) -> Result<Network, ShapeError> {
-    let mut network = Network::new(name, input);
-    let widths = [64, 128, 256, 512].map(scale);
+pub(super) fn resnet18(frame: &Frame) -> Result<Network, ShapeError> {
+    let mut network = frame.begin();
+    let widths = [64, 128, 256, 512].map(|channels| frame.channels(channels));
     let stem = cifar_stem(&mut network, widths[0])?;
     let stages = widths.map(|channels| (channels, 2));
-    finish(network, stem, &stages, basic_block, classes)
+    finish(network, stem, &stages, basic_block, frame.classes)
 }
 
 /// The CIFAR family (6n + 2 layers): three stages of n basic blocks at 16, 32 and 64
 /// channels, stem without ReLU, projection shortcuts where the shape changes. 6n sites.
-pub(super) fn cifar(
-    name: &str,
-    input: Chw,
-    classes: usize,
-    blocks: usize,
-    scale: impl Fn(usize) -> usize,
-) -> Result<Network, ShapeError> {
-    let mut network = Network::new(name, input);
-    let widths = [16, 32, 64].map(scale);
+pub(super) fn cifar(frame: &Frame, blocks: usize) -> Result<Network, ShapeError> {
+    let mut network = frame.begin();
+    let widths = [16, 32, 64].map(|channels| frame.channels(channels));
     let stem = cifar_stem(&mut network, widths[0])?;
     let stages = widths.map(|channels| (channels, blocks));
-    finish(network, stem, &stages, basic_block, classes)
+    finish(network, stem, &stages, basic_block, frame.classes)
 }
 
 /// How the stem of an ImageNet network halves the image for the second time.
@@ -43,39 +32,46 @@ pub(super) enum StemPool {
     Average,
 }
 
-/// torchvision's ImageNet ResNets: 7×7 stem of stride 2 with ReLU, pool, four stages. 17 sites
-/// as `resnet18` (basic blocks), 49 as `resnet50` (bottlenecks that end on four times the
-/// channels, stride on their 3×3 convolution).
+/// What an ImageNet network's stages consist of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocks {
+    /// Basic blocks, two a stage, as in ResNet-18: 17 sites.
+    Basic,
+    /// Bottlenecks, 3, 4, 6 and 3 of them, that end on four times the channels, stride on their
+    /// 3×3 convolution, as in ResNet-50: 49 sites.
+    Bottleneck,
+}
+
+/// torchvision's ImageNet ResNets: 7×7 stem of stride 2 with ReLU, pool, four stages.
 pub(super) fn imagenet(
-    name: &str,
-    input: Chw,
-    classes: usize,
-    bottlenecks: bool,
+    frame: &Frame,
+    blocks: Blocks,
     pool: StemPool,
-    scale: impl Fn(usize) -> usize,
 ) -> Result<Network, ShapeError> {
-    let mut network = Network::new(name, input);
-    let widths = [64, 128, 256, 512].map(scale);
+    let mut network = frame.begin();
+    let widths = [64, 128, 256, 512].map(|channels| frame.channels(channels));
     let x = conv(&mut network, "conv1", NodeId(0), widths[0], 7, 2)?;
     let x = network.push("bn1", Op::BatchNorm, &[x])?;
     let x = network.push("act1", Op::Activation, &[x])?;
     let pool = match pool {
-        StemPool::Max => Op::MaxPool {
+        StemPool::Max => Pool::Max {
             kernel: 3,
             stride: 2,
             padding: 1,
         },
-        StemPool::Average => Op::AvgPool {
+        StemPool::Average => Pool::Average {
             kernel: 2,
             stride: 2,
         },
     };
-    let x = network.push("pool", pool, &[x])?;
+    let x = network.push("pool", Op::Pool(pool), &[x])?;
     let stages = |blocks: [usize; 4]| [0, 1, 2, 3].map(|i| (widths[i], blocks[i]));
-    if bottlenecks {
-        finish(network, x, &stages([3, 4, 6, 3]), bottleneck, classes)
-    } else {
-        finish(network, x, &stages([2; 4]), basic_block, classes)
+    match blocks {
+        Blocks::Basic => finish(network, x, &stages([2; 4]), basic_block, frame.classes),
+        Blocks::Bottleneck => {
+            let stages = stages([3, 4, 6, 3]);
+            finish(network, x, &stages, bottleneck, frame.classes)
+        }
     }
 }
 
@@ -103,9 +99,9 @@ fn finish(
             x = append(&mut network, &prefix, x, channels, stride)?;
         }
     }
-    let pooled = network.push("avgpool", Op::GlobalAvgPool, &[x])?;
+    let pooled = network.push("avgpool", Op::Pool(Pool::GlobalAverage), &[x])?;
     let out_features = classes;
-    network.push("fc", Op::Linear { out_features }, &[pooled])?;
+    network.push("fc", Op::Linear(Linear { out_features }), &[pooled])?;
     Ok(network)
 }
 

@@ -1,19 +1,15 @@
 //! Wide residual networks of pre-activation blocks (Zagoruyko & Komodakis, 2016).
 
-use super::conv;
-use crate::graph::{Chw, Network, NodeId, Op, ShapeError};
+use super::parts::{Frame, conv};
+use crate::graph::{Linear, Network, NodeId, Op, Pool, ShapeError};
 
 /// WRN-22-8 as SNL and AutoReP report it: 3×3 stem to 16 channels, three groups of three
 /// blocks at 128, 256 and 512 channels, a last batch norm *without* ReLU. 18 sites.
-pub(super) fn wide_resnet_22_8(
-    name: &str,
-    input: Chw,
-    classes: usize,
-    scale: impl Fn(usize) -> usize,
-) -> Result<Network, ShapeError> {
-    let mut network = Network::new(name, input);
-    let mut x = conv(&mut network, "conv1", NodeId(0), scale(16), 3, 1)?;
-    for (group, channels) in (1..).zip([128, 256, 512].map(scale)) {
+pub(super) fn wide_resnet_22_8(frame: &Frame) -> Result<Network, ShapeError> {
+    let mut network = frame.begin();
+    let mut x = conv(&mut network, "conv1", NodeId(0), frame.channels(16), 3, 1)?;
+    let widths = [128, 256, 512].map(|channels| frame.channels(channels));
+    for (group, channels) in (1..).zip(widths) {
         for block in 0..3 {
             let stride = if group > 1 && block == 0 { 2 } else { 1 };
             let prefix = format!("layer{group}.{block}");
@@ -21,9 +17,9 @@ pub(super) fn wide_resnet_22_8(
         }
     }
     let x = network.push("bn1", Op::BatchNorm, &[x])?;
-    let pooled = network.push("avgpool", Op::GlobalAvgPool, &[x])?;
-    let out_features = classes;
-    network.push("fc", Op::Linear { out_features }, &[pooled])?;
+    let pooled = network.push("avgpool", Op::Pool(Pool::GlobalAverage), &[x])?;
+    let out_features = frame.classes;
+    network.push("fc", Op::Linear(Linear { out_features }), &[pooled])?;
     Ok(network)
 }
 

@@ -2,8 +2,7 @@
 
 use crate::data::{Images, Normalization, Resident};
 use crate::gpu::{Gpu, GpuError, Timing};
-use crate::graph::plan::Activations;
-use crate::graph::{Arenas, Layout, Loaded, Network, Tensors};
+use crate::graph::{Activations, Arenas, Layout, Loaded, Network, Tensors};
 use crate::kernels::Compiler;
 use crate::kernels::dapa::Fit;
 use crate::kernels::step::StepScalars;

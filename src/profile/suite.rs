@@ -306,26 +306,20 @@ fn distinct<T: PartialEq>(things: impl Iterator<Item = (String, T)>) -> Vec<(Str
 /// shape in one group.
 fn convolutions(network: &Network, batch: usize) -> Vec<Case> {
     let shapes = network.nodes.iter().filter_map(|node| {
-        let Op::Conv2d {
-            out_channels,
-            kernel,
-            stride,
-            padding,
-            groups: 1,
-        } = node.op
-        else {
-            return None;
+        let conv = match node.op {
+            Op::Conv2d(conv) if conv.groups == 1 => conv,
+            _ => return None,
         };
         let input = network.node(*node.inputs.first()?);
         let shape = conv2d::Shape {
             batch,
             in_channels: input.shape.channels,
-            out_channels,
+            out_channels: conv.out_channels,
             height: input.shape.height,
             width: input.shape.width,
-            kernel,
-            stride,
-            padding,
+            kernel: conv.kernel,
+            stride: conv.stride,
+            padding: conv.padding,
         };
         Some((node.name.clone(), (shape, input.op != Op::Input)))
     });

@@ -3,7 +3,7 @@
 
 use super::checkpoint::{Checkpoint, CheckpointError, Unpack};
 use super::tensor::Tensor;
-use crate::graph::plan::Activations;
+use crate::graph::Activations;
 use crate::graph::{Layout, Model, Nonlinearity, Tensors};
 use crate::models::{ModelError, ModelSpec};
 use std::collections::BTreeMap;

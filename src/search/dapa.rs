@@ -4,8 +4,7 @@
 //! young the coefficients are overwritten by the closed form every few steps; later they are
 //! trained like any parameter. The arithmetic is `shaders/dapa.wgsl`.
 
-use crate::graph::plan::Activations;
-use crate::graph::{Layout, Tensors};
+use crate::graph::{Activations, Layout, Tensors};
 use crate::kernels::dapa::Fit;
 use crate::settings::{Polynomial, Search};
 

@@ -10,8 +10,7 @@
 use super::autorep::AutoRep;
 use super::indicator;
 use super::strategy::Strategy;
-use crate::graph::plan::Activations;
-use crate::graph::{Layout, Tensors};
+use crate::graph::{Activations, Layout, Tensors};
 use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;

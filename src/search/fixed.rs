@@ -3,8 +3,7 @@
 
 use super::autorep::AutoRep;
 use super::strategy::Strategy;
-use crate::graph::plan::Activations;
-use crate::graph::{Layout, Tensors};
+use crate::graph::{Activations, Layout, Tensors};
 use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;

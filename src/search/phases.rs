@@ -3,8 +3,8 @@
 use super::dapa;
 use crate::data::{Crop, Placement};
 use crate::gpu::Gpu;
+use crate::graph::Activations;
 use crate::graph::Network;
-use crate::graph::plan::Activations;
 use crate::kernels::{Compiler, Tiling};
 use crate::run::mark::Phase;
 use crate::settings::presets::About;

@@ -4,8 +4,7 @@
 
 use super::strategy::{Strategy, Task};
 use super::{dapa, indicator};
-use crate::graph::plan::Activations;
-use crate::graph::{Layout, Tensors};
+use crate::graph::{Activations, Layout, Tensors};
 use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;

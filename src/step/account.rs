@@ -1,7 +1,6 @@
 //! What a compiled step consists of and what memory it takes: what a profile shows.
 
-use crate::graph::plan::PlannedDispatch;
-use crate::graph::{Gradients, Layout, Loaded, Plan};
+use crate::graph::{Gradients, Layout, Loaded, Plan, PlannedDispatch};
 use crate::kernels::{Compiler, Cost};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -5,7 +5,7 @@ use super::spec::Variation;
 use super::wiring::Wiring;
 use crate::data::{Normalization, Resident};
 use crate::gpu::{AdapterClass, Gpu, GpuError, Tape, View};
-use crate::graph::plan::PlannedDispatch;
+use crate::graph::PlannedDispatch;
 use crate::kernels::{Compiler, Cost, Recipe, augment};
 
 /// Collects dispatches, each with the part of the step that it belongs to.

@@ -8,7 +8,7 @@ use super::spec::{EvalSpec, Variation};
 use super::wiring::{Extent, MOST_UNREAD, Wiring};
 use crate::data::{Normalization, Source, Split};
 use crate::gpu::{Gpu, GpuError, Tape, Timing};
-use crate::graph::plan::{Activations, Mode, Ports};
+use crate::graph::{Activations, Mode, Ports};
 use crate::graph::{Arenas, Loaded, Model, Plan};
 use crate::kernels::metrics::Prices;
 use crate::kernels::step::StepScalars;

@@ -6,7 +6,7 @@ use super::assembler::Assembler;
 use super::spec::TrainSpec;
 use super::wiring::Wiring;
 use crate::gpu::{Buffer, GpuError, View};
-use crate::graph::plan::{Activations, Mode, PlannedDispatch, Ports};
+use crate::graph::{Activations, Mode, PlannedDispatch, Ports};
 use crate::graph::{Gradients, Plan};
 use crate::kernels::{Compiler, add, loss};
 

@@ -4,8 +4,8 @@ use super::assembler::Gather;
 use super::scoring::Scoring;
 use crate::data::{Normalization, Resident};
 use crate::gpu::Buffer;
+use crate::graph::Activations;
 use crate::graph::Loaded;
-use crate::graph::plan::Activations;
 use crate::kernels::squares;
 use crate::settings::Optimizer;
 

@@ -9,7 +9,7 @@ use super::spec::TrainSpec;
 use super::update::Update;
 use super::wiring::{Extent, Wiring};
 use crate::gpu::{Buffer, Gpu, GpuError, Readback, Tape, Timing, View};
-use crate::graph::plan::Activations;
+use crate::graph::Activations;
 use crate::kernels::Compiler;
 use crate::kernels::metrics::Record;
 use crate::kernels::step::StepScalars;

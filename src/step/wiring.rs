@@ -5,7 +5,7 @@ use super::account::Memory;
 use crate::data::Resident;
 use crate::gpu::{Buffer, Gpu, GpuError, View};
 use crate::graph::Network;
-use crate::graph::plan::Ports;
+use crate::graph::Ports;
 use crate::kernels::metrics::{ROWS, Record, row_words};
 use crate::kernels::step::StepScalars;
 

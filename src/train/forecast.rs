@@ -6,8 +6,7 @@
 
 use crate::data::{Normalization, Resident};
 use crate::gpu::GpuError;
-use crate::graph::plan::Activations;
-use crate::graph::{Arenas, Layout, Loaded, Network};
+use crate::graph::{Activations, Arenas, Layout, Loaded, Network};
 use crate::kernels::Compiler;
 use crate::run::mark::Phase;
 use crate::settings::{Optimizer, Settings};

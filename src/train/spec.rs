@@ -3,8 +3,8 @@
 use super::forecast::Footprint;
 use super::schedule::rate;
 use super::trainer::Trainer;
+use crate::graph::Activations;
 use crate::graph::Arenas;
-use crate::graph::plan::Activations;
 use crate::kernels::squares::Group;
 use crate::kernels::step::StepScalars;
 use crate::run::mark::Phase;

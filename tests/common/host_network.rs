@@ -10,8 +10,8 @@
     reason = "every test program compiles this for itself and uses a part"
 )]
 
-use autorep::graph::layout::{NodeTensors, Site};
-use autorep::graph::{Chw, Layout, Network, NodeId, Nonlinearity, Op, Tensors};
+use autorep::graph::layout::Site;
+use autorep::graph::{Chw, Dropout, Layout, Network, NodeId, Nonlinearity, Op, Pool, Tensors};
 use autorep::reference;
 use rayon::prelude::*;
 
@@ -138,58 +138,45 @@ impl<'a> HostNetwork<'a> {
         let node = self.network.node(id);
         let operand = |i: usize| values.node(node.inputs[i]);
         let operand_shape = |i: usize| self.network.node(node.inputs[i]).shape;
-        match (node.op, self.layout.nodes[id.0]) {
-            (Op::Input, _) => unreachable!("the input is given"),
-            (
-                Op::Conv2d {
-                    out_channels,
-                    kernel,
-                    stride,
-                    padding,
-                    groups,
-                },
-                NodeTensors::Conv2d { weight },
-            ) => {
+        match node.op {
+            Op::Input => unreachable!("the input is given"),
+            Op::Conv2d(conv) => {
                 let input = operand_shape(0);
                 let whole = reference::conv2d::Shape {
                     batch: 1,
                     in_channels: input.channels,
-                    out_channels,
+                    out_channels: conv.out_channels,
                     size: (input.height, input.width),
-                    kernel,
-                    stride,
-                    padding,
+                    kernel: conv.kernel,
+                    stride: conv.stride,
+                    padding: conv.padding,
                 };
-                let shape = reference::conv2d::grouped::Shape { whole, groups };
-                let weight = self.param(weight);
+                let shape = reference::conv2d::grouped::Shape {
+                    whole,
+                    groups: conv.groups,
+                };
+                let weight = self.param(self.layout.conv2d(id));
                 // One call of the twin per image: convolutions are nearly all of the time.
                 operand(0)
                     .par_chunks(input.len())
                     .flat_map_iter(|x| reference::conv2d::grouped::forward(&shape, x, weight))
                     .collect()
             }
-            (
-                Op::BatchNorm,
-                NodeTensors::BatchNorm {
-                    weight,
-                    bias,
-                    running_mean,
-                    running_var,
-                },
-            ) => {
+            Op::BatchNorm => {
+                let slots = self.layout.batch_norm(id);
                 let (mean, variance) = match self.mode {
                     Mode::Evaluation => (
-                        self.state(running_mean).to_vec(),
-                        self.state(running_var).to_vec(),
+                        self.state(slots.running_mean).to_vec(),
+                        self.state(slots.running_var).to_vec(),
                     ),
                     Mode::Training => channel_moments(operand(0), node.shape),
                 };
-                let (gamma, beta) = (self.param(weight), self.param(bias));
+                let (gamma, beta) = (self.param(slots.weight), self.param(slots.bias));
                 map_channels(operand(0), node.shape, |c, x| {
                     (x - mean[c]) / (variance[c] + EPSILON).sqrt() * gamma[c] + beta[c]
                 })
             }
-            (Op::Activation, NodeTensors::Site(site)) => match self.activations {
+            Op::Activation => match self.activations {
                 Activations::Relu => match self.network.nonlinearity {
                     Nonlinearity::Relu => operand(0).iter().map(|x| x.max(0.0)).collect(),
                     Nonlinearity::Silu => {
@@ -197,20 +184,17 @@ impl<'a> HostNetwork<'a> {
                         operand(0).iter().map(silu).collect()
                     }
                 },
-                Activations::Gate => self.gate(&self.layout.sites[site], operand(0)),
+                Activations::Gate => self.gate(self.layout.site(id), operand(0)),
             },
-            (Op::Add, _) => reference::add::add(operand(0), operand(1)),
-            (Op::AvgPool { kernel, stride }, _) => {
+            Op::Add => reference::add::add(operand(0), operand(1)),
+            Op::Pool(Pool::Average { kernel, stride }) => {
                 average_pool(operand(0), operand_shape(0), node.shape, kernel, stride)
             }
-            (
-                Op::MaxPool {
-                    kernel,
-                    stride,
-                    padding,
-                },
-                _,
-            ) => {
+            Op::Pool(Pool::Max {
+                kernel,
+                stride,
+                padding,
+            }) => {
                 let input = operand_shape(0);
                 let shape = reference::max_pool::Shape {
                     planes: values.batch * input.channels,
@@ -221,13 +205,13 @@ impl<'a> HostNetwork<'a> {
                 };
                 reference::max_pool::forward(&shape, operand(0))
             }
-            (Op::GlobalAvgPool, _) => operand(0)
+            Op::Pool(Pool::GlobalAverage) => operand(0)
                 .chunks(operand_shape(0).plane())
                 .map(mean)
                 .collect(),
-            (Op::Sigmoid, _) => reference::sigmoid::forward(operand(0)),
-            (Op::Scale, _) => reference::scale::forward(node.shape.plane(), operand(0), operand(1)),
-            (Op::Dropout { rate, per_sample }, _) => match self.mode {
+            Op::Sigmoid => reference::sigmoid::forward(operand(0)),
+            Op::Scale => reference::scale::forward(node.shape.plane(), operand(0), operand(1)),
+            Op::Dropout(Dropout { rate, per_sample }) => match self.mode {
                 Mode::Evaluation => operand(0).to_vec(),
                 // The first step of a run with seed 0.
                 Mode::Training => {
@@ -249,8 +233,9 @@ impl<'a> HostNetwork<'a> {
                     dropout.apply(operand(0))
                 }
             },
-            (Op::Linear { .. } | Op::PooledConv { .. }, NodeTensors::Linear { weight, bias }) => {
-                let (weight, bias) = (self.param(weight), self.param(bias));
+            Op::Linear(_) | Op::PooledConv(_) => {
+                let slots = self.layout.linear(id);
+                let (weight, bias) = (self.param(slots.weight), self.param(slots.bias));
                 let features = operand_shape(0).len();
                 operand(0)
                     .chunks(features)
@@ -262,7 +247,6 @@ impl<'a> HostNetwork<'a> {
                     })
                     .collect()
             }
-            (op, tensors) => panic!("layer `{}`: {op:?} with {tensors:?}", node.name),
         }
     }
 

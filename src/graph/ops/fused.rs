@@ -4,42 +4,103 @@
 //! pre-activation is computed again. It takes two passes: the first turns dy into dz in place
 //! and sums what batch norm needs, the second applies batch norm's slope.
 
-use super::Kept;
-use crate::gpu::{GpuError, View};
-use crate::graph::arenas::{Gradients, slot};
-use crate::graph::layout::NodeTensors;
-use crate::graph::lower::{Input, Stage};
+use crate::gpu::{Buffer, GpuError, View};
+use crate::graph::arenas::Gradients;
+use crate::graph::emitter::{Again, Backward, Emitter};
+use crate::graph::layout::{BatchNormSlots, Site};
+use crate::graph::lower::{Fused, Input};
+use crate::graph::mode::Activations;
 use crate::graph::network::{NodeId, Nonlinearity};
-use crate::graph::plan::{Activations, Emitter};
-use crate::graph::schedule::{Operand, ValueId};
+use crate::graph::schedule::{Storage, ValueId};
 use crate::kernels::batch_norm::{self, NormSlot};
 use crate::kernels::gate::{self, Activation, Residual, Spec};
-use crate::kernels::{Recipe, add, dapa};
+use crate::kernels::{add, dapa};
 
-/// A stage taken apart.
+/// A fused pass, and what it keeps for its backward.
 struct Pass {
     node: NodeId,
     main: Input,
     residual: Option<Input>,
-    site: Option<usize>,
     spec: Spec,
+    norms: Option<Norms>,
+    gate: Option<Gate>,
+    /// What DaPa will refit the polynomials by.
+    moments: Option<Moments>,
+}
+
+/// The batch norms of a pass, one or two.
+struct Norms {
+    /// Scale and shift of both, per channel.
+    constants: ValueId,
+    norms: Vec<Norm>,
+}
+
+/// A batch norm within a pass.
+#[derive(Clone, Copy)]
+struct Norm {
+    node: NodeId,
+    operand: NormSlot,
+    /// The node whose tensor it normalises.
+    tensor: NodeId,
+    slots: BatchNormSlots,
+}
+
+/// A site whose mask and polynomials are in force.
+struct Gate {
+    /// The activation.
+    node: NodeId,
+    /// Highest power whose coefficient is trained.
+    degree: usize,
+    /// How polynomials follow the moments.
+    fit: Option<dapa::Fit>,
+}
+
+/// The sums of a site's pre-activation, and what becomes of them.
+struct Moments {
+    site: NodeId,
+    fit: dapa::Fit,
+    sums: ValueId,
+    partials: gate::Partials,
 }
 
 impl Pass {
-    fn new(emitter: &Emitter, stage: &Stage) -> Option<Self> {
-        let Stage::Fused {
+    fn new(emitter: &mut Emitter, stage: Fused) -> Self {
+        let Fused {
             node,
             main,
             residual,
             activation,
-        } = *stage
-        else {
-            return None;
+        } = stage;
+        let mode = emitter.mode;
+        let (activation, gate) = match (activation, mode.activations) {
+            (None, _) => (Activation::Identity, None),
+            (Some(_), Activations::Relu) => {
+                let activation = match emitter.network.nonlinearity {
+                    Nonlinearity::Relu => Activation::Relu,
+                    Nonlinearity::Silu => Activation::Silu,
+                };
+                (activation, None)
+            }
+            (
+                Some(node),
+                Activations::Gate {
+                    fit,
+                    degree,
+                    slopes,
+                },
+            ) => {
+                let gate = Gate {
+                    node,
+                    degree,
+                    fit: fit.filter(|_| mode.training),
+                };
+                let activation = match slopes {
+                    false => Activation::Gate,
+                    true => Activation::Blend,
+                };
+                (activation, Some(gate))
+            }
         };
-        let site = activation.and_then(|id| match emitter.layout.nodes[id.0] {
-            NodeTensors::Site(index) => Some(index),
-            _ => None,
-        });
         let spec = Spec {
             shape: emitter.plane(node),
             normalized: main.norm.is_some(),
@@ -48,290 +109,288 @@ impl Pass {
                 Some(Input { norm: None, .. }) => Residual::Plain,
                 Some(Input { norm: Some(_), .. }) => Residual::Normalized,
             },
-            activation: match (site, emitter.mode.activations) {
-                (None, _) => Activation::Identity,
-                (Some(_), Activations::Relu) => match emitter.network.nonlinearity {
-                    Nonlinearity::Relu => Activation::Relu,
-                    Nonlinearity::Silu => Activation::Silu,
-                },
-                (Some(_), Activations::Gate { slopes: false, .. }) => Activation::Gate,
-                (Some(_), Activations::Gate { slopes: true, .. }) => Activation::Blend,
-            },
+            activation,
         };
-        Some(Self {
+        Self {
             node,
             main,
             residual,
-            site,
             spec,
-        })
-    }
-
-    /// Batch-norm nodes with the slot of `norm` they fill and the tensor they normalise.
-    fn norms(&self) -> Vec<(NodeId, NormSlot, NodeId)> {
-        let of = |input: &Input, operand| input.norm.map(|norm| (norm, operand, input.tensor));
-        let residual = self.residual.as_ref();
-        of(&self.main, NormSlot::Main)
-            .into_iter()
-            .chain(residual.and_then(|input| of(input, NormSlot::Residual)))
-            .collect()
+            norms: Norms::new(emitter, main, residual, spec.shape.channels),
+            gate,
+            moments: None,
+        }
     }
 
     /// The operands that forward and backward read: u, r, norm, mask, coefficients.
-    fn reads(&self, emitter: &mut Emitter, norm: Option<ValueId>) -> Vec<Operand> {
+    fn reads(&self, emitter: &mut Emitter) -> Vec<Storage> {
         let mut operands = vec![emitter.tensor(self.main.tensor)];
         operands.extend(self.residual.map(|input| emitter.tensor(input.tensor)));
-        operands.extend(norm.map(Operand::from));
-        if let (true, Some(site)) = (self.spec.activation.is_gated(), self.site) {
-            let site = &emitter.layout.sites[site];
-            let coefficients = &emitter.layout.params.slots[site.coefficients];
+        operands.extend(self.norms.iter().map(|norms| norms.constants.into()));
+        if let Some(gate) = &self.gate {
+            let site = emitter.layout.site(gate.node);
+            let [coefficients] = emitter.params(&emitter.arenas.params, [site.coefficients]);
             operands.push(elements(&emitter.arenas.mask, site).into());
-            operands.push(slot(&emitter.arenas.params, coefficients).into());
+            operands.push(coefficients.into());
         }
         operands
     }
 }
 
-/// The sums of a site's pre-activation, and what becomes of them.
-pub(in crate::graph) struct Moments {
-    site: usize,
-    fit: dapa::Fit,
-    sums: ValueId,
-    partials: gate::Partials,
+impl Norms {
+    fn new(
+        emitter: &mut Emitter,
+        main: Input,
+        residual: Option<Input>,
+        channels: usize,
+    ) -> Option<Self> {
+        let layout = emitter.layout;
+        let norm = |input: Input, operand| {
+            input.norm.map(|node| Norm {
+                node,
+                operand,
+                tensor: input.tensor,
+                slots: layout.batch_norm(node),
+            })
+        };
+        let residual = residual.and_then(|input| norm(input, NormSlot::Residual));
+        let main = norm(main, NormSlot::Main);
+        let norms: Vec<Norm> = main.into_iter().chain(residual).collect();
+        (!norms.is_empty()).then(|| Self {
+            constants: emitter.value(8 * channels),
+            norms,
+        })
+    }
+
+    /// Computes the constants of a forward pass: by the batch in training, else by the running
+    /// statistics.
+    fn forward(&self, emitter: &mut Emitter, pass: &Pass) -> Result<(), GpuError> {
+        let (compiler, shape) = (emitter.compiler, pass.spec.shape);
+        for norm in &self.norms {
+            let (node, operand, slots) = (norm.node, norm.operand, norm.slots);
+            let mut operands: Vec<Storage> = Vec::new();
+            let recipe = if emitter.mode.training {
+                operands.push(emitter.ports.step.clone().into());
+                operands.push(emitter.tensor(norm.tensor));
+                batch_norm::statistics(compiler, shape, operand, node.0)?
+            } else {
+                batch_norm::running(compiler, shape.channels, operand)?
+            };
+            let params = emitter.params(&emitter.arenas.params, [slots.weight, slots.bias]);
+            let running = [slots.running_mean, slots.running_var].map(|slot| emitter.state(slot));
+            operands.extend(params.map(Storage::from));
+            operands.extend(running.map(Storage::from));
+            operands.push(self.constants.into());
+            if emitter.mode.training {
+                operands.push(emitter.ports.health.clone().into());
+            }
+            emitter.push(recipe, operands, node);
+        }
+        Ok(())
+    }
+
+    /// Computes the gradients of scales and shifts, and for each norm the slope by which dz
+    /// becomes the gradient of what it normalises.
+    fn backward(
+        &self,
+        emitter: &mut Emitter,
+        arena: &Gradients,
+        pass: &Pass,
+        sums: ValueId,
+        partials: gate::Partials,
+    ) -> Result<Vec<(Norm, ValueId)>, GpuError> {
+        let (compiler, shape) = (emitter.compiler, pass.spec.shape);
+        let mut slopes = Vec::new();
+        for &norm in &self.norms {
+            let (node, slots) = (norm.node, norm.slots);
+            let recipe =
+                batch_norm::parameter_gradients(compiler, shape, norm.operand, partials, node.0)?;
+            let [gamma, beta] = emitter.params(&arena.params, [slots.weight, slots.bias]);
+            let slope = emitter.value(4 * shape.channels);
+            let operands = vec![
+                sums.into(),
+                self.constants.into(),
+                gamma.into(),
+                beta.into(),
+                slope.into(),
+                emitter.ports.health.clone().into(),
+            ];
+            emitter.push(recipe, operands, node);
+            slopes.push((norm, slope));
+        }
+        Ok(slopes)
+    }
 }
 
-/// Moves the moments and refits the polynomials. This waits for the backward pass, which must
-/// see the polynomials that the forward pass used.
-fn refit(emitter: &mut Emitter, pass: &Pass, moments: &Moments) -> Result<(), GpuError> {
-    let (shape, layer) = (pass.spec.shape, pass.node.0);
-    let recipe = dapa::finish(
-        emitter.compiler,
-        shape,
-        moments.partials,
-        moments.fit,
-        layer,
-    )?;
-    let (layout, arenas) = (emitter.layout, emitter.arenas);
-    let site = &layout.sites[moments.site];
-    let operands = vec![
-        emitter.ports.step.clone().into(),
-        moments.sums.into(),
-        slot(&arenas.state, &layout.state.slots[site.moments]).into(),
-        slot(&arenas.params, &layout.params.slots[site.coefficients]).into(),
-        emitter.ports.health.clone().into(),
-    ];
-    emitter.push(recipe, operands, pass.node);
-    Ok(())
+impl Gate {
+    /// Computes the gradients of the coefficients.
+    fn backward(
+        &self,
+        emitter: &mut Emitter,
+        arena: &Gradients,
+        pass: &Pass,
+        sums: ValueId,
+        partials: gate::Partials,
+    ) -> Result<(), GpuError> {
+        let channels = pass.spec.shape.channels;
+        let recipe =
+            gate::coefficient_gradients(emitter.compiler, channels, partials, self.degree)?;
+        let site = emitter.layout.site(self.node);
+        let [gradient] = emitter.params(&arena.params, [site.coefficients]);
+        emitter.push(recipe, vec![sums.into(), gradient.into()], pass.node);
+        Ok(())
+    }
+}
+
+impl Moments {
+    /// Moves the moments and refits the polynomials. This waits for the backward pass, which
+    /// must see the polynomials that the forward pass used.
+    fn refit(&self, emitter: &mut Emitter, pass: &Pass) -> Result<(), GpuError> {
+        let (shape, layer) = (pass.spec.shape, pass.node.0);
+        let recipe = dapa::finish(emitter.compiler, shape, self.partials, self.fit, layer)?;
+        let site = emitter.layout.site(self.site);
+        let [coefficients] = emitter.params(&emitter.arenas.params, [site.coefficients]);
+        let operands = vec![
+            emitter.ports.step.clone().into(),
+            self.sums.into(),
+            emitter.state(site.moments).into(),
+            coefficients.into(),
+            emitter.ports.health.clone().into(),
+        ];
+        emitter.push(recipe, operands, pass.node);
+        Ok(())
+    }
 }
 
 /// The part of a score arena that belongs to a site.
-fn elements(arena: &crate::gpu::Buffer, site: &crate::graph::layout::Site) -> View {
+fn elements(arena: &Buffer, site: &Site) -> View {
     arena.range(4 * site.offset as u64, 4 * site.shape.len() as u64)
 }
 
-/// γ, β, running mean and variance of a batch-norm node.
-fn norm_tensors(emitter: &Emitter, node: NodeId, params: &crate::gpu::Buffer) -> Option<[View; 4]> {
-    let NodeTensors::BatchNorm {
-        weight,
-        bias,
-        running_mean,
-        running_var,
-    } = emitter.layout.nodes[node.0]
-    else {
-        return None;
-    };
-    let (layout, state) = (emitter.layout, &emitter.arenas.state);
-    Some([
-        slot(params, &layout.params.slots[weight]),
-        slot(params, &layout.params.slots[bias]),
-        slot(state, &layout.state.slots[running_mean]),
-        slot(state, &layout.state.slots[running_var]),
-    ])
-}
-
-pub(super) fn forward(emitter: &mut Emitter, stage: &Stage) -> Result<Kept, GpuError> {
-    let Some(pass) = Pass::new(emitter, stage) else {
-        return Ok(Kept::Nothing);
-    };
-    let compiler = emitter.compiler;
-    let shape = pass.spec.shape;
-    let norms = pass.norms();
-    let norm = (!norms.is_empty()).then(|| emitter.value(8 * shape.channels));
-    for (node, operand, tensor) in norms {
-        let (Some(tensors), Some(norm)) =
-            (norm_tensors(emitter, node, &emitter.arenas.params), norm)
-        else {
-            continue;
-        };
-        let mut operands: Vec<Operand> = Vec::new();
-        let recipe = if emitter.mode.training {
-            operands.push(emitter.ports.step.clone().into());
-            operands.push(emitter.tensor(tensor));
-            batch_norm::statistics(compiler, shape, operand, node.0)?
-        } else {
-            batch_norm::running(compiler, shape.channels, operand)?
-        };
-        operands.extend(tensors.map(Operand::from));
-        operands.push(norm.into());
-        if emitter.mode.training {
-            operands.push(emitter.ports.health.clone().into());
-        }
-        emitter.push(recipe, operands, node);
+pub(super) fn forward(emitter: &mut Emitter, stage: Fused) -> Result<Box<dyn Backward>, GpuError> {
+    let mut pass = Pass::new(emitter, stage);
+    if let Some(norms) = &pass.norms {
+        norms.forward(emitter, &pass)?;
     }
-
-    let fit = match (pass.site, emitter.mode.activations) {
-        (Some(site), Activations::Gate { fit: Some(fit), .. }) if emitter.mode.training => {
-            Some((site, fit))
-        }
-        _ => None,
-    };
-    let (recipe, partials) = gate::forward(compiler, &pass.spec, fit.is_some())?;
-    let mut operands = pass.reads(emitter, norm);
+    let fit = pass
+        .gate
+        .as_ref()
+        .and_then(|gate| Some((gate.node, gate.fit?)));
+    let (recipe, partials) = gate::forward(emitter.compiler, &pass.spec, fit.is_some())?;
+    let mut operands = pass.reads(emitter);
     operands.push(emitter.output(pass.node));
-    let Some((site, fit)) = fit else {
-        emitter.push(recipe, operands, pass.node);
-        return Ok(Kept::Fused {
-            norm,
-            moments: None,
-        });
-    };
-    let sums = emitter.value(partials.bytes as usize / 4);
-    operands.push(sums.into());
-    emitter.push(recipe, operands, pass.node);
-    let moments = Some(Moments {
+    pass.moments = fit.map(|(site, fit)| Moments {
         site,
         fit,
-        sums,
+        sums: emitter.value(partials.bytes as usize / 4),
         partials,
     });
-    Ok(Kept::Fused { norm, moments })
-}
-
-/// A pass whose operands are the outputs of convolutions or sums can be made again: its operands
-/// are kept for its own backward. One with a plain residual is the next one's residual in turn,
-/// and a chain of them would have to be made again from its beginning.
-pub(super) fn again(
-    emitter: &mut Emitter,
-    stage: &Stage,
-    kept: &Kept,
-) -> Result<Option<(NodeId, Recipe, Vec<Operand>)>, GpuError> {
-    let (Some(pass), Kept::Fused { norm, .. }) = (Pass::new(emitter, stage), kept) else {
-        return Ok(None);
-    };
-    let residual = pass.residual.iter();
-    let mut operands = residual.chain([&pass.main]).map(|input| input.tensor);
-    let activated = pass.spec.activation != Activation::Identity;
-    if !activated
-        || pass.spec.residual == Residual::Plain
-        || !operands.all(|tensor| emitter.is_kept(tensor))
-    {
-        return Ok(None);
-    }
-    let (recipe, _) = gate::forward(emitter.compiler, &pass.spec, false)?;
-    Ok(Some((pass.node, recipe, pass.reads(emitter, *norm))))
-}
-
-pub(super) fn backward(
-    emitter: &mut Emitter,
-    arena: &Gradients,
-    stage: &Stage,
-    kept: &Kept,
-) -> Result<(), GpuError> {
-    let (Some(pass), Kept::Fused { norm, moments }) = (Pass::new(emitter, stage), kept) else {
-        return Ok(());
-    };
-    let Some(dy) = emitter.take_gradient(pass.node) else {
-        return Ok(());
-    };
-    let compiler = emitter.compiler;
-    let shape = pass.spec.shape;
-    let gated = pass.spec.activation.is_gated();
-
-    // First pass: dy becomes dz.
-    let (recipe, partials) = gate::backward(compiler, &pass.spec)?;
-    let mut operands = vec![dy.clone()];
-    operands.extend(pass.reads(emitter, *norm));
-    let site = pass
-        .site
-        .filter(|_| gated)
-        .map(|s| &emitter.layout.sites[s]);
-    operands.extend(site.map(|site| Operand::from(elements(&arena.mask, site))));
-    let sums = (gated || norm.is_some()).then(|| emitter.value(partials.bytes as usize / 4));
-    operands.extend(sums.map(Operand::from));
+    operands.extend(pass.moments.iter().map(|moments| moments.sums.into()));
     emitter.push(recipe, operands, pass.node);
-    if let (Some(site), Some(sums)) = (site, sums)
-        && let Activations::Gate { degree, .. } = emitter.mode.activations
-    {
-        let recipe = gate::coefficient_gradients(compiler, shape.channels, partials, degree)?;
-        let gradient = slot(
-            &arena.params,
-            &emitter.layout.params.slots[site.coefficients],
-        );
-        emitter.push(recipe, vec![sums.into(), gradient.into()], pass.node);
-    }
-    if let Some(moments) = moments {
-        refit(emitter, &pass, moments)?;
-    }
-    let Operand::Value(dz) = dy else {
-        // Only the logits have a gradient outside the plan, and no pass writes logits.
-        return Ok(());
-    };
+    Ok(Box::new(pass))
+}
 
-    // Second pass: dz goes to a plain residual as it is, to normalised operands through their
-    // slope. The main operand comes last, for its gradient may take dz's place.
-    let mut slopes = Vec::new();
-    for (node, operand, tensor) in pass.norms() {
-        let (Some([gamma, beta, ..]), Some(norm), Some(sums)) =
-            (norm_tensors(emitter, node, &arena.params), *norm, sums)
-        else {
-            continue;
+impl Backward for Pass {
+    /// A pass whose operands are the outputs of convolutions or sums can be made again: its
+    /// operands are kept for its own backward. One with a plain residual is the next one's
+    /// residual in turn, and a chain of them would have to be made again from its beginning.
+    fn again(&self, emitter: &mut Emitter) -> Result<Option<Again>, GpuError> {
+        let residual = self.residual.iter();
+        let mut operands = residual.chain([&self.main]).map(|input| input.tensor);
+        let activated = self.spec.activation != Activation::Identity;
+        if !activated
+            || self.spec.residual == Residual::Plain
+            || !operands.all(|tensor| emitter.is_kept(tensor))
+        {
+            return Ok(None);
+        }
+        let (recipe, _) = gate::forward(emitter.compiler, &self.spec, false)?;
+        Ok(Some(Again {
+            node: self.node,
+            recipe,
+            operands: self.reads(emitter),
+        }))
+    }
+
+    fn backward(&self, emitter: &mut Emitter, arena: &Gradients) -> Result<(), GpuError> {
+        let Some(dz) = emitter.take_own_gradient(self.node)? else {
+            return Ok(());
         };
-        let recipe = batch_norm::parameter_gradients(compiler, shape, operand, partials, node.0)?;
-        let slope = emitter.value(4 * shape.channels);
-        let operands = vec![
-            sums.into(),
-            norm.into(),
-            gamma.into(),
-            beta.into(),
-            slope.into(),
-            emitter.ports.health.clone().into(),
-        ];
-        emitter.push(recipe, operands, node);
-        slopes.push((node, operand, tensor, slope));
-    }
-    let plain_residual = pass.residual.filter(|input| input.norm.is_none());
-    for (node, operand, tensor, slope) in slopes.into_iter().rev() {
-        let u = emitter.tensor(tensor);
-        let last = operand == NormSlot::Main && plain_residual.is_none();
-        let recipe = batch_norm::data_gradient(compiler, shape, last)?;
-        if last && emitter.adopt_gradient(tensor, dz) {
-            emitter.push(recipe, vec![dz.into(), u, slope.into()], node);
-        } else {
-            let recipe = batch_norm::data_gradient(compiler, shape, false)?;
-            let du = emitter.value(shape.len());
-            emitter.push(recipe, vec![dz.into(), u, slope.into(), du.into()], node);
-            emitter.give_gradient(tensor, du)?;
+        // First pass: dy becomes dz in its place.
+        let compiler = emitter.compiler;
+        let (recipe, partials) = gate::backward(compiler, &self.spec)?;
+        let mut operands = vec![dz.into()];
+        operands.extend(self.reads(emitter));
+        if self.gate.is_none() && self.norms.is_none() {
+            emitter.push(recipe, operands, self.node);
+            return self.data_backward(emitter, dz, Vec::new());
         }
+        let site = self
+            .gate
+            .as_ref()
+            .map(|gate| emitter.layout.site(gate.node));
+        operands.extend(site.map(|site| Storage::from(elements(&arena.mask, site))));
+        let sums = emitter.value(partials.bytes as usize / 4);
+        operands.push(sums.into());
+        emitter.push(recipe, operands, self.node);
+        if let Some(gate) = &self.gate {
+            gate.backward(emitter, arena, self, sums, partials)?;
+        }
+        if let Some(moments) = &self.moments {
+            moments.refit(emitter, self)?;
+        }
+        let slopes = match &self.norms {
+            Some(norms) => norms.backward(emitter, arena, self, sums, partials)?,
+            None => Vec::new(),
+        };
+        self.data_backward(emitter, dz, slopes)
     }
-    // A main operand without batch norm and a plain residual may both want dz itself; the first
-    // takes it, the second adds it to what it has or gets a copy.
-    let mut takers: Vec<NodeId> = Vec::new();
-    takers.extend((pass.main.norm.is_none()).then_some(pass.main.tensor));
-    takers.extend(plain_residual.map(|input| input.tensor));
-    for (position, &tensor) in takers.iter().enumerate().rev() {
-        if position == 0 {
-            emitter.give_gradient(tensor, dz)?;
-        } else {
-            let Some((sink, accumulate)) = emitter.gradient_sink(tensor) else {
-                continue;
-            };
-            let recipe = if accumulate {
-                add::add(compiler, shape.len())?
+}
+
+impl Pass {
+    /// Second pass: dz goes to a plain residual as it is, to normalised operands through their
+    /// slope. The main operand comes last, for its gradient may take dz's place.
+    fn data_backward(
+        &self,
+        emitter: &mut Emitter,
+        dz: ValueId,
+        slopes: Vec<(Norm, ValueId)>,
+    ) -> Result<(), GpuError> {
+        let (compiler, shape) = (emitter.compiler, self.spec.shape);
+        let plain_residual = self.residual.filter(|input| input.norm.is_none());
+        for (norm, slope) in slopes.into_iter().rev() {
+            let Norm { node, tensor, .. } = norm;
+            let u = emitter.tensor(tensor);
+            let last = norm.operand == NormSlot::Main && plain_residual.is_none();
+            let recipe = batch_norm::data_gradient(compiler, shape, last)?;
+            if last && emitter.adopt_gradient(tensor, dz) {
+                emitter.push(recipe, vec![dz.into(), u, slope.into()], node);
             } else {
-                add::copy(compiler, shape.len())?
-            };
-            emitter.push(recipe, vec![sink.into(), dz.into()], pass.node);
+                let recipe = batch_norm::data_gradient(compiler, shape, false)?;
+                let du = emitter.value(shape.len());
+                emitter.push(recipe, vec![dz.into(), u, slope.into(), du.into()], node);
+                emitter.give_gradient(tensor, du)?;
+            }
         }
+        // A main operand without batch norm and a plain residual may both want dz itself; the
+        // first takes it, the second adds it to what it has or gets a copy.
+        let mut takers: Vec<NodeId> = Vec::new();
+        takers.extend((self.main.norm.is_none()).then_some(self.main.tensor));
+        takers.extend(plain_residual.map(|input| input.tensor));
+        for (position, &tensor) in takers.iter().enumerate().rev() {
+            if position == 0 {
+                emitter.give_gradient(tensor, dz)?;
+            } else {
+                let Some(sink) = emitter.gradient_sink(tensor) else {
+                    continue;
+                };
+                let recipe = match sink.accumulate {
+                    true => add::add(compiler, shape.len())?,
+                    false => add::copy(compiler, shape.len())?,
+                };
+                emitter.push(recipe, vec![sink.value.into(), dz.into()], self.node);
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

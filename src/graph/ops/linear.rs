@@ -1,76 +1,51 @@
 //! Fully connected layer, also as a convolution of pooled features. The backward keeps the input.
 
-use super::Kept;
-use crate::gpu::{Buffer, GpuError, View};
-use crate::graph::arenas::{Gradients, slot};
-use crate::graph::layout::NodeTensors;
-use crate::graph::network::{Chw, NodeId};
-use crate::graph::plan::Emitter;
+use crate::gpu::GpuError;
+use crate::graph::arenas::Gradients;
+use crate::graph::emitter::{Backward, Emitter};
+use crate::graph::layout::LinearSlots;
+use crate::graph::lower::Single;
+use crate::graph::op::Linear;
 use crate::kernels::linear::{self, Shape};
 
-pub(super) fn infer_shape(out_features: usize, input: Chw) -> Result<Chw, String> {
-    if input.plane() != 1 {
-        return Err(format!("wants pooled features, got {input}"));
-    }
-    Ok(Chw {
-        channels: out_features,
-        ..input
-    })
-}
-
-fn shape(emitter: &Emitter, node: NodeId, input: NodeId) -> Shape {
+fn shape(emitter: &Emitter, linear: &Single<Linear>) -> Shape {
     Shape {
         batch: emitter.mode.batch,
-        in_features: emitter.shape(input).channels,
-        out_features: emitter.shape(node).channels,
-    }
-}
-
-/// Weight and bias within an arena.
-fn tensors(emitter: &Emitter, node: NodeId, arena: &Buffer) -> Option<[View; 2]> {
-    match emitter.layout.nodes[node.0] {
-        NodeTensors::Linear { weight, bias } => {
-            Some([weight, bias].map(|index| slot(arena, &emitter.layout.params.slots[index])))
-        }
-        _ => None,
+        in_features: emitter.shape(linear.inputs[0]).channels,
+        out_features: linear.op.out_features,
     }
 }
 
 pub(super) fn forward(
     emitter: &mut Emitter,
-    node: NodeId,
-    input: NodeId,
-) -> Result<Kept, GpuError> {
-    if let Some([weight, bias]) = tensors(emitter, node, &emitter.arenas.params) {
-        let recipe = linear::forward(emitter.compiler, &shape(emitter, node, input))?;
-        let x = emitter.tensor(input);
-        let y = emitter.output(node);
-        emitter.push(recipe, vec![x, weight.into(), bias.into(), y], node);
-    }
-    Ok(Kept::Nothing)
+    linear: Single<Linear>,
+) -> Result<Box<dyn Backward>, GpuError> {
+    let LinearSlots { weight, bias } = emitter.layout.linear(linear.node);
+    let [weight, bias] = emitter.params(&emitter.arenas.params, [weight, bias]);
+    let recipe = linear::forward(emitter.compiler, &shape(emitter, &linear))?;
+    let x = emitter.tensor(linear.inputs[0]);
+    let y = emitter.output(linear.node);
+    emitter.push(recipe, vec![x, weight.into(), bias.into(), y], linear.node);
+    Ok(Box::new(linear))
 }
 
-pub(super) fn backward(
-    emitter: &mut Emitter,
-    arena: &Gradients,
-    node: NodeId,
-    input: NodeId,
-) -> Result<(), GpuError> {
-    let Some(dy) = emitter.take_gradient(node) else {
-        return Ok(());
-    };
-    let shape = shape(emitter, node, input);
-    if let Some([weight, bias]) = tensors(emitter, node, &arena.params) {
+impl Backward for Single<Linear> {
+    fn backward(&self, emitter: &mut Emitter, arena: &Gradients) -> Result<(), GpuError> {
+        let (node, input) = (self.node, self.inputs[0]);
+        let Some(dy) = emitter.take_gradient(node) else {
+            return Ok(());
+        };
+        let shape = shape(emitter, self);
+        let LinearSlots { weight, bias } = emitter.layout.linear(node);
         let recipe = linear::weight_gradient(emitter.compiler, &shape)?;
+        let [dw, db] = emitter.params(&arena.params, [weight, bias]);
         let x = emitter.tensor(input);
-        let operands = vec![x, dy.clone(), weight.into(), bias.into()];
-        emitter.push(recipe, operands, node);
+        emitter.push(recipe, vec![x, dy.clone(), dw.into(), db.into()], node);
+        if let Some(dx) = emitter.gradient_sink(input) {
+            let recipe = linear::data_gradient(emitter.compiler, &shape)?;
+            let [weight] = emitter.params(&emitter.arenas.params, [weight]);
+            emitter.push_gradient(recipe, vec![dy, weight.into()], dx, input)?;
+        }
+        Ok(())
     }
-    if let Some([weight, _]) = tensors(emitter, node, &emitter.arenas.params)
-        && let Some((dx, accumulate)) = emitter.gradient_sink(input)
-    {
-        let recipe = linear::data_gradient(emitter.compiler, &shape)?;
-        emitter.push_gradient(recipe, vec![dy, weight.into()], dx, accumulate, input)?;
-    }
-    Ok(())
 }

@@ -1,110 +1,98 @@
 //! Pooling over windows and over the plane. Averages keep nothing, the maximum its input.
 
-use super::{Kept, window};
 use crate::gpu::GpuError;
-use crate::graph::network::{Chw, NodeId, Op};
-use crate::graph::plan::Emitter;
-use crate::kernels::{Recipe, max_pool, pool};
+use crate::graph::arenas::Gradients;
+use crate::graph::emitter::{Backward, Emitter};
+use crate::graph::lower::Single;
+use crate::graph::op::{Chw, Pool};
+use crate::kernels::{max_pool, pool};
 
-pub(super) fn infer_shape(op: Op, input: Chw) -> Result<Chw, String> {
-    let (height, width) = match op {
-        Op::AvgPool { kernel, stride } => window(input, kernel, stride, 0)?,
-        Op::MaxPool {
-            kernel,
-            stride,
-            padding,
-        } => {
-            if padding >= kernel {
-                return Err(format!(
-                    "a padding of {padding} leaves {kernel}×{kernel} windows empty"
-                ));
-            }
-            window(input, kernel, stride, padding)?
-        }
-        _ => (1, 1),
-    };
-    Ok(Chw {
-        height,
-        width,
-        ..input
-    })
+fn average(planes: usize, from: Chw, kernel: usize, stride: usize) -> pool::Shape {
+    pool::Shape {
+        planes,
+        height: from.height,
+        width: from.width,
+        kernel,
+        stride,
+    }
 }
 
-/// Forward or backward of the node's pool. Only the average over the plane can `accumulate`.
-fn recipe(
-    emitter: &Emitter,
-    node: NodeId,
-    input: NodeId,
-    backward: bool,
-    accumulate: bool,
-) -> Result<Recipe, GpuError> {
-    let (compiler, from) = (emitter.compiler, emitter.shape(input));
-    let planes = emitter.mode.batch * from.channels;
-    match emitter.network.node(node).op {
-        Op::AvgPool { kernel, stride } => {
-            let shape = pool::Shape {
-                planes,
-                height: from.height,
-                width: from.width,
-                kernel,
-                stride,
-            };
-            match backward {
-                false => pool::average(compiler, &shape),
-                true => pool::average_backward(compiler, &shape),
-            }
-        }
-        Op::MaxPool {
-            kernel,
-            stride,
-            padding,
-        } => {
-            let shape = max_pool::Shape {
-                planes,
-                height: from.height,
-                width: from.width,
-                kernel,
-                stride,
-                padding,
-            };
-            match backward {
-                false => max_pool::forward(compiler, &shape),
-                true => max_pool::backward(compiler, &shape),
-            }
-        }
-        _ if backward => pool::global_backward(compiler, planes, from.plane(), accumulate),
-        _ => pool::global(compiler, planes, from.plane()),
+fn maximum(
+    planes: usize,
+    from: Chw,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+) -> max_pool::Shape {
+    max_pool::Shape {
+        planes,
+        height: from.height,
+        width: from.width,
+        kernel,
+        stride,
+        padding,
     }
+}
+
+/// Planes of a batch of the input, and the input's shape.
+fn planes(emitter: &Emitter, pool: &Single<Pool>) -> (usize, Chw) {
+    let from = emitter.shape(pool.inputs[0]);
+    (emitter.mode.batch * from.channels, from)
 }
 
 pub(super) fn forward(
     emitter: &mut Emitter,
-    node: NodeId,
-    input: NodeId,
-) -> Result<Kept, GpuError> {
-    let recipe = recipe(emitter, node, input, false, false)?;
-    let x = emitter.tensor(input);
-    let y = emitter.output(node);
-    emitter.push(recipe, vec![x, y], node);
-    Ok(Kept::Nothing)
+    pool: Single<Pool>,
+) -> Result<Box<dyn Backward>, GpuError> {
+    let (compiler, (planes, from)) = (emitter.compiler, planes(emitter, &pool));
+    let recipe = match pool.op {
+        Pool::Average { kernel, stride } => {
+            pool::average(compiler, &average(planes, from, kernel, stride))?
+        }
+        Pool::Max {
+            kernel,
+            stride,
+            padding,
+        } => max_pool::forward(compiler, &maximum(planes, from, kernel, stride, padding))?,
+        Pool::GlobalAverage => pool::global(compiler, planes, from.plane())?,
+    };
+    let x = emitter.tensor(pool.inputs[0]);
+    let y = emitter.output(pool.node);
+    emitter.push(recipe, vec![x, y], pool.node);
+    Ok(Box::new(pool))
 }
 
-pub(super) fn backward(emitter: &mut Emitter, node: NodeId, input: NodeId) -> Result<(), GpuError> {
-    if let Some(dy) = emitter.take_gradient(node)
-        && let Some((dx, accumulate)) = emitter.gradient_sink(input)
-    {
-        let recipe = recipe(emitter, node, input, true, accumulate)?;
-        let mut operands = vec![dy];
-        match emitter.network.node(node).op {
-            Op::GlobalAvgPool => {
-                operands.push(dx.into());
-                emitter.push(recipe, operands, node);
-                return Ok(());
+impl Backward for Single<Pool> {
+    fn backward(&self, emitter: &mut Emitter, _: &Gradients) -> Result<(), GpuError> {
+        let input = self.inputs[0];
+        let Some(dy) = emitter.take_gradient(self.node) else {
+            return Ok(());
+        };
+        let Some(dx) = emitter.gradient_sink(input) else {
+            return Ok(());
+        };
+        let (compiler, (planes, from)) = (emitter.compiler, planes(emitter, self));
+        match self.op {
+            Pool::Average { kernel, stride } => {
+                let shape = average(planes, from, kernel, stride);
+                let recipe = pool::average_backward(compiler, &shape)?;
+                emitter.push_gradient(recipe, vec![dy], dx, input)
             }
-            Op::MaxPool { .. } => operands.push(emitter.tensor(input)),
-            _ => {}
+            Pool::Max {
+                kernel,
+                stride,
+                padding,
+            } => {
+                let shape = maximum(planes, from, kernel, stride, padding);
+                let recipe = max_pool::backward(compiler, &shape)?;
+                let x = emitter.tensor(input);
+                emitter.push_gradient(recipe, vec![dy, x], dx, input)
+            }
+            Pool::GlobalAverage => {
+                let recipe = pool::global_backward(compiler, planes, from.plane(), dx.accumulate)?;
+                emitter.push(recipe, vec![dy, dx.value.into()], self.node);
+                Ok(())
+            }
         }
-        emitter.push_gradient(recipe, operands, dx, accumulate, input)?;
     }
-    Ok(())
 }
