@@ -3,6 +3,7 @@
 
 mod add;
 mod augment;
+mod batch_norm;
 mod conv2d;
 mod dapa;
 mod dropout;

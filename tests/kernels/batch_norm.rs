@@ -1,0 +1,145 @@
+//! Batch norm's constants against their twin. Its gradients are the gate's to test: the gate sums
+//! what they are made of.
+
+use crate::harness::*;
+use autorep::kernels::batch_norm::{self, NormSlot};
+use autorep::kernels::plane::Shape;
+use autorep::kernels::step::StepScalars;
+use autorep::reference::batch_norm as bn_twin;
+
+const SHAPES: &[(usize, usize, usize)] = &[
+    (1, 1, 1),
+    (5, 7, 12),
+    (33, 2, 64),
+    (2, 16, 1024),
+    (17, 3, 49),
+    (70, 4, 4),
+];
+
+/// Planes that do and do not fill vectors, chunks and slices.
+pub fn shapes() -> impl Iterator<Item = Shape> {
+    SHAPES.iter().map(|&(batch, channels, pixels)| Shape {
+        batch,
+        channels,
+        pixels,
+    })
+}
+
+#[test]
+fn statistics_match_their_twin_even_far_from_zero() {
+    on_every_engine(|compiler| {
+        for shape in shapes() {
+            for offset in [0.0, 1000.0] {
+                let u: Vec<f32> = noise(1, shape.len()).iter().map(|v| v + offset).collect();
+                let c = shape.channels;
+                let (gamma, beta) = (noise(2, c), noise(3, c));
+                let scalars = StepScalars {
+                    momentum: 0.25,
+                    ..Default::default()
+                };
+                let mut slots = vec![f32::from_bits(POISON); 8 * c];
+                slots[..4 * c].fill(7.0);
+                let recipe =
+                    batch_norm::statistics(compiler, shape, NormSlot::Residual, 3).unwrap();
+                let got = run(
+                    compiler,
+                    &recipe,
+                    &[
+                        Data::Uniform(bytemuck::bytes_of(&scalars)),
+                        Data::In(&u),
+                        Data::In(&gamma),
+                        Data::In(&beta),
+                        Data::InOut(&vec![2.0; c]),
+                        Data::InOut(&vec![4.0; c]),
+                        Data::InOut(&slots),
+                        Data::InOutWords(&[u32::MAX, 0]),
+                    ],
+                );
+                let what = format!("{shape:?} at {offset} on {}", compiler.tiling);
+                let (mean, variance) = bn_twin::moments(&wide(&u), shape.batch, c);
+                let count = shape.count() as f64;
+                for i in 0..c {
+                    let (g, b) = (f64::from(gamma[i]), f64::from(beta[i]));
+                    let want = bn_twin::norm(mean[i], variance[i], g, b, batch_norm::EPSILON);
+                    let slot = &got[6][4 * (c + i)..4 * (c + i + 1)];
+                    // One value per channel has no spread: 1/√ε amplifies the last digit.
+                    if count > 1.0 {
+                        assert_close(&format!("norm {what}"), slot, &want, 2e-5);
+                    }
+                    assert_close(&what, &got[4][i..=i], &[2.0 + 0.25 * (mean[i] - 2.0)], 1e-5);
+                    let unbiased = variance[i] * count / (count - 1.0).max(1.0);
+                    let running = 4.0 + 0.25 * (unbiased - 4.0);
+                    assert_close(&what, &got[5][i..=i], &[running], 1e-5);
+                }
+                assert!(
+                    got[6][..4 * c].iter().all(|&v| v == 7.0),
+                    "the other slot changed"
+                );
+                assert_eq!(got[7][0].to_bits(), u32::MAX, "healthy data reported sick");
+            }
+        }
+    });
+}
+
+#[test]
+fn infinite_values_are_reported_with_their_layer() {
+    on_every_engine(|compiler| {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let shape = Shape {
+                batch: 4,
+                channels: 2,
+                pixels: 16,
+            };
+            let mut u = noise(1, shape.len());
+            u[77] = bad;
+            let recipe = batch_norm::statistics(compiler, shape, NormSlot::Main, 5).unwrap();
+            let got = run(
+                compiler,
+                &recipe,
+                &[
+                    Data::Uniform(bytemuck::bytes_of(&StepScalars::default())),
+                    Data::In(&u),
+                    Data::In(&[1.0, 1.0]),
+                    Data::In(&[0.0, 0.0]),
+                    Data::InOut(&[0.0, 0.0]),
+                    Data::InOut(&[1.0, 1.0]),
+                    Data::Out(16),
+                    Data::InOutWords(&[u32::MAX, 0]),
+                ],
+            );
+            assert_eq!(
+                got[7][0].to_bits(),
+                5,
+                "{bad} went unnoticed on {}",
+                compiler.tiling
+            );
+        }
+    });
+}
+
+#[test]
+fn running_constants_match_their_twin() {
+    on_every_engine(|compiler| {
+        for channels in [1, 3, 65] {
+            let (gamma, beta) = (noise(1, channels), noise(2, channels));
+            let mean = noise(3, channels);
+            let var: Vec<f32> = noise(4, channels).iter().map(|v| v + 1.5).collect();
+            let recipe = batch_norm::running(compiler, channels, NormSlot::Main).unwrap();
+            let norm = vec![0.0; 8 * channels];
+            let inputs = [&gamma, &beta, &mean, &var].map(|v| Data::In(v));
+            let arguments: Vec<Data> = inputs.into_iter().chain([Data::InOut(&norm)]).collect();
+            let got = run(compiler, &recipe, &arguments);
+            for c in 0..channels {
+                let values = [mean[c], var[c], gamma[c], beta[c]].map(f64::from);
+                let want = bn_twin::norm(
+                    values[0],
+                    values[1],
+                    values[2],
+                    values[3],
+                    batch_norm::EPSILON,
+                );
+                assert_close("running", &got[4][4 * c..4 * c + 4], &want, 1e-5);
+            }
+        }
+    });
+}
