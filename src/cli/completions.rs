@@ -1,8 +1,7 @@
 //! `autorep completions`
 
-use super::{Cli, End};
+use super::end::End;
 use anyhow::Result;
-use clap::CommandFactory;
 use clap_complete::Shell;
 use std::io::{Write, stdout};
 
@@ -14,10 +13,10 @@ pub struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: Args) -> Result<End> {
+pub(super) fn run(args: Args, mut program: clap::Command) -> Result<End> {
     // Written in one piece: `generate` panics where nobody reads.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "autorep", &mut script);
+    clap_complete::generate(args.shell, &mut program, "autorep", &mut script);
     stdout().write_all(&script)?;
     Ok(End::Done)
 }

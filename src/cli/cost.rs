@@ -1,7 +1,7 @@
 //! `autorep cost`
 
-use super::End;
 use super::common::load_result;
+use super::end::End;
 use crate::cost::{
     Kind, Layer, Linear, Link, Parts, Price, Protocol, SiteCounts, Weights, bill, evenly, layers,
 };

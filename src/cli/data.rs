@@ -1,7 +1,7 @@
 //! `autorep data`
 
-use super::End;
 use super::common::note;
+use super::end::End;
 use crate::data::{OpenOptions, Placement, contact_sheet, fetch, info, open, open_for_training};
 use anyhow::{Context, Result};
 use clap::Subcommand;

@@ -1,7 +1,7 @@
 //! `autorep devices`
 
-use super::End;
 use super::common::AdapterArgs;
+use super::end::End;
 use crate::gpu::{AdapterReport, adapter};
 use anyhow::{Result, bail};
 use std::io::{self, Write, stdout};

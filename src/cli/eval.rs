@@ -1,7 +1,7 @@
 //! `autorep eval`
 
-use super::End;
 use super::common::{AdapterArgs, load_result, percent};
+use super::end::End;
 use crate::kernels::{Compiler, Tiling};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::RunFolder;

@@ -1,7 +1,7 @@
 //! `autorep export`
 
-use super::End;
 use super::common::load_result;
+use super::end::End;
 use crate::export::Format;
 use crate::files::write_atomic;
 use crate::run::model_file;

@@ -1,7 +1,7 @@
 //! `autorep import`
 
-use super::End;
 use super::common::{IMPORT, note};
+use super::end::End;
 use crate::data::Normalization;
 use crate::files::write_atomic;
 use crate::graph::{Layout, Model};

@@ -1,8 +1,7 @@
 //! `autorep man`
 
-use super::{Cli, End};
+use super::end::End;
 use anyhow::{Context, Result};
-use clap::CommandFactory;
 use std::fs;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
@@ -15,10 +14,10 @@ pub struct Args {
     out: PathBuf,
 }
 
-pub(super) fn run(args: Args) -> Result<End> {
+pub(super) fn run(args: Args, program: clap::Command) -> Result<End> {
     let folder = args.out.display();
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {folder}"))?;
-    clap_mangen::generate_to(Cli::command(), &args.out)
+    clap_mangen::generate_to(program, &args.out)
         .with_context(|| format!("cannot write the pages into {folder}"))?;
     writeln!(
         stdout(),

@@ -9,6 +9,7 @@ mod completions;
 mod cost;
 mod data;
 mod devices;
+mod end;
 mod eval;
 mod export;
 mod import;
@@ -23,7 +24,8 @@ mod train;
 
 pub use common::AdapterArgs;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use end::End;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -81,14 +83,6 @@ enum Command {
     Man(man::Args),
 }
 
-/// How a command ended that did not fail.
-pub enum End {
-    /// It did what it was asked.
-    Done,
-    /// It was interrupted, and has kept what there was.
-    Interrupted,
-}
-
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -116,8 +110,8 @@ pub fn main() -> ExitCode {
         Command::Presets(args) => presets::run(args),
         Command::Data(args) => data::run(args),
         Command::Shaders(args) => shaders::run(args),
-        Command::Completions(args) => completions::run(args),
-        Command::Man(args) => man::run(args),
+        Command::Completions(args) => completions::run(args, Cli::command()),
+        Command::Man(args) => man::run(args, Cli::command()),
     };
     match result {
         Ok(End::Done) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! `autorep presets`
 
-use super::End;
 use super::common::{AdapterArgs, note};
+use super::end::End;
 use crate::data::builtin;
 use crate::gpu::{AdapterClass, AdapterReport, Gpu};
 use crate::graph::{Layout, Network};

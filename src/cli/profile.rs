@@ -1,7 +1,7 @@
 //! `autorep profile`
 
-use super::End;
 use super::common::{AdapterArgs, note};
+use super::end::End;
 use crate::data::{self, OpenOptions};
 use crate::files::write_atomic;
 use crate::gpu::{AdapterReport, Gpu};

@@ -1,7 +1,7 @@
 //! `autorep report`
 
-use super::End;
 use super::common::note;
+use super::end::End;
 use crate::files::write_atomic;
 use crate::report;
 use anyhow::{Result, bail};

@@ -1,7 +1,7 @@
 //! `autorep search`
 
-use super::End;
 use super::common::{RunArgs, begin, finished, note, percent, undone};
+use super::end::End;
 use crate::gpu::Gpu;
 use crate::run::mark::Phase;
 use crate::run::summary::Summary;

@@ -1,7 +1,7 @@
 //! `autorep shaders`: the permutations of every kernel, and the WGSL that their templates
 //! become. Needs no GPU.
 
-use super::End;
+use super::end::End;
 use crate::gpu::{Gpu, Pipeline};
 use crate::kernels::typical::{self, Expansion};
 use crate::kernels::{self, Compiler, Tiling, permutations};

@@ -1,7 +1,7 @@
 //! `autorep sweep`
 
-use super::End;
 use super::common::{RunArgs, load_result, note, percent};
+use super::end::End;
 use crate::files::write_atomic;
 use crate::report::published::Published;
 use crate::run::folder::RunFolder;

@@ -1,7 +1,7 @@
 //! `autorep train`
 
-use super::End;
 use super::common::{RunArgs, begin, finished, note, percent, undone};
+use super::end::End;
 use crate::run::mark::Phase;
 use crate::run::summary::Summary;
 use crate::search::run::{self, RunEnd};

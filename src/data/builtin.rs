@@ -38,8 +38,12 @@
 //! threads. Only additions, multiplications, divisions, roots and floors are used, which
 //! IEEE 754 rounds exactly, so the bytes agree on every machine; a sine would not.
 
+use super::dataset::{Dataset, Kind};
+use super::error::DataError;
+use super::images::Images;
+use super::normalization::Normalization;
+use super::options::OpenOptions;
 use super::stream::Stream;
-use super::{DataError, Dataset, Images, Kind, Normalization, OpenOptions};
 use rayon::prelude::*;
 
 /// The ten class names, in label order.
@@ -117,7 +121,7 @@ impl Spec {
                 return Err(out_of_range(key, value, low, high));
             }
         }
-        super::check_bytes(
+        super::error::check_bytes(
             "builtin".as_ref(),
             self.train + self.test,
             self.size,

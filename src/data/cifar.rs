@@ -4,7 +4,11 @@
 //! fine one (CIFAR-100, of which the fine is used), then 3×32×32 pixel bytes, planes of red,
 //! green and blue: just as [`Images`] keeps them.
 
-use super::{DataError, Dataset, Images, Kind, Normalization, OpenOptions, check_bytes};
+use super::dataset::{Dataset, Kind};
+use super::error::{DataError, check_bytes};
+use super::images::Images;
+use super::normalization::Normalization;
+use super::options::OpenOptions;
 use std::fs;
 use std::path::{Path, PathBuf};
 

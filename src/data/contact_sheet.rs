@@ -1,6 +1,6 @@
 //! A picture of a data set: one class per row.
 
-use super::Dataset;
+use super::dataset::Dataset;
 use image::{Rgb, RgbImage};
 
 /// White between the images, in pixels of the sheet.

@@ -1,9 +1,14 @@
 //! Images that stay in their files until a batch needs them: for data sets too large for
 //! memory, and for crops that want the whole picture.
 
+use super::dataset::Dataset;
 use super::decode::Part;
+use super::error::DataError;
+use super::images::Images;
+use super::normalization::Normalization;
+use super::options::{Crop, OpenOptions};
 use super::scan::{self, Scan};
-use super::{Crop, DataError, Dataset, Images, Normalization, OpenOptions, decode, tree};
+use super::{decode, tree};
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! What `autorep data info` prints.
 
-use super::{Dataset, Images, Kind, Split};
+use super::dataset::{Dataset, Kind};
+use super::images::Images;
+use super::split::Split;
 use serde::Serialize;
 use std::fmt;
 

@@ -10,7 +10,9 @@
 //! is left out, so that no image counts twice.
 
 use super::augment::{Flip, mirror, shift};
-use super::{Crop, DataError, Files};
+use super::error::DataError;
+use super::files::Files;
+use super::options::Crop;
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! How bytes become what a network's input is: less their mean, over their spread.
 
-use super::Images;
+use super::images::Images;
 
 /// Mean and standard deviation of the training pixels per colour, of values in 0…1.
 #[derive(Clone, Copy, Debug, PartialEq)]

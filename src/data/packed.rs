@@ -15,7 +15,8 @@
 //! simply passed over; one that contradicts itself is damaged, which is worth a word in the
 //! log. Either way the caller decodes the tree again and writes the file anew.
 
-use super::{Images, check_bytes};
+use super::error::check_bytes;
+use super::images::Images;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write};

@@ -1,7 +1,9 @@
 //! Images in device memory, bytes and labels: a whole data set, uploaded once, or the batch of
 //! a step, overwritten for the next.
 
-use super::{Files, Images, Split};
+use super::files::Files;
+use super::images::Images;
+use super::split::Split;
 use crate::gpu::{Buffer, Gpu, GpuError, View};
 use std::ops::Range;
 use std::sync::Arc;

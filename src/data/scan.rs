@@ -7,7 +7,8 @@
 //! folder belongs to the class, however deep; hidden files and the thumbnails that desktops
 //! leave behind do not count.
 
-use super::{DataError, Kind};
+use super::dataset::Kind;
+use super::error::DataError;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,55 @@
-//! Which images go where: stratified, seeded, and independent of anything but the labels.
+//! The images of one purpose: training, validation, test. Where they are, and which they are:
+//! stratified, seeded hold-outs and subsets.
 
+use super::files::Files;
+use super::images::Images;
 use super::stream::Stream;
+use std::sync::Arc;
+
+/// Images in memory, or in their files.
+#[derive(Clone, Debug)]
+pub enum Split {
+    /// In memory.
+    Images(Images),
+    /// In their files.
+    Files(Arc<Files>),
+}
+
+impl Split {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.labels().is_empty()
+    }
+
+    /// One class index per image.
+    pub fn labels(&self) -> &[u32] {
+        match self {
+            Split::Images(images) => &images.labels,
+            Split::Files(files) => &files.labels,
+        }
+    }
+
+    /// Height and width in pixels.
+    pub fn size(&self) -> (usize, usize) {
+        match self {
+            Split::Images(images) => (images.height, images.width),
+            Split::Files(files) => (files.height, files.width),
+        }
+    }
+
+    /// The images of these indices, in this order. Panics when there is no such image.
+    pub fn subset(&self, indices: &[u32]) -> Self {
+        match self {
+            Split::Images(images) => Split::Images(images.subset(indices)),
+            Split::Files(files) => Split::Files(Arc::new(files.subset(indices))),
+        }
+    }
+}
 
 /// Separates the streams of this file from all others.
 const PURPOSE: u64 = 0x5711;

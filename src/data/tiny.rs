@@ -11,8 +11,9 @@
 //! Labels follow the order of the ids, as `ImageFolder` numbers folders. The archive's `test/`
 //! has no labels; its validation split serves as the test set, as everywhere in the literature.
 
+use super::dataset::Kind;
+use super::error::DataError;
 use super::scan::{File, Part, Scan, is_clutter, list, subfolders};
-use super::{DataError, Kind};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -8,10 +8,14 @@
 //! only up to one in a hundred.
 
 use super::cifar::CIFAR10_CLASSES;
+use super::dataset::{Dataset, Kind};
 use super::decode::{self, reader};
+use super::error::{DataError, check_bytes};
+use super::images::Images;
+use super::normalization::Normalization;
+use super::options::OpenOptions;
 use super::packed::{self, Packed};
 use super::scan::{File, Part, Scan};
-use super::{DataError, Dataset, Images, Kind, Normalization, OpenOptions, check_bytes};
 use fast_image_resize::Resizer;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;

@@ -7,7 +7,8 @@
 //! * [`buffer`]: device memory and the [`View`]s that kernels bind;
 //! * [`texture`]: the same, read through the texture units;
 //! * [`pipeline`]: shaders, compiled when they are needed, and their [`Dispatch`]es;
-//! * [`cache`]: what drivers made of shaders, kept from run to run;
+//! * [`cache`]: what drivers made of shaders, kept from run to run; `lavapipe`: making it on all
+//!   cores where the driver would not;
 //! * [`readback`]: copies to the host that nobody waits for;
 //! * [`tape`]: the recorded list of dispatches that is one training step.
 
@@ -16,6 +17,7 @@ pub mod buffer;
 pub mod cache;
 pub mod device;
 pub mod fence;
+mod lavapipe;
 pub mod pipeline;
 pub mod readback;
 pub mod tape;
@@ -25,9 +27,10 @@ pub use adapter::{AdapterChoice, AdapterClass, AdapterReport};
 pub use buffer::{Buffer, View};
 pub use device::Gpu;
 pub use fence::Fence;
+pub use lavapipe::CompileWatch;
 pub use pipeline::{Binding, Dispatch, Pipeline};
 pub use readback::Readback;
-pub use tape::{CompileWatch, Tape, Timing};
+pub use tape::{Tape, Timing};
 pub use texture::Texture;
 
 /// What can go wrong between the program and the device.

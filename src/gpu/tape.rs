@@ -1,15 +1,13 @@
 //! The recorded dispatches of a step, replayed with one compute pass.
 
 use super::buffer::Contents;
-use super::{Dispatch, Gpu, GpuError, cache};
+use super::lavapipe::{self, CompileWatch};
+use super::{Dispatch, Gpu, GpuError};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// Hears how many of how many shaders are compiled, from any thread.
-pub type CompileWatch = dyn Fn(usize, usize) + Send + Sync;
 
 /// A list of dispatches that is recorded once and replayed every step.
 ///
@@ -75,7 +73,7 @@ impl Tape {
         // Long texts take longest to compile: begin with them.
         pending.sort_by_key(|d| std::cmp::Reverse(d.pipeline.source().len()));
         let (done, total) = (AtomicUsize::new(0), pending.len());
-        cache::fill(gpu, &pending, watch);
+        lavapipe::fill(gpu, &pending, watch);
         pending.par_iter().try_for_each(|dispatch| {
             dispatch.pipeline.compile(gpu)?;
             watch(done.fetch_add(1, Ordering::Relaxed) + 1, total);

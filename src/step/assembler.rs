@@ -1,9 +1,8 @@
 //! Dispatches are collected, and laid on tapes that no watchdog kills.
 
 use super::account::Pass;
-use super::spec::Variation;
+use super::spec::Gather;
 use super::wiring::Wiring;
-use crate::data::{Normalization, Resident};
 use crate::gpu::{AdapterClass, Gpu, GpuError, Tape, View};
 use crate::graph::PlannedDispatch;
 use crate::kernels::{Compiler, Cost, Recipe, augment};
@@ -97,16 +96,6 @@ impl<'a> Assembler<'a> {
         }
         Ok(())
     }
-}
-
-/// Where a batch comes from, and what becomes of its images.
-pub(super) struct Gather<'a> {
-    /// The data set.
-    pub(super) images: &'a Resident,
-    /// How values are scaled.
-    pub(super) pixels: Normalization,
-    /// How images are varied.
-    pub(super) variation: Variation,
 }
 
 /// Longest submission, in seconds by [`estimate`].

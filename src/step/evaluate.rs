@@ -1,10 +1,10 @@
 //! An evaluation, compiled once.
 
 use super::account::{Memory, Pass, Work};
-use super::assembler::{Assembler, Gather, tape};
+use super::assembler::{Assembler, tape};
 use super::error::StepError;
 use super::feed::{Epoch, Feed};
-use super::spec::{EvalSpec, Variation};
+use super::spec::{EvalSpec, Gather, Variation};
 use super::wiring::{Extent, MOST_UNREAD, Wiring};
 use crate::data::{Normalization, Source, Split};
 use crate::gpu::{Gpu, GpuError, Tape, Timing};

@@ -1,11 +1,9 @@
 //! What a training step, or an evaluation, is to consist of.
 
-use super::assembler::Gather;
 use super::scoring::Scoring;
 use crate::data::{Normalization, Resident};
 use crate::gpu::Buffer;
-use crate::graph::Activations;
-use crate::graph::Loaded;
+use crate::graph::{Activations, Loaded};
 use crate::kernels::squares;
 use crate::settings::Optimizer;
 
@@ -76,6 +74,16 @@ pub struct EvalSpec<'a> {
     pub batch: usize,
     /// Buffers that hold nothing between its batches: those of a training step that waits.
     pub lent: &'a [Buffer],
+}
+
+/// Where a batch comes from, and what becomes of its images.
+pub(super) struct Gather<'a> {
+    /// The data set.
+    pub(super) images: &'a Resident,
+    /// How values are scaled.
+    pub(super) pixels: Normalization,
+    /// How images are varied.
+    pub(super) variation: Variation,
 }
 
 impl TrainSpec<'_> {

@@ -127,7 +127,7 @@ impl Probe {
         if let (Some(file), Ok(text)) = (&self.file, serde_json::to_vec_pretty(&*choices))
             && let Err(error) = cache::write(file, &text)
         {
-            log::debug!("{}: {error}", file.display());
+            log::debug!("{error}");
         }
     }
 }
