@@ -8,8 +8,9 @@ use crate::run::folder::RunFolder;
 use crate::run::mark::{Mark, Phase};
 use crate::run::store::{RESULT, TEACHER};
 use crate::run::summary::Summary;
+use crate::search::methods;
 use crate::search::phases::footprints;
-use crate::search::run::RunError;
+use crate::search::pipeline::RunError;
 use crate::settings::Settings;
 use crate::settings::layers::Layers;
 use crate::settings::presets;
@@ -134,6 +135,7 @@ impl RunArgs {
         let mut layers = Layers::default();
         self.lay(&mut layers, more)?;
         let settings = layers.finish()?;
+        methods::find(&settings.search.method)?;
         let Some(stored) = self.stored()? else {
             return Ok(settings);
         };
@@ -289,7 +291,7 @@ fn remove_empty_run(out: &Path, keep_folder: bool) {
 /// The summary of the run in `out`, if it has come to its end and is to be resumed: there is
 /// nothing left to do then. `method` is what its summary must say.
 pub fn finished(args: &RunArgs, out: &Path, method: &str) -> Result<Option<Summary>> {
-    if !args.resume || !out.join("summary.json").is_file() {
+    if !args.resume || !RunFolder::is_finished(out) {
         return Ok(None);
     }
     let summary: Summary = RunFolder::open(out)?.read_summary()?;
@@ -320,10 +322,7 @@ pub fn load_result(path: &Path) -> Result<Checkpoint> {
         return Ok(store.load(RESULT)?);
     }
     // A search has a teacher long before it has a result; an import has nothing else.
-    if ["summary.json", IMPORT]
-        .iter()
-        .any(|name| path.join(name).is_file())
-    {
+    if RunFolder::is_finished(path) || path.join(IMPORT).is_file() {
         return Ok(store.load(TEACHER)?);
     }
     let teacher = store.path(TEACHER);

@@ -6,8 +6,9 @@ use crate::gpu::Gpu;
 use crate::run::mark::Phase;
 use crate::run::summary::Summary;
 use crate::search::budget::Budget;
+use crate::search::methods;
 use crate::search::objective::prices;
-use crate::search::run::{self, RunEnd};
+use crate::search::pipeline::{self, RunEnd};
 use crate::settings::Settings;
 use anyhow::Result;
 use std::io::{self, Write, stdout};
@@ -23,8 +24,8 @@ pub struct Args {
     /// protocol bytes (400kB), rounds (15rounds) or time (20ms) for an image.
     #[arg(long, allow_hyphen_values = true)]
     budget: Option<String>,
-    /// How ReLUs are chosen: autorep, fisher, snl, autopoly, none.
-    #[arg(long, value_name = "NAME")]
+    /// How ReLUs are chosen; --help lists the methods.
+    #[arg(long, value_name = "NAME", long_help = method_help())]
     method: Option<String>,
     /// What is kept or dropped as one: element, channel, site.
     #[arg(long, value_name = "UNIT")]
@@ -54,6 +55,10 @@ pub struct Args {
     /// Also run the control without any ReLU, into OUT/control, from the same teacher.
     #[arg(long)]
     control: bool,
+}
+
+fn method_help() -> String {
+    format!("How ReLUs are chosen:\n{}", methods::list())
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
@@ -110,8 +115,8 @@ fn search(args: &RunArgs, gpu: &Gpu, settings: Settings, out: &Path) -> Result<O
     if let Some(summary) = finished(args, out, &settings.search.method.to_string())? {
         return Ok(Some(summary));
     }
-    let (mut trainer, at) = begin(gpu, settings, args, out, Phase::Finish, run::check)?;
-    match run::search(&mut trainer, at).map_err(|error| undone(out, error))? {
+    let (mut trainer, at) = begin(gpu, settings, args, out, Phase::Finish, pipeline::check)?;
+    match pipeline::search(&mut trainer, at).map_err(|error| undone(out, error))? {
         RunEnd::Done(summary) => Ok(Some(*summary)),
         RunEnd::Interrupted => {
             note("interrupted; continue with --resume");

@@ -7,8 +7,9 @@ use crate::report::published::Published;
 use crate::run::folder::RunFolder;
 use crate::run::model_file;
 use crate::run::summary::Summary;
+use crate::search::methods;
 use crate::search::objective::prices;
-use crate::search::run;
+use crate::search::pipeline;
 use crate::search::sweep::{Entry, Grid, Row, Spread, rows};
 use crate::settings::layers::Layers;
 use crate::settings::{self, Settings};
@@ -33,9 +34,10 @@ pub struct Args {
     /// Budgets, as `autorep search --budget` takes them: 6k,12.9k,10%,0.
     #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
     budgets: Vec<String>,
-    /// Methods: autorep, fisher, snl, autopoly, none.
+    /// Methods; --help lists them.
     #[arg(
         long,
+        long_help = method_help(),
         value_name = "LIST",
         value_delimiter = ',',
         default_value = "autorep"
@@ -62,6 +64,10 @@ const MOST_SEEDS: usize = 1000;
 /// What all searches share, within the folder of the sweep.
 const SETTINGS: &str = "sweep.toml";
 
+fn method_help() -> String {
+    format!("Methods:\n{}", methods::list())
+}
+
 pub(super) fn run(args: Args) -> Result<End> {
     let out = &args.run.out;
     let teacher = args.teacher.as_ref().map(|path| path.display().to_string());
@@ -74,50 +80,13 @@ pub(super) fn run(args: Args) -> Result<End> {
     if !base.teacher.from.as_os_str().is_empty() {
         base.teacher.from = std::path::absolute(&base.teacher.from)?;
     }
-    let grid = grid(&args, &base)?;
-    let entries = grid.entries();
-    ensure!(
-        !entries.is_empty(),
-        "there is nothing to search: method none needs a budget of 0 or 100%"
-    );
-    let text = toml::to_string(&base).context("the settings have no TOML form")?;
-    let mut searches = Vec::new();
-    for entry in entries {
-        // A slip of the pen is an error now, not in an hour.
-        let mut layers = Layers::default();
-        layers.file(SETTINGS, &text)?;
-        for set in &entry.sets {
-            layers.set(set)?;
-        }
-        let settings = layers.finish()?;
-        let search = &settings.search;
-        let prices = prices(search, search.budget.parse()?).with_context(|| entry.name.clone())?;
-        run::fits_prices(search, &prices).with_context(|| entry.name.clone())?;
-        searches.push(Search { entry, settings });
-    }
+    let searches = searches(&grid(&args, &base)?, &base)?;
     open(&args, out, &base)?;
     let interrupt = Interrupt::install();
 
-    let teacher = match base.teacher.from.as_os_str().is_empty() {
-        false => base.teacher.from.clone(),
-        true => {
-            let folder = std::path::absolute(out.join(TEACHER))?;
-            if !folder.join("summary.json").is_file() {
-                note("teacher");
-                let mut children = Children::default();
-                children.begin(&args, "train", TEACHER, &[])?;
-                while !children.0.is_empty() {
-                    match children.wait(interrupt)? {
-                        Ended::Well => {}
-                        Ended::Interrupted => return Ok(interrupted()),
-                        Ended::Badly(_) => bail!("the teacher could not be trained"),
-                    }
-                }
-            }
-            folder
-        }
+    let Some(teacher) = teacher_of(&args, &base, interrupt)? else {
+        return Ok(interrupted());
     };
-
     let done = finished(out, &searches)?.len();
     note(format_args!(
         "{} searches{}",
@@ -128,35 +97,7 @@ pub(super) fn run(args: Args) -> Result<End> {
             String::new()
         }
     ));
-    let is_done = |search: &&Search| search.folder(out).join("summary.json").is_file();
-    let mut waiting: VecDeque<&Search> = searches.iter().filter(|s| !is_done(s)).collect();
-    let mut children = Children::default();
-    let mut failed = Vec::new();
-    let mut stopped = interrupt.requested();
-    while !children.0.is_empty() || (!waiting.is_empty() && !stopped) {
-        while children.0.len() < args.jobs.get() && !stopped {
-            let Some(search) = waiting.pop_front() else {
-                break;
-            };
-            note(&search.entry.name);
-            let mut sets = search.entry.sets.clone();
-            sets.push(format!("teacher.from={}", toml_text(&teacher)?));
-            children.begin(&args, "search", &search.entry.name, &sets)?;
-        }
-        match children.wait(interrupt)? {
-            Ended::Well => {}
-            Ended::Interrupted => stopped = true,
-            Ended::Badly(name) => {
-                let log = match args.jobs.get() {
-                    1 => String::new(),
-                    _ => format!(", see {}", out.join(format!("{name}.log")).display()),
-                };
-                note(format_args!("{name} failed{log}; the others go on"));
-                failed.push(name);
-            }
-        }
-        stopped |= interrupt.requested();
-    }
+    let Ran { failed, stopped } = run_all(&args, &searches, &teacher, interrupt)?;
 
     let summaries = finished(out, &searches)?;
     let rows = rows(&summaries);
@@ -186,6 +127,93 @@ pub(super) fn run(args: Args) -> Result<End> {
         failed.join(", ")
     );
     Ok(End::Done)
+}
+
+/// The searches of a grid, each checked: a slip of the pen is an error now, not in an hour.
+fn searches(grid: &Grid, base: &Settings) -> Result<Vec<Search>> {
+    let entries = grid.entries();
+    ensure!(
+        !entries.is_empty(),
+        "there is nothing to search: method none needs a budget of 0 or 100%"
+    );
+    let text = toml::to_string(base).context("the settings have no TOML form")?;
+    let search = |entry: Entry| {
+        let mut layers = Layers::default();
+        layers.file(SETTINGS, &text)?;
+        for set in &entry.sets {
+            layers.set(set)?;
+        }
+        let settings = layers.finish()?;
+        let search = &settings.search;
+        let prices = prices(search, search.budget.parse()?).with_context(|| entry.name.clone())?;
+        pipeline::fits_prices(search, &prices).with_context(|| entry.name.clone())?;
+        Ok(Search { entry, settings })
+    };
+    entries.into_iter().map(search).collect()
+}
+
+/// The teacher's place: given, or trained for all searches. `None` when interrupted.
+fn teacher_of(args: &Args, base: &Settings, interrupt: Interrupt) -> Result<Option<PathBuf>> {
+    if !base.teacher.from.as_os_str().is_empty() {
+        return Ok(Some(base.teacher.from.clone()));
+    }
+    let folder = std::path::absolute(args.run.out.join(TEACHER))?;
+    if !RunFolder::is_finished(&folder) {
+        note("teacher");
+        let mut children = Children::default();
+        children.begin(args, "train", TEACHER, &[])?;
+        while !children.0.is_empty() {
+            match children.wait(interrupt)? {
+                Ended::Well => {}
+                Ended::Interrupted => return Ok(None),
+                Ended::Badly(_) => bail!("the teacher could not be trained"),
+            }
+        }
+    }
+    Ok(Some(folder))
+}
+
+/// What became of the searches that were not done.
+struct Ran {
+    /// Names of those that failed.
+    failed: Vec<String>,
+    /// Whether somebody asked to stop.
+    stopped: bool,
+}
+
+/// Runs the searches that are not done, so many side by side as were asked for.
+fn run_all(args: &Args, searches: &[Search], teacher: &Path, interrupt: Interrupt) -> Result<Ran> {
+    let out = &args.run.out;
+    let is_done = |search: &&Search| RunFolder::is_finished(&search.folder(out));
+    let mut waiting: VecDeque<&Search> = searches.iter().filter(|s| !is_done(s)).collect();
+    let mut children = Children::default();
+    let mut failed = Vec::new();
+    let mut stopped = interrupt.requested();
+    while !children.0.is_empty() || (!waiting.is_empty() && !stopped) {
+        while children.0.len() < args.jobs.get() && !stopped {
+            let Some(search) = waiting.pop_front() else {
+                break;
+            };
+            note(&search.entry.name);
+            let mut sets = search.entry.sets.clone();
+            sets.push(format!("teacher.from={}", toml_text(teacher)?));
+            children.begin(args, "search", &search.entry.name, &sets)?;
+        }
+        match children.wait(interrupt)? {
+            Ended::Well => {}
+            Ended::Interrupted => stopped = true,
+            Ended::Badly(name) => {
+                let log = match args.jobs.get() {
+                    1 => String::new(),
+                    _ => format!(", see {}", out.join(format!("{name}.log")).display()),
+                };
+                note(format_args!("{name} failed{log}; the others go on"));
+                failed.push(name);
+            }
+        }
+        stopped |= interrupt.requested();
+    }
+    Ok(Ran { failed, stopped })
 }
 
 fn interrupted() -> End {
@@ -408,7 +436,7 @@ fn finished(out: &Path, searches: &[Search]) -> Result<Vec<(Entry, Summary)>> {
     let mut summaries = Vec::new();
     for search in searches {
         let path = search.folder(out);
-        if !path.join("summary.json").is_file() {
+        if !RunFolder::is_finished(&path) {
             continue;
         }
         let folder = RunFolder::open(&path)?;

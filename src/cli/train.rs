@@ -4,7 +4,7 @@ use super::common::{RunArgs, begin, finished, note, percent, undone};
 use super::end::End;
 use crate::run::mark::Phase;
 use crate::run::summary::Summary;
-use crate::search::run::{self, RunEnd};
+use crate::search::pipeline::{self, RunEnd};
 use crate::settings::Settings;
 use anyhow::Result;
 use std::io::{Write, stdout};
@@ -46,7 +46,7 @@ pub(super) fn run(args: Args) -> Result<End> {
 fn train(args: &RunArgs, settings: Settings) -> Result<Option<Summary>> {
     let gpu = args.adapter.open(&settings.kernels)?;
     let (mut trainer, at) = begin(&gpu, settings, args, &args.out, Phase::Teacher, |_| Ok(()))?;
-    let end = run::train(&mut trainer, at).map_err(|error| undone(&args.out, error))?;
+    let end = pipeline::train(&mut trainer, at).map_err(|error| undone(&args.out, error))?;
     Ok(match end {
         RunEnd::Done(summary) => Some(*summary),
         RunEnd::Interrupted => None,

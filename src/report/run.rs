@@ -52,7 +52,7 @@ pub fn collect(paths: &[PathBuf]) -> Result<Found, ReportError> {
             return Err(ReportError::NotAFolder(path.clone()));
         }
         let is_run = RunFolder::holds_run(path)?;
-        if is_run && !is_finished(path) {
+        if is_run && !RunFolder::is_finished(path) {
             return Err(ReportError::Unfinished(path.clone()));
         }
         let mut folders = Vec::new();
@@ -74,7 +74,7 @@ pub fn collect(paths: &[PathBuf]) -> Result<Found, ReportError> {
                 continue;
             }
             seen.push(real);
-            match is_finished(&folder) {
+            match RunFolder::is_finished(&folder) {
                 true => found.runs.push(Run::read(&folder)?),
                 false => found.unfinished.push(folder),
             }
@@ -84,10 +84,6 @@ pub fn collect(paths: &[PathBuf]) -> Result<Found, ReportError> {
         return Err(ReportError::AllUnfinished(found.unfinished));
     }
     Ok(found)
-}
-
-fn is_finished(folder: &Path) -> bool {
-    folder.join("summary.json").is_file()
 }
 
 /// The folders directly in `path`, by name.

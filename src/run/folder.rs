@@ -188,6 +188,11 @@ impl RunFolder {
         }
     }
 
+    /// Whether the run in `folder` has come to its end: it has a summary then.
+    pub fn is_finished(folder: &Path) -> bool {
+        folder.join(SUMMARY).is_file()
+    }
+
     /// Writes `summary.json`.
     pub fn write_summary(&self, summary: &impl Serialize) -> Result<(), RunFolderError> {
         let path = self.root.join(SUMMARY);

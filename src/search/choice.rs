@@ -1,5 +1,6 @@
 //! What a search may choose among, and what it makes of its choice.
 
+use super::methods::Method;
 use super::objective::Objective;
 use super::settle::{Squares, settle};
 use super::strategy::Strategy;
@@ -22,12 +23,17 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    pub fn new(trainer: &Trainer, strategy: &dyn Strategy, objective: &Objective) -> Self {
+    pub fn new(
+        trainer: &Trainer,
+        method: &Method,
+        strategy: &dyn Strategy,
+        objective: &Objective,
+    ) -> Self {
         let settings = &trainer.settings;
         let granularity = settings.search.granularity;
         let runs = granularity::runs(&trainer.layout, granularity);
-        let squares = strategy
-            .squares()
+        let squares = method
+            .squares(&settings.search)
             .filter(|_| objective.prices.has_squares());
         let squares = squares.map(|fit| {
             let groups = granularity::squares(&trainer.layout, granularity);

@@ -1,10 +1,11 @@
 //! What a search has to spend, and on what: ReLUs, or what private inference really costs.
 
 use super::budget::{Budget, BudgetError};
+use super::methods::{self, UnknownMethod};
 use crate::cost::{Link, LinkError, Price, Protocol, ProtocolError};
 use crate::graph::Layout;
 use crate::kernels::metrics::Prices;
-use crate::settings::{Method, Polynomial, Search};
+use crate::settings::Search;
 
 /// Why settings make no objective.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum ObjectiveError {
     /// The network between the parties.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// The method.
+    #[error(transparent)]
+    Method(#[from] UnknownMethod),
     /// A price that the protocol does not tell.
     #[error(
         "a budget of {budget} needs the bytes and rounds of a {what} in {protocol}, which are not \
@@ -98,6 +102,7 @@ impl Objective {
 /// # Errors
 /// [`ObjectiveError`].
 pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveError> {
+    let method = methods::find(&settings.method)?;
     if settings.cost == "relu" {
         return match budget {
             Budget::Count(_) | Budget::Share(_) => Ok(Prices::COUNT),
@@ -139,9 +144,9 @@ pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveErro
         })
     };
     let (relu, relu_site) = price("ReLU", protocol.relu)?;
-    let (square, square_site) = match has_squares(settings) {
-        true => price("square", protocol.square + protocol.truncation.square)?,
-        false => (0.0, 0.0),
+    let (square, square_site) = match method.degree(settings) {
+        Some(2) => price("square", protocol.square + protocol.truncation.square)?,
+        _ => (0.0, 0.0),
     };
     Ok(Prices {
         relu,
@@ -149,17 +154,6 @@ pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveErro
         relu_site,
         square_site,
     })
-}
-
-/// Whether the method's polynomials have squares at all.
-fn has_squares(settings: &Search) -> bool {
-    match settings.method {
-        Method::Snl => false,
-        Method::Autopoly => settings.degree == 2,
-        Method::Autorep | Method::Fisher | Method::None => {
-            settings.degree == 2 && settings.polynomial != Polynomial::Identity
-        }
-    }
 }
 
 fn full(layout: &Layout, prices: &Prices) -> f64 {

@@ -1,14 +1,13 @@
 //! The phases of a run, as far as the memory that they take goes.
 
-use super::dapa;
+use super::{dapa, methods};
 use crate::data::{Crop, Placement};
 use crate::gpu::Gpu;
-use crate::graph::Activations;
-use crate::graph::Network;
+use crate::graph::{Activations, Network};
 use crate::kernels::{Compiler, Tiling};
 use crate::run::mark::Phase;
+use crate::settings::Settings;
 use crate::settings::presets::About;
-use crate::settings::{Method, Settings};
 use crate::step::account::Memory;
 use crate::train::TrainError;
 use crate::train::forecast::{Cut, Footprint, Forecast, ForecastError, Shortage, cut};
@@ -31,7 +30,7 @@ pub fn footprints(settings: &Settings, last: Phase) -> Vec<Footprint> {
         activations: dapa::activations(&settings.search),
         optimizer: settings.search.descent.optimizer,
         distil: settings.search.distill > 0.0,
-        search: settings.search.method != Method::None,
+        search: methods::find(&settings.search.method).is_ok_and(|method| method.searches),
         lookahead: settings.search.lookahead_every > 0,
         ..teacher
     };

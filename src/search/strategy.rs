@@ -1,17 +1,10 @@
 //! How ReLUs are chosen, behind one trait: what a method makes of sites, scores and steps. All
 //! methods run through the same phases, spend the same objective, and are settled alike.
 
-use super::autopoly::Autopoly;
-use super::autorep::AutoRep;
-use super::fisher::Fisher;
-use super::fixed::Fixed;
-use super::objective::Objective;
-use super::snl::Snl;
 use crate::graph::{Activations, Layout, Tensors};
-use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
-use crate::settings::{Method, Search};
+use crate::settings::Search;
 use crate::train::spec::Policy;
 
 /// A method of choosing the ReLUs to keep.
@@ -28,10 +21,6 @@ pub trait Strategy {
     /// How masks follow scores; `None` where there are no scores.
     fn rule(&self) -> Option<Rule>;
 
-    /// How a channel's polynomial is fitted that has lost its square and gets it back; `None`
-    /// where polynomials have no squares, or the method cannot choose among them.
-    fn squares(&self) -> Option<Fit>;
-
     /// Sets the scalars of search step `step` of `steps`.
     fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars);
 
@@ -47,8 +36,10 @@ pub trait Strategy {
 pub struct Task {
     /// The settings of the search.
     pub settings: Search,
-    /// What there is to spend.
-    pub objective: Objective,
+    /// What the network costs with all its ReLUs.
+    pub full: f64,
+    /// What it may cost.
+    pub budget: f64,
     /// Largest learning rate of the scores.
     pub score_rate: f32,
 }
@@ -62,24 +53,7 @@ impl Task {
 
     /// λ over the cost of the network with all its ReLUs.
     pub fn penalty(&self) -> f32 {
-        (f64::from(self.settings.lambda) / self.objective.full.max(1e-9)) as f32
-    }
-}
-
-/// The strategy that the settings name.
-pub fn strategy(task: Task) -> Box<dyn Strategy> {
-    match task.settings.method {
-        Method::Autorep => Box::new(AutoRep { task }),
-        Method::Snl => Box::new(Snl { task }),
-        Method::Fisher => Box::new(Fisher {
-            search: AutoRep { task },
-        }),
-        Method::Autopoly => Box::new(Autopoly {
-            search: AutoRep { task },
-        }),
-        Method::None => Box::new(Fixed {
-            search: AutoRep { task },
-        }),
+        (f64::from(self.settings.lambda) / self.full.max(1e-9)) as f32
     }
 }
 

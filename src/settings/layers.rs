@@ -5,6 +5,7 @@
 
 use super::presets::Preset;
 use super::{Settings, SettingsError};
+use strsim::levenshtein;
 use toml::{Table, Value};
 
 /// Why settings cannot be read.
@@ -189,24 +190,8 @@ fn nearest(table: &Table, path: &str) -> String {
     names(table, "", &mut all);
     let last = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
     all.into_iter()
-        .min_by_key(|name| edits(name, path).min(edits(&last(name), &last(path)) + 1))
+        .min_by_key(|name| levenshtein(name, path).min(levenshtein(&last(name), &last(path)) + 1))
         .unwrap_or_default()
-}
-
-/// Levenshtein distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

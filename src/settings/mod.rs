@@ -98,8 +98,8 @@ pub struct Teacher {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Search {
-    /// How ReLUs are chosen: autorep, fisher, snl, autopoly, none.
-    pub method: Method,
+    /// How ReLUs are chosen: a name out of `search::methods`.
+    pub method: String,
     /// What is kept or dropped as one: element, channel, site.
     pub granularity: Granularity,
     /// What may be kept: of ReLUs a count (`4915`, `12.9k`) or a share (`10%`); at the prices of
@@ -159,35 +159,6 @@ pub struct Finish {
     /// Weight averaging: time constant in epochs of the average that is evaluated and kept; 0:
     /// off.
     pub average_epochs: f64,
-}
-
-/// How the ReLUs to keep are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Scores with hysteresis beside polynomials fitted to the distribution of their inputs.
-    Autorep,
-    /// Slopes between ReLU and identity under a growing L1 penalty: Selective Network
-    /// Linearization (Cho et al., ICML 2022).
-    Snl,
-    /// What the loss is most sensitive to, for its price, beside autorep's polynomials.
-    Fisher,
-    /// As autorep, with polynomials that are trained from the start and never fitted.
-    Autopoly,
-    /// No choice: all ReLUs, or none.
-    None,
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Method::Autorep => "autorep",
-            Method::Snl => "snl",
-            Method::Fisher => "fisher",
-            Method::Autopoly => "autopoly",
-            Method::None => "none",
-        })
-    }
 }
 
 /// What is kept or dropped as one.
@@ -342,7 +313,7 @@ impl Default for Teacher {
 impl Default for Search {
     fn default() -> Self {
         Self {
-            method: Method::Autorep,
+            method: "autorep".into(),
             granularity: Granularity::Element,
             cost: "relu".into(),
             link: "lan".into(),
@@ -497,21 +468,31 @@ impl Settings {
         self.teacher.descent.validate("teacher.rate", "teacher")?;
         self.search.descent.validate("search.rate", "search")?;
         self.finish.descent.validate("finish.rate", "finish")?;
-        let s = &self.search;
         check(
-            (1..=2).contains(&s.degree),
+            self.finish.average_epochs >= 0.0 && self.finish.average_epochs.is_finite(),
+            "finish.average-epochs",
+            self.finish.average_epochs,
+            "must be 0 or a positive number",
+        )?;
+        self.search.validate()
+    }
+}
+
+impl Search {
+    fn validate(&self) -> Result<(), SettingsError> {
+        check(
+            (1..=2).contains(&self.degree),
             "search.degree",
-            s.degree,
+            self.degree,
             "must be 1 or 2",
         )?;
         let not_negative = [
-            ("search.score-rate", s.score_rate),
-            ("search.threshold", s.threshold),
-            ("search.lambda", s.lambda),
-            ("search.distill", s.distill),
-            ("search.curvature-limit", s.curvature_limit as f32),
-            ("finish.average-epochs", self.finish.average_epochs as f32),
-            ("search.scale-x2", (s.scale_x2 as f32).abs()),
+            ("search.score-rate", self.score_rate),
+            ("search.threshold", self.threshold),
+            ("search.lambda", self.lambda),
+            ("search.distill", self.distill),
+            ("search.curvature-limit", self.curvature_limit as f32),
+            ("search.scale-x2", (self.scale_x2 as f32).abs()),
         ];
         for (name, value) in not_negative {
             check(
@@ -522,39 +503,39 @@ impl Settings {
             )?;
         }
         check(
-            s.temperature > 0.0 && s.temperature.is_finite(),
+            self.temperature > 0.0 && self.temperature.is_finite(),
             "search.temperature",
-            s.temperature,
+            self.temperature,
             "must be positive",
         )?;
         check(
-            (0.0..=1.0).contains(&s.anneal),
+            (0.0..=1.0).contains(&self.anneal),
             "search.anneal",
-            s.anneal,
+            self.anneal,
             "must lie in 0…1",
         )?;
         check(
-            (0.0..=1.0).contains(&s.refit_until),
+            (0.0..=1.0).contains(&self.refit_until),
             "search.refit-until",
-            s.refit_until,
+            self.refit_until,
             "must lie in 0…1",
         )?;
         check(
-            s.refit_every > 0,
+            self.refit_every > 0,
             "search.refit-every",
-            s.refit_every,
+            self.refit_every,
             "must be at least 1",
         )?;
         check(
-            (0.0..=1.0).contains(&s.lookahead),
+            (0.0..=1.0).contains(&self.lookahead),
             "search.lookahead",
-            s.lookahead,
+            self.lookahead,
             "must lie in 0…1",
         )?;
         check(
-            s.scale_x2.is_finite(),
+            self.scale_x2.is_finite(),
             "search.scale-x2",
-            s.scale_x2,
+            self.scale_x2,
             "must be a number",
         )
     }

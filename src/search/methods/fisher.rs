@@ -8,13 +8,25 @@
 //! kept, and θ rises while too much is.
 
 use super::autorep::AutoRep;
-use super::indicator;
-use super::strategy::Strategy;
+use super::method::{Method, Polynomials};
 use crate::graph::{Activations, Layout, Tensors};
-use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
+use crate::search::indicator;
+use crate::search::strategy::Strategy;
 use crate::train::schedule::cosine;
+
+pub(super) const METHOD: Method = Method {
+    name: "fisher",
+    summary: "what the loss is most sensitive to, for its price",
+    polynomials: Polynomials::Fitted,
+    chooses_squares: true,
+    searches: true,
+    make: |task| {
+        let search = AutoRep { task };
+        Box::new(Fisher { search })
+    },
+};
 
 /// The shares by which θ rises in all steps of a search, if it were to rise in all: enough to go
 /// from anywhere to anywhere.
@@ -46,14 +58,10 @@ impl Strategy for Fisher {
         Some(Rule::Importance)
     }
 
-    fn squares(&self) -> Option<Fit> {
-        self.search.squares()
-    }
-
     fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars) {
         self.search.scalars(step, steps, scalars);
         let task = &self.search.task;
-        let full = task.objective.full;
+        let full = task.full;
         let progress = step as f64 / steps.max(1) as f64;
         let rise = (TRAVEL / steps.max(1) as f64).clamp(RISE[0], RISE[1]);
         scalars.score_rate = (rise * cosine(progress, 0.25)) as f32;

@@ -1,14 +1,23 @@
 //! AutoReP (ICCV 2023): scores with hysteresis, beside polynomials that follow the distribution
 //! of their inputs.
 
-use super::strategy::{Strategy, Task};
-use super::{budget, dapa, indicator};
+use super::method::{Method, Polynomials};
 use crate::graph::{Activations, Layout, Tensors};
-use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
+use crate::search::strategy::{Strategy, Task};
+use crate::search::{budget, dapa, indicator};
 use crate::settings::Polynomial;
 use crate::train::schedule::cosine;
+
+pub(super) const METHOD: Method = Method {
+    name: "autorep",
+    summary: "the paper: scores with hysteresis, trained with the network",
+    polynomials: Polynomials::Fitted,
+    chooses_squares: true,
+    searches: true,
+    make: |task| Box::new(AutoRep { task }),
+};
 
 /// The paper's method: cross-entropy, distillation, and a penalty on what is above the target.
 pub struct AutoRep {
@@ -34,15 +43,12 @@ impl Strategy for AutoRep {
         Some(Rule::Hysteresis)
     }
 
-    fn squares(&self) -> Option<Fit> {
-        dapa::fit(&self.task.settings).filter(|fit| fit.degree == 2)
-    }
-
     fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars) {
         let Task {
             settings,
-            objective,
             score_rate,
+            full,
+            budget,
         } = &self.task;
         self.finish_scalars(scalars);
         let fits = settings.polynomial != Polynomial::Identity;
@@ -55,8 +61,7 @@ impl Strategy for AutoRep {
         scalars.score_rate = score_rate * cosine(progress, 0.01) as f32;
         scalars.threshold = settings.threshold;
         scalars.penalty = self.task.penalty();
-        let (full, budget) = (objective.full, objective.budget);
-        scalars.budget = budget::target(step, steps, full, budget, settings.anneal) as f32;
+        scalars.budget = budget::target(step, steps, *full, *budget, settings.anneal) as f32;
         let every = u64::from(settings.lookahead_every);
         if every > 0 && (step + 1).is_multiple_of(every) {
             scalars.lookahead = settings.lookahead;

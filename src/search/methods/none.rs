@@ -2,11 +2,23 @@
 //! a table compares like with like.
 
 use super::autorep::AutoRep;
-use super::strategy::Strategy;
+use super::method::{Method, Polynomials};
 use crate::graph::{Activations, Layout, Tensors};
-use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
+use crate::search::strategy::Strategy;
+
+pub(super) const METHOD: Method = Method {
+    name: "none",
+    summary: "no choice: all ReLUs, or none",
+    polynomials: Polynomials::Fitted,
+    chooses_squares: false,
+    searches: false,
+    make: |task| {
+        let search = AutoRep { task };
+        Box::new(Fixed { search })
+    },
+};
 
 /// Masks that are what the budget says from the start.
 pub struct Fixed {
@@ -25,7 +37,7 @@ impl Strategy for Fixed {
 
     fn begin(&self, tensors: &mut Tensors, layout: &Layout, seed: u32) {
         self.search.begin(tensors, layout, seed);
-        let mask = match self.search.task.objective.budget > 0.0 {
+        let mask = match self.search.task.budget > 0.0 {
             true => 1.0,
             false => 0.0,
         };
@@ -35,10 +47,6 @@ impl Strategy for Fixed {
     }
 
     fn rule(&self) -> Option<Rule> {
-        None
-    }
-
-    fn squares(&self) -> Option<Fit> {
         None
     }
 

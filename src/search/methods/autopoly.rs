@@ -2,11 +2,23 @@
 //! it lacks of AutoReP's accuracy is what the fit to the distribution is worth.
 
 use super::autorep::AutoRep;
-use super::strategy::Strategy;
+use super::method::{Method, Polynomials};
 use crate::graph::{Activations, Layout, Tensors};
-use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
+use crate::search::strategy::Strategy;
+
+pub(super) const METHOD: Method = Method {
+    name: "autopoly",
+    summary: "as autorep, beside polynomials that are trained and never fitted",
+    polynomials: Polynomials::Trained,
+    chooses_squares: false,
+    searches: true,
+    make: |task| {
+        let search = AutoRep { task };
+        Box::new(Autopoly { search })
+    },
+};
 
 /// AutoReP without the fit.
 pub struct Autopoly {
@@ -33,11 +45,6 @@ impl Strategy for Autopoly {
 
     fn rule(&self) -> Option<Rule> {
         self.search.rule()
-    }
-
-    fn squares(&self) -> Option<Fit> {
-        // Without moments there is no fit to regain a square with.
-        None
     }
 
     fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars) {

@@ -2,8 +2,9 @@
 
 use super::choice::Choice;
 use super::indicator;
+use super::methods::{self, Method, Polynomials, UnknownMethod};
 use super::objective::{Objective, ObjectiveError};
-use super::strategy::{Finishing, Searching, Task, strategy};
+use super::strategy::{Finishing, Searching, Strategy, Task};
 use crate::data::Normalization;
 use crate::graph::{Activations, Arenas, Tensors};
 use crate::kernels::metrics::Prices;
@@ -12,7 +13,7 @@ use crate::run::mark::{Mark, Phase};
 use crate::run::model_file::Sites;
 use crate::run::store::{CheckpointStore, RESULT, TEACHER};
 use crate::run::summary::{Accuracy, SiteSummary, Spent, Summary};
-use crate::settings::{Method, Search, Settings};
+use crate::settings::{Search, Settings};
 use crate::step::Evaluation;
 use crate::train::phase::{self, PhaseEnd, PhaseResult, Resume};
 use crate::train::spec::{PhaseSpec, Supervised};
@@ -28,9 +29,12 @@ pub enum RunError {
     /// The budget, or its prices.
     #[error(transparent)]
     Objective(#[from] ObjectiveError),
+    /// No method of that name.
+    #[error(transparent)]
+    Method(#[from] UnknownMethod),
     /// Settings that do not go together.
     #[error("{0}")]
-    Method(&'static str),
+    Discord(String),
 }
 
 macro_rules! through_train_error {
@@ -80,32 +84,53 @@ pub fn check(trainer: &Trainer) -> Result<(), RunError> {
 
 /// Whether the method can spend the objective.
 fn fits_method(settings: &Settings, objective: &Objective) -> Result<(), RunError> {
+    let method = methods::find(&settings.search.method)?;
     let all_or_none = objective.budget == 0.0 || objective.budget == objective.full;
-    if settings.search.method == Method::None && !all_or_none {
-        return Err(RunError::Method(NONE));
+    if !method.searches && !all_or_none {
+        return Err(RunError::all_or_none(method));
     }
     fits_prices(&settings.search, &objective.prices)
 }
 
-const NONE: &str =
-    "method none keeps all ReLUs or no ReLU: give it --cost relu and --budget 100% or 0";
-
 /// Whether a method can search at such prices: what can be said without a network.
 ///
 /// # Errors
-/// [`RunError::Method`].
+/// [`RunError`] where it cannot, with what would do.
 pub fn fits_prices(search: &Search, prices: &Prices) -> Result<(), RunError> {
-    match search.method {
-        Method::None if search.cost != "relu" => Err(RunError::Method(NONE)),
-        Method::Autopoly if prices.has_squares() => Err(RunError::Method(
-            "method autopoly cannot choose among squares: search at a protocol's prices with \
-             --method autorep or fisher",
-        )),
-        _ if prices.has_squares() && search.lookahead_every > 0 => Err(RunError::Method(
+    let method = methods::find(&search.method)?;
+    if !method.searches && search.cost != "relu" {
+        return Err(RunError::all_or_none(method));
+    }
+    if !prices.has_squares() {
+        return Ok(());
+    }
+    if !method.chooses_squares {
+        let able = methods::METHODS
+            .iter()
+            .filter(|other| other.chooses_squares);
+        let able: Vec<&str> = able.map(|other| other.name).collect();
+        return Err(RunError::Discord(format!(
+            "method {} cannot choose among squares: search at a protocol's prices with --method {}",
+            method.name,
+            able.join(" or ")
+        )));
+    }
+    if search.lookahead_every > 0 {
+        return Err(RunError::Discord(
             "slow weights would bring dropped squares back by half: where squares have a price, \
-             search with search.lookahead-every=0",
-        )),
-        _ => Ok(()),
+             search with search.lookahead-every=0"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+impl RunError {
+    fn all_or_none(method: &Method) -> Self {
+        RunError::Discord(format!(
+            "method {} keeps all ReLUs or no ReLU: give it --cost relu and --budget 100% or 0",
+            method.name
+        ))
     }
 }
 
@@ -132,140 +157,224 @@ pub fn train(
 /// Searches: teacher, search, finish.
 ///
 /// # Errors
-/// [`RunError`].
+/// [`RunError`] where settings do not go together, or a phase ends badly.
 pub fn search(
     trainer: &mut Trainer,
     resume: Option<(Mark, Checkpoint)>,
 ) -> Result<RunEnd, RunError> {
     let settings = trainer.settings.clone();
+    let method = methods::find(&settings.search.method)?;
     let objective = Objective::new(&settings.search, &trainer.layout)?;
     fits_method(&settings, &objective)?;
 
-    let (at_teacher, later) = match resume {
-        Some((mark, checkpoint)) if mark.phase == Phase::Teacher => {
-            (Some((mark, checkpoint)), None)
-        }
-        later => (None, later),
+    let mut at = ResumeAt::new(resume);
+    let Some(teacher) = teacher_of(trainer, &mut at)? else {
+        return Ok(RunEnd::Interrupted);
     };
-    let teacher = if later.is_some() {
-        let path = trainer.folder.checkpoints().path(TEACHER);
-        load_teacher(trainer, &path)?
-    } else {
-        match teacher(trainer, at_teacher)? {
-            Some(teacher) => teacher,
-            None => return Ok(RunEnd::Interrupted),
-        }
-    };
-    let (at_search, at_finish) = match later {
-        Some((mark, checkpoint)) if mark.phase == Phase::Search => (Some(checkpoint), None),
-        Some((_, checkpoint)) => (None, Some(checkpoint)),
-        None => (None, None),
-    };
-    let gpu = trainer.gpu();
-    let teacher_arenas = Arenas::upload(gpu, &teacher.tensors)?;
     let distils = settings.search.distill > 0.0;
-    let teacher_arenas = distils.then_some(&teacher_arenas);
-    let per_epoch = trainer.steps_per_epoch();
-    let teacher_steps = match settings.teacher.from.as_os_str().is_empty() {
-        true => per_epoch * settings.teacher.epochs as u64,
-        false => 0,
+    let arenas = match distils {
+        true => Some(Arenas::upload(trainer.gpu(), &teacher.tensors)?),
+        false => None,
     };
-    let search_steps = per_epoch * settings.search.epochs as u64;
-    let strategy = strategy(Task {
+    let steps = Steps::of(trainer);
+    let strategy = method.strategy(Task {
         settings: settings.search.clone(),
-        objective: objective.clone(),
         score_rate: match settings.search.score_rate {
-            0.0 => indicator::default_rate(search_steps),
+            0.0 => indicator::default_rate(steps.search),
             rate => rate,
         },
+        full: objective.full,
+        budget: objective.budget,
     });
-    let choice = Choice::new(trainer, &*strategy, &objective);
+    let course = Course {
+        choice: Choice::new(trainer, method, &*strategy, &objective),
+        strategy: &*strategy,
+        objective,
+        teacher: arenas,
+        steps,
+    };
     let mut start = teacher.tensors.clone();
     strategy.begin(&mut start, &trainer.layout, settings.seed);
-    indicator::share(&mut start, &choice.runs);
-    let student = Arenas::upload(gpu, &start)?;
+    indicator::share(&mut start, &course.choice.runs);
+    let student = Arenas::upload(trainer.gpu(), &start)?;
+    if at.finish.is_none() && !course.search(trainer, &student, at.search)? {
+        return Ok(RunEnd::Interrupted);
+    }
+    let Some(result) = course.finish(trainer, &student, at.finish)? else {
+        return Ok(RunEnd::Interrupted);
+    };
+    let checkpoint = trainer.model_checkpoint(result.tensors.clone(), Sites::Gate);
+    trainer.folder.checkpoints().save_as(RESULT, &checkpoint)?;
+    let summary = summary_of_search(trainer, method, &course.objective, &teacher, &result)?;
+    trainer.folder.write_summary(&summary)?;
+    Ok(RunEnd::Done(Box::new(summary)))
+}
 
-    if at_finish.is_none() {
+/// Where a run goes on: at most one of the three.
+struct ResumeAt {
+    teacher: Option<(Mark, Checkpoint)>,
+    search: Option<Checkpoint>,
+    finish: Option<Checkpoint>,
+}
+
+impl ResumeAt {
+    fn new(resume: Option<(Mark, Checkpoint)>) -> Self {
+        let mut at = Self {
+            teacher: None,
+            search: None,
+            finish: None,
+        };
+        match resume {
+            None => {}
+            Some((mark, checkpoint)) => match mark.phase {
+                Phase::Teacher => at.teacher = Some((mark, checkpoint)),
+                Phase::Search => at.search = Some(checkpoint),
+                Phase::Finish => at.finish = Some(checkpoint),
+            },
+        }
+        at
+    }
+}
+
+/// The teacher of a search that may have had it already. `None` when interrupted.
+fn teacher_of(trainer: &mut Trainer, at: &mut ResumeAt) -> Result<Option<TeacherEnd>, RunError> {
+    if at.search.is_none() && at.finish.is_none() {
+        return teacher(trainer, at.teacher.take());
+    }
+    let path = trainer.folder.checkpoints().path(TEACHER);
+    Ok(Some(load_teacher(trainer, &path)?))
+}
+
+/// Steps of the phases.
+struct Steps {
+    teacher: u64,
+    search: u64,
+}
+
+impl Steps {
+    fn of(trainer: &Trainer) -> Self {
+        let settings = &trainer.settings;
+        let per_epoch = trainer.steps_per_epoch();
+        Self {
+            teacher: match settings.teacher.from.as_os_str().is_empty() {
+                true => per_epoch * settings.teacher.epochs as u64,
+                false => 0,
+            },
+            search: per_epoch * settings.search.epochs as u64,
+        }
+    }
+}
+
+/// What search and finish share.
+struct Course<'a> {
+    strategy: &'a dyn Strategy,
+    objective: Objective,
+    choice: Choice,
+    /// Whom the student listens to.
+    teacher: Option<Arenas>,
+    steps: Steps,
+}
+
+impl Course<'_> {
+    /// Searches, and brings what the search chose within the budget. `false` when interrupted.
+    fn search(
+        &self,
+        trainer: &mut Trainer,
+        student: &Arenas,
+        resume: Option<Checkpoint>,
+    ) -> Result<bool, RunError> {
+        let settings = trainer.settings.search.clone();
         let spec = PhaseSpec {
             phase: Phase::Search,
-            epochs: settings.search.epochs,
-            steps_before: teacher_steps,
-            descent: &settings.search.descent,
-            policy: &Searching(&*strategy),
-            activations: strategy.searching(),
-            teacher: teacher_arenas,
-            search: choice.scoring.as_ref(),
+            epochs: settings.epochs,
+            steps_before: self.steps.teacher,
+            descent: &settings.descent,
+            policy: &Searching(self.strategy),
+            activations: self.strategy.searching(),
+            teacher: self.teacher.as_ref(),
+            search: self.choice.scoring.as_ref(),
             lines: &[],
-            lookahead: settings.search.lookahead_every > 0,
+            lookahead: settings.lookahead_every > 0,
             average_epochs: 0.0,
             keep_best: false,
         };
-        let resume = at_search.map(|c| Resume::read(trainer, c)).transpose()?;
-        let Some(result) = done(phase::run(trainer, &spec, &student, resume)?) else {
-            return Ok(RunEnd::Interrupted);
+        let resume = resume.map(|c| Resume::read(trainer, c)).transpose()?;
+        let Some(result) = done(phase::run(trainer, &spec, student, resume)?) else {
+            return Ok(false);
         };
         let mut tensors = result.tensors;
-        strategy.decide(&mut tensors);
-        choice.settle(&trainer.layout, &objective, &mut tensors, &result.squares);
-        student.write(gpu, &tensors);
+        self.strategy.decide(&mut tensors);
+        let layout = &trainer.layout;
+        self.choice
+            .settle(layout, &self.objective, &mut tensors, &result.squares);
+        student.write(trainer.gpu(), &tensors);
+        Ok(true)
     }
 
-    let spec = PhaseSpec {
-        phase: Phase::Finish,
-        epochs: settings.finish.epochs,
-        steps_before: teacher_steps + search_steps,
-        descent: &settings.finish.descent,
-        policy: &Finishing(&*strategy),
-        activations: strategy.finishing(),
-        teacher: teacher_arenas,
-        search: None,
-        lines: choice.squares(),
-        lookahead: false,
-        average_epochs: settings.finish.average_epochs,
-        keep_best: true,
-    };
-    let resume = at_finish.map(|c| Resume::read(trainer, c)).transpose()?;
-    let Some(PhaseResult {
-        mut tensors,
-        validation,
-        ..
-    }) = done(phase::run(trainer, &spec, &student, resume)?)
-    else {
-        return Ok(RunEnd::Interrupted);
-    };
-    choice.clear_marks(&mut tensors);
-    let checkpoint = trainer.model_checkpoint(tensors.clone(), Sites::Gate);
-    trainer.folder.checkpoints().save_as(RESULT, &checkpoint)?;
+    /// Trains what is left with fixed masks. `None` when interrupted.
+    fn finish(
+        &self,
+        trainer: &mut Trainer,
+        student: &Arenas,
+        resume: Option<Checkpoint>,
+    ) -> Result<Option<PhaseResult>, RunError> {
+        let settings = trainer.settings.finish.clone();
+        let spec = PhaseSpec {
+            phase: Phase::Finish,
+            epochs: settings.epochs,
+            steps_before: self.steps.teacher + self.steps.search,
+            descent: &settings.descent,
+            policy: &Finishing(self.strategy),
+            activations: self.strategy.finishing(),
+            teacher: self.teacher.as_ref(),
+            search: None,
+            lines: self.choice.squares(),
+            lookahead: false,
+            average_epochs: settings.average_epochs,
+            keep_best: true,
+        };
+        let resume = resume.map(|c| Resume::read(trainer, c)).transpose()?;
+        let result = done(phase::run(trainer, &spec, student, resume)?);
+        Ok(result.map(|mut result| {
+            self.choice.clear_marks(&mut result.tensors);
+            result
+        }))
+    }
+}
 
+/// What there is to say of a search that has come to its end: it is tested here, and only here.
+fn summary_of_search(
+    trainer: &Trainer,
+    method: &Method,
+    objective: &Objective,
+    teacher: &TeacherEnd,
+    result: &PhaseResult,
+) -> Result<Summary, RunError> {
+    let settings = &trainer.settings.search;
     let teacher_test = trainer.test(&teacher.tensors, Sites::Relu)?;
-    let test = trainer.test(&tensors, Sites::Gate)?;
+    let test = trainer.test(&result.tensors, Sites::Gate)?;
     let mut summary = summary(
         trainer,
-        &tensors,
-        match settings.search.cost.as_str() {
+        &result.tensors,
+        match settings.cost.as_str() {
             "relu" => objective.budget as usize,
             _ => trainer.network.relu_total(),
         },
         accuracy(teacher.validation, teacher_test),
-        accuracy(validation.top1, test),
+        accuracy(result.validation.top1, test),
     );
-    summary.method = settings.search.method.to_string();
-    summary.granularity = Some(settings.search.granularity);
-    if let Method::Autorep | Method::Fisher | Method::None = settings.search.method {
-        summary.polynomial = Some(settings.search.polynomial);
-    }
-    if settings.search.method != Method::Snl {
-        summary.degree = Some(settings.search.degree);
-    }
+    summary.method = method.name.into();
+    summary.granularity = Some(settings.granularity);
+    summary.polynomial = (method.polynomials == Polynomials::Fitted).then_some(settings.polynomial);
+    summary.degree = (method.polynomials != Polynomials::Identity).then_some(settings.degree);
     let sites = summary.sites.iter().map(|site| (site.kept, site.squares));
     summary.spent = Some(Spent {
-        given: settings.search.budget.clone(),
+        given: settings.budget.clone(),
         budget: objective.budget,
         cost: objective.prices.cost(sites),
     });
-    summary.cost = Some(settings.search.cost.clone());
-    trainer.folder.write_summary(&summary)?;
-    Ok(RunEnd::Done(Box::new(summary)))
+    summary.cost = Some(settings.cost.clone());
+    Ok(summary)
 }
 
 fn done(end: PhaseEnd) -> Option<PhaseResult> {

@@ -2,13 +2,22 @@
 //! has a slope between ReLU (1) and identity (0), under an L1 penalty that grows until few enough
 //! slopes are left above a threshold.
 
-use super::strategy::{Strategy, Task};
-use super::{dapa, indicator};
+use super::method::{Method, Polynomials};
 use crate::graph::{Activations, Layout, Tensors};
-use crate::kernels::dapa::Fit;
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
+use crate::search::strategy::{Strategy, Task};
+use crate::search::{dapa, indicator};
 use crate::train::schedule::cosine;
+
+pub(super) const METHOD: Method = Method {
+    name: "snl",
+    summary: "slopes between ReLU and y = x under a growing penalty; no polynomials",
+    polynomials: Polynomials::Identity,
+    chooses_squares: false,
+    searches: true,
+    make: |task| Box::new(Snl { task }),
+};
 
 /// Slopes above this count as ReLUs, as published.
 const THRESHOLD: f32 = 1e-2;
@@ -51,10 +60,6 @@ impl Strategy for Snl {
         Some(Rule::Slopes)
     }
 
-    fn squares(&self) -> Option<Fit> {
-        None
-    }
-
     /// The penalty reaches λ over the full cost, AutoReP's, in the middle of the search. It rests
     /// while the budget is met.
     fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars) {
@@ -64,7 +69,7 @@ impl Strategy for Snl {
         scalars.penalty = (f64::from(self.task.penalty()) * GROWTH.powf(growths)) as f32;
         scalars.score_rate = self.task.score_rate * cosine(progress, 0.01) as f32;
         scalars.threshold = THRESHOLD;
-        scalars.budget = self.task.objective.budget as f32;
+        scalars.budget = self.task.budget as f32;
     }
 
     fn finish_scalars(&self, scalars: &mut StepScalars) {
