@@ -1,7 +1,8 @@
 {# Gives      macros of the subgroup convolutions: operand, result, weight, left_of, right_of, load_row
               and neighbours. A lane holds 4 adjacent pixels in a vec4.
    Asks for   what each macro says
-   Used by    conv2d_subgroup, conv2d_subgroup_scatter, conv2d_subgroup_stem, conv2d_subgroup_weight #}
+   Used by    conv2d/subgroup, conv2d/subgroup_scatter, conv2d/subgroup_weight,
+              conv2d/subgroup_weight_stem #}
 
 {# Operand `name` of vec4f, from a buffer or from a texture (see Texture in src/gpu), and
    load_{name}(i), which reads its element i. #}

@@ -1,5 +1,7 @@
-{# Macros of the tiled convolutions, in which a workgroup multiplies strips of two matrices that lie in
-   its memory. #}
+{# Gives      macros of the tiled convolutions, in which a workgroup multiplies strips of two matrices
+              that lie in its memory: strips, multiply
+   Asks for   what each macro takes
+   Used by    conv2d/tiled, conv2d/tiled_weight #}
 
 {# The strips of both operands: left [depth][row / 4], right [depth / 4][column]. #}
 {% macro strips(depth, left_row, right_row) %}

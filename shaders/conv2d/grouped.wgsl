@@ -1,18 +1,26 @@
 // Kernel card: convolution in groups, above all depthwise
 //
-// Computes   the channels lie in {{ groups }} groups; output channel k of group g sees only the
-//            C/groups input channels of its group. Depthwise: C/groups = K/groups = 1.
-//            forward        y[n,k,oy,ox] = Σ_{c,r,s} x[n,g·CG+c,oy·stride+r−pad,ox·stride+s−pad] · w[k,c,r,s]
-//            data_gradient  dx, gathered: the same products read from the input's side
-//            weight_slices  partial sums of dw over a slice of the images' rows
-//            sum_slices     their sum, slice by slice in order
+// Computes   The channels lie in {{ groups }} groups; output channel k of group g sees only the
+//            CG = C/groups input channels of its group. Depthwise: C/groups = K/groups = 1.
+//              forward        y[n,k,oy,ox] = Σ_{c,r,s} w[k,c,r,s]
+//                                            · x[n,g·CG+c,oy·stride+r−pad,ox·stride+s−pad]
+//              data_gradient  dx, gathered: the same products read from the input's side
+//              weight_slices  partial sums of dw over a slice of the images' rows
+//              sum_slices     their sum, slice by slice in order
 //            This one is {{ entry }}, {{ kernel }}×{{ kernel }}, stride {{ stride }}.
-// Layouts    x, dx f32[N,C,H,W]; y, dy f32[N,K,H',W']; w, dw f32[K,C/groups,R,R];
-//            partials f32[slices,K·C/groups,R²]
-// Bindings   forward        0 x, 1 w, 2 y (written in full)
-//            data_gradient  0 dy, 1 w, 2 dx (written in full, or added to)
-//            weight_slices  0 x, 1 dy, 2 partials, or dw where there is one slice
-//            sum_slices     0 partials, 1 dw
+// Layout     group 0
+//              forward        0  x         f32[N,C,H,W], read
+//                             1  w         f32[K,C/groups,R,R], read
+//                             2  y         f32[N,K,H',W'], written
+//              data_gradient  0  dy        f32[N,K,H',W'], read
+//                             1  w         f32[K,C/groups,R,R], read
+//                             2  dx        f32[N,C,H,W], written, or added to
+//              weight_slices  0  x         f32[N,C,H,W], read
+//                             1  dy        f32[N,K,H',W'], read
+//                             2  partials  f32[slices,K·C/groups,R²], written: dw itself where there
+//                                          is one slice
+//              sum_slices     0  partials  as above, read
+//                             1  dw        f32[K,C/groups,R,R], written
 // Split      An invocation makes {{ span }} adjacent results of a row, so that each pixel of the
 //            row is loaded once for all of them: (3·stride + R)·R loads instead of 4·R². In the
 //            data gradient which taps meet a pixel depends on its place within the stride; the
@@ -20,7 +28,9 @@
 //            weight_slices: a workgroup sums all R² taps of one k and c; each invocation keeps
 //            them in registers over its share of the rows, and they meet in workgroup memory.
 // Cost       2·R²·C/groups flops a result. Depthwise that is 9 or 25 multiply-adds per pixel
-//            loaded: bound by memory, where one product of matrices per group would starve.
+//            loaded: bound by memory.
+// Dropped    one product of matrices per group, which would starve: nothing was measured.
+
 {% from "common/stream.wgsl" import each %}
 const N = {{ batch }}u;
 const C = {{ in_channels }}u;

@@ -1,29 +1,27 @@
 // Kernel card: convolution in the registers of one subgroup
 //
-// Computes   y[n,k,oy,ox] = sum over c,r,s of
-//                           x[n, c, oy·stride + r − pad, ox·stride + s − pad] · w[k,c,r,s]
-// Used for   forward; data gradient of stride 1 (dy in the place of x, the weights
-//            transposed and flipped in conv2d/subgroup_pack.wgsl or by their
-//            address).
-// Bindings   0  x  f32[N,C,H,W] as vec4: four neighbours of a row; a texture where many
-//                  channel blocks load it, or rows are not whole vec4s
-//                  (conv2d/subgroup_texture.wgsl)
-//            1  w  weights in a texture: packed by conv2d/subgroup_pack.wgsl, or f32[K,C,R,R] as
-//                  they are (`natural`, data gradient: a tile's lie side by side)
-//            2  y  f32[N,K,H',W'] as vec4, or floats where rows are not whole vec4s (`ragged`);
-//                  written in full, or added to (`accumulate`)
-// Split      a workgroup is one subgroup. A lane owns a strip of {{ strip }} rows of 4 adjacent pixels
+// Computes   y[n,k,oy,ox] = Σ_{c,r,s} x[n,c,oy·stride+r−pad,ox·stride+s−pad] · w[k,c,r,s]
+//            and the data gradient of stride 1, with dy in the place of x and the weights transposed
+//            and flipped, by subgroup_pack.wgsl or by their address.
+// Layout     group 0
+//              0  x  f32[N,C,H,W] as vec4, read: four neighbours of a row; a texture where many
+//                    channel blocks load it, or rows are not whole vec4s (subgroup_texture.wgsl)
+//              1  w  texture of weights, read: packed by subgroup_pack.wgsl, or f32[K,C,R,R] as they
+//                    are (`natural`, data gradient: a tile's lie side by side)
+//              2  y  f32[N,K,H',W'] as vec4, or floats where rows are not whole vec4s (`ragged`);
+//                    written, or added to (`accumulate`)
+// Split      A workgroup is one subgroup. A lane owns a strip of {{ strip }} rows of 4 adjacent pixels
 //            and {{ tile }} output channels of it: {{ strip * tile }} vec4 accumulators, each a named variable.
-//            Strips are numbered through (n, y, x), so that several small maps fill a
-//            subgroup. Channel blocks vary fastest over the grid: x stays in the cache.
-// Flow       for every input channel a lane loads the rows that its strip touches, once;
-//            the pixels beside its four come from the neighbour lanes. A weight is loaded
-//            once per subgroup, a vec4 in each lane, and broadcast by a shuffle with a
-//            literal lane number: one instruction, while loading the same word in every
-//            lane is a loop over the lanes on software Vulkan.
+//            Strips are numbered through (n, y, x), so that several small maps fill a subgroup.
+//            Channel blocks vary fastest over the grid: x stays in the cache.
+//            For every input channel a lane loads the rows that its strip touches, once; the pixels
+//            beside its four come from the neighbour lanes. A weight is loaded once per subgroup, a
+//            vec4 in each lane, and broadcast by a shuffle with a literal lane number: one
+//            instruction, while loading the same word in every lane is a loop over the lanes on
+//            software Vulkan.
 // Cost       2·N·K·C·R²·H'·W' flops; x is read K/{{ tile }} times, w once per {{ 4 * lanes * strip }} pixels.
-// Dropped    strips side by side, loops over private arrays, shared memory, two input
-//            channels an iteration: docs/rejected-optimizations.md.
+// Dropped    strips side by side, loops over private arrays, shared memory, two input channels an
+//            iteration: docs/rejected-optimizations.md, "Convolution in a subgroup".
 
 {% from "common/subgroup.wgsl" import operand, result, weight, neighbours, load_row %}
 {{ operand(0, "x", x_texture) -}}
@@ -96,7 +94,9 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
 {% for r in range(kernel) %}
 {% for i in range(tile) %}
 {% for s in range(kernel) %}
-        let w{{ i }}_{{ r }}{{ s }} = {{ weight((i + 1) * kernel * kernel - 1 - r * kernel - s if natural else ((j * kernel + r) * kernel + s) * tile + i, lanes) }};
+        {% set flipped = (i + 1) * kernel * kernel - 1 - r * kernel - s %}
+        {% set in_order = ((j * kernel + r) * kernel + s) * tile + i %}
+        let w{{ i }}_{{ r }}{{ s }} = {{ weight(flipped if natural else in_order, lanes) }};
 {% for p in range(strip) %}
         sum{{ p }}_{{ i }} += w{{ i }}_{{ r }}{{ s }} * x{{ p * stride + r }}_{{ s }};
 {% endfor %}

@@ -5,14 +5,16 @@
 //            k = block·{{ tile }} + i a channel of the output, c = step·{{ step }} + j one of the input, and
 //            tap t = r·R + s, counted from the last one when `flipped` (stride 1). Zero where
 //            k is past the end; each step is padded to whole registers of {{ lanes }} vec4.
-// Bindings   0  w       f32[K,C,R,R], the layer's weights
-//            1  packed  texture of vec4[blocks, steps, {{ registers * lanes }}], in rows of 4096
-// Split      a workgroup packs {{ run }} step(s) of a block, one after the other: the weights that lie
+//            For the forward pass, and for data gradients whose channels do not fill vec4s.
+// Layout     group 0
+//              0  w       f32[K,C,R,R], read
+//              1  packed  texture of vec4[blocks, steps, {{ registers * lanes }}] in rows of 4096, written
+// Split      A workgroup packs {{ run }} step(s) of a block, one after the other: the weights that lie
 //            beside those it reads come next, and where in a step a lane's weights lie is worked
 //            out once.
-// Used for   forward, and data gradients whose channels do not fill vec4s.
 // Cost       8 bytes a weight, once per step: on two cores up to a third of the convolution that it
 //            serves at 512 channels and a batch of 32, under 5 % at 128 channels.
+// Dropped    docs/rejected-optimizations.md, "Convolution in a subgroup".
 
 @group(0) @binding(0) var<storage, read> w: array<f32>;
 @group(0) @binding(1) var packed: texture_storage_2d<rgba32float, write>;
@@ -34,7 +36,11 @@ fn pack(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let t{{ i }} = {{ "TAPS - 1u - " if flipped }}slot{{ i }} / {{ tile }}u % TAPS;
     // What lies past the end is read from the last channel and dropped.
     let channel{{ i }} = min(k{{ i }}, vec4u(OUT - 1u));
-    var at{{ i }} = {{ "(c" ~ i ~ " * OUT + channel" ~ i ~ ")" if transposed else "(channel" ~ i ~ " * IN + c" ~ i ~ ")" }} * TAPS + t{{ i }};
+    {% if transposed %}
+    var at{{ i }} = (c{{ i }} * OUT + channel{{ i }}) * TAPS + t{{ i }};
+    {% else %}
+    var at{{ i }} = (channel{{ i }} * IN + c{{ i }}) * TAPS + t{{ i }};
+    {% endif %}
 {% endfor %}
     for (var step = first; step < min(first + {{ run }}u, STEPS); step++) {
         let texel = (group.y * STEPS + step) * {{ registers * lanes }}u + lane;

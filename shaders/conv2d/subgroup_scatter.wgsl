@@ -1,20 +1,21 @@
 // Kernel card: data gradient of a stride-2 convolution in the registers of one subgroup
 //
-// Computes   dx[n,c,iy,ix] = sum over k and all r,s,oy,ox with iy = 2·oy + r − pad and
-//                            ix = 2·ox + s − pad of dy[n,k,oy,ox] · w[k,c,r,s]
-//            With pad 1 and R 3 the parity of iy and ix decides which taps meet: an even
-//            row gets tap r = 1 of dy's row iy/2, an odd one r = 2 of that row and r = 0 of
-//            the next; columns alike. With R 1 only even rows and columns get anything.
-// Bindings   0  dy  f32[N,K,H/2,W/2] as vec4, from a buffer or a texture
-//            1  w   weights in a texture: packed by conv2d/subgroup_pack.wgsl, or f32[K,C,R,R]
-//                   as they are (`natural`)
-//            2  dx  f32[N,C,H,W] as vec4, or floats where rows are not whole vec4s (`ragged`);
-//                   written in full, or added to (`accumulate`)
-// Split      as conv2d/subgroup.wgsl: a lane holds a strip of {{ strip }} rows of 4 pixels of dy. It
-//            writes twice as many rows of 8 pixels of dx, for {{ tile }} channels: one vec4
-//            accumulator for each of the four parities, interleaved when stored.
+// Computes   dx[n,c,iy,ix] = Σ dy[n,k,oy,ox] · w[k,c,r,s] over k and all r, s, oy, ox with
+//                            iy = 2·oy + r − pad and ix = 2·ox + s − pad
+//            With pad 1 and R 3 the parity of iy and ix decides which taps meet: an even row gets
+//            tap r = 1 of dy's row iy/2, an odd one r = 2 of that row and r = 0 of the next; columns
+//            alike. With R 1 only even rows and columns get anything.
+// Layout     group 0
+//              0  dy  f32[N,K,H/2,W/2] as vec4, read, from a buffer or a texture
+//              1  w   texture of weights, read: packed by subgroup_pack.wgsl, or f32[K,C,R,R] as
+//                     they are (`natural`)
+//              2  dx  f32[N,C,H,W] as vec4, or floats where rows are not whole vec4s (`ragged`);
+//                     written, or added to (`accumulate`)
+// Split      As in subgroup.wgsl: a lane holds a strip of {{ strip }} rows of 4 pixels of dy. It writes
+//            twice as many rows of 8 pixels of dx, for {{ tile }} channels: one vec4 accumulator for each
+//            of the four parities, interleaved when stored.
 // Cost       2·N·K·C·R²·H'·W' flops: no multiplication by the zeros of an upsampled dy.
-// Dropped    docs/rejected-optimizations.md.
+// Dropped    docs/rejected-optimizations.md, "Convolution in a subgroup".
 
 {% from "common/subgroup.wgsl" import operand, result, weight, neighbours, right_of %}
 {{ operand(0, "dy", dy_texture) -}}
@@ -77,19 +78,24 @@ fn scatter(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
 {% if kernel > 1 %}
         let dy{{ strip }}_0 = select(vec4f(), load_dy(select(at, at + {{ strip }}u * OUT_ROW, below)), below);
 {% for p in range(strip + 1) %}
-{{ right_of("right" ~ p, "dy" ~ p ~ "_0.x", "load_dy(at + " ~ p ~ "u * OUT_ROW + 1u).x", "below" if p == strip else "true", halo) -}}
+{% set beyond = "load_dy(at + " ~ p ~ "u * OUT_ROW + 1u).x" %}
+{{ right_of("right" ~ p, "dy" ~ p ~ "_0.x", beyond, "below" if p == strip else "true", halo) -}}
         let dy{{ p }}_1 = vec4f(dy{{ p }}_0.yzw, right{{ p }});
 {% endfor %}
 {% endif %}
 {% for i in range(tile) %}
 {% for r in range(kernel) %}
 {% for s in range(kernel) %}
-        let w{{ i }}_{{ r }}{{ s }} = {{ weight((i * kernel + r) * kernel + s if natural else ((j * kernel + r) * kernel + s) * tile + i, lanes) }};
+        {% set as_it_is = (i * kernel + r) * kernel + s %}
+        {% set in_order = ((j * kernel + r) * kernel + s) * tile + i %}
+        let w{{ i }}_{{ r }}{{ s }} = {{ weight(as_it_is if natural else in_order, lanes) }};
 {% for p in range(strip) %}
 {% if kernel == 1 %}
         sum{{ p }}_00_{{ i }} += w{{ i }}_00 * dy{{ p }}_0;
 {% else %}
-        sum{{ p }}_{{ 0 if r == 1 else 1 }}{{ 0 if s == 1 else 1 }}_{{ i }} += w{{ i }}_{{ r }}{{ s }} * dy{{ p + 1 if r == 0 else p }}_{{ 1 if s == 0 else 0 }};
+        {% set parity = (0 if r == 1 else 1) ~ (0 if s == 1 else 1) %}
+        {% set met = (p + 1 if r == 0 else p) ~ "_" ~ (1 if s == 0 else 0) %}
+        sum{{ p }}_{{ parity }}_{{ i }} += w{{ i }}_{{ r }}{{ s }} * dy{{ met }};
 {% endif %}
 {% endfor %}
 {% endfor %}

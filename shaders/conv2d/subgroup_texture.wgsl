@@ -1,19 +1,21 @@
 // Kernel card: a tensor copied to a texture
 //
-// Computes   copy  texel (i mod 4096, i div 4096) = vec4 number i of x
-//            pad   the same of x with every map padded with zeros, on the right and below, from
-//                  H×W to the size that the convolutions want: rows of whole vec4s
+// Computes   copy    texel (i mod 4096, i div 4096) = vec4 number i of x
+//            pad     the same of x with every map padded with zeros, on the right and below, from
+//                    H×W to the size that the convolutions want: rows of whole vec4s
 //            unfold  the same of maps [N,C·R²] of y's size: number (c·R + r)·R + s holds what tap
-//                  r, s of a convolution meets of channel c, zero beside the image
-// Used for   operands that the subgroup convolutions load many times: on software Vulkan a
-//            texel costs a third of a load from a buffer, which is a loop over the lanes with
-//            a test of bounds for each component. And for all whose rows are not whole vec4s, or
-//            whose kernel is neither 3×3 nor 1×1: unfolded, it is 1×1.
-// Bindings   0  x       f32[…], as vec4 for copy
-//            1  texels  vec4 in rows of 4096
-// Split      a workgroup copies {{ run // workgroup }} vec4 for each of its invocations, in one piece.
+//                    r, s of a convolution meets of channel c, zero beside the image
+//            for operands that the subgroup convolutions load many times: on software Vulkan a texel
+//            costs a third of a load from a buffer, which is a loop over the lanes with a test of
+//            bounds for each component. And for all whose rows are not whole vec4s, or whose kernel
+//            is neither 3×3 nor 1×1: unfolded, it is 1×1.
+// Layout     group 0
+//              0  x       f32[…], read; as vec4 for copy
+//              1  texels  texture of vec4 in rows of 4096, written
+// Split      A workgroup copies {{ run // workgroup }} vec4 for each of its invocations, in one piece.
 // Cost       copy reads and writes 16 bytes a vec4; pad and unfold read each pixel from memory once
 //            and write zeros, too: bound by memory.
+// Dropped    nothing yet.
 
 {% from "common/stream.wgsl" import each %}
 @group(0) @binding(0) var<storage, read> x: array<{{ "vec4f" if entry == "copy" else "f32" }}>;

@@ -1,21 +1,23 @@
 // Kernel card: weight gradient of a convolution, channels in the lanes of one subgroup
 //
-// Computes   dw[k,c,r,s] = sum over n,oy,ox of
-//                          dy[n,k,oy,ox] · x[n, c, oy·stride + r − pad, ox·stride + s − pad]
-//            as one partial sum per slice; conv2d/subgroup_weight_sum.wgsl adds slices, if several.
-// Bindings   0  x        f32[N,C,H,W] as vec4, from a buffer or a texture, perhaps padded or unfolded
-//            1  dy       f32[N,K,H',W'] as vec4, likewise; padding is zero and adds nothing
-//            2  partial  f32[slices,K,C,R,R]: dw itself where there is one slice
-// Split      a workgroup is one subgroup: {{ tile_k }}×{{ blocks * lanes }} channels, one slice of the images. A lane
-//            owns {{ blocks }} input channel(s): {{ tile_k * blocks * kernel * kernel }} sums in named variables. It walks down a
-//            segment of {{ 4 * quads }} columns of dy, {{ rows }} row(s) at a time, then takes the next segment.
-// Flow       the gradients of all {{ tile_k }} output channels are loaded by the lanes, a channel each,
-//            and broadcast by shuffles with a literal lane. Every pixel of x stays in a
-//            register for all the taps and channels that meet it. What a tap would read
-//            beyond a border that lies at the segment's end is left out of the text.
+// Computes   dw[k,c,r,s] = Σ_{n,oy,ox} dy[n,k,oy,ox] · x[n,c,oy·stride+r−pad,ox·stride+s−pad]
+//            as one partial sum per slice; subgroup_weight_sum.wgsl adds slices, if several.
+// Layout     group 0
+//              0  x        f32[N,C,H,W] as vec4, read, from a buffer or a texture, perhaps padded or
+//                          unfolded
+//              1  dy       f32[N,K,H',W'] as vec4, likewise; padding is zero and adds nothing
+//              2  partial  f32[slices,K,C,R,R], written: dw itself where there is one slice
+// Split      A workgroup is one subgroup: {{ tile_k }}×{{ blocks * lanes }} channels, one slice of the images. A lane
+//            owns {{ blocks }} input channel(s): {{ tile_k * blocks * kernel * kernel }} sums in named variables.
+//            It walks down a segment of {{ 4 * quads }} columns of dy, {{ rows }} row(s) at a time, then takes the
+//            next segment.
+//            The gradients of all {{ tile_k }} output channels are loaded by the lanes, a channel each, and
+//            broadcast by shuffles with a literal lane. Every pixel of x stays in a register for all
+//            the taps and channels that meet it. What a tap would read beyond a border that lies at
+//            the segment's end is left out of the text.
 // Cost       2·N·K·C·R²·H'·W' flops; x is read K/{{ tile_k }} times, dy C/{{ blocks * lanes }} times.
-// Dropped    pixels in the lanes (what conv2d/subgroup_weight_stem.wgsl does for few channels):
-//            docs/rejected-optimizations.md.
+// Dropped    pixels in the lanes (what subgroup_weight_stem.wgsl does for few channels):
+//            docs/rejected-optimizations.md, "Convolution in a subgroup".
 
 {% from "common/subgroup.wgsl" import operand %}
 {{ operand(0, "x", x_texture) -}}
@@ -44,10 +46,13 @@ x{{ b }}_{{ i }}_{{ column // 4 }}.{{ "xyzw"[column % 4] }}
             load_x(at{{ b }}_{{ i }} + {{ q }}u){{ "" if valid == "true" else ", " ~ valid ~ ")" }};
 {% endfor %}
 {% if left %}
-        {{ keyword }} x{{ b }}_{{ i }}_l = select(0.0, load_x(select(at{{ b }}_{{ i }}, at{{ b }}_{{ i }} - 1u, at_left)).w, at_left && {{ valid }});
+        {{ keyword }} x{{ b }}_{{ i }}_l =
+            select(0.0, load_x(select(at{{ b }}_{{ i }}, at{{ b }}_{{ i }} - 1u, at_left)).w, at_left && {{ valid }});
 {% endif %}
 {% if right %}
-        {{ keyword }} x{{ b }}_{{ i }}_r = select(0.0, load_x(select(at{{ b }}_{{ i }}, at{{ b }}_{{ i }} + {{ columns // 4 }}u, at_right)).x, at_right && {{ valid }});
+        {% set next = "at" ~ b ~ "_" ~ i ~ " + " ~ (columns // 4) ~ "u" %}
+        {{ keyword }} x{{ b }}_{{ i }}_r =
+            select(0.0, load_x(select(at{{ b }}_{{ i }}, {{ next }}, at_right)).x, at_right && {{ valid }});
 {% endif %}
 {% endmacro %}
 @compute @workgroup_size({{ lanes }})
@@ -82,7 +87,8 @@ fn weight(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) l
         let at_right = start + {{ quads }}u < OUT_ROW;
 {% endif %}
 {% for b in range(blocks) %}
-        {{ "let" if whole_map else "var" }} x_at{{ b }} = (n * {{ in_channels }}u + c{{ b }}) * IN_MAP + start * {{ stride }}u;
+        {{ "let" if whole_map else "var" }} x_at{{ b }} =
+            (n * {{ in_channels }}u + c{{ b }}) * IN_MAP + start * {{ stride }}u;
 {% endfor %}
 {% for j in range(tile_k // lanes) %}
         {{ "let" if whole_map else "var" }} dy_at{{ j }} = (n * {{ out_channels }}u + k{{ j }}) * OUT_MAP + start;
@@ -114,7 +120,8 @@ fn weight(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) l
 {% endif %}
 {% for b in range(blocks) %}
 {% for i in range(first_row, last_row + 1) %}
-{{ load(b, i, "x_at" ~ b ~ " + " ~ ((i - 1) if kernel > 1 else i * stride) ~ "u * IN_ROW", "below" if carried == 2 and i == last_row else "true", "let") -}}
+{% set at = "x_at" ~ b ~ " + " ~ ((i - 1) if kernel > 1 else i * stride) ~ "u * IN_ROW" %}
+{{ load(b, i, at, "below" if carried == 2 and i == last_row else "true", "let") -}}
 {% endfor %}
 {% endfor %}
 {% for p in range(rows) %}
@@ -127,7 +134,8 @@ fn weight(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) l
 {% for i in range(tile_k) %}
 {% for p in range(rows) %}
 {% for column in range(4 * quads) %}
-        let dy{{ p }}_{{ column }}_of_{{ i }} = subgroupShuffle(dy{{ p }}_{{ column // 4 }}_{{ i // lanes }}.{{ "xyzw"[column % 4] }}, {{ i % lanes }}u);
+        let dy{{ p }}_{{ column }}_of_{{ i }} =
+            subgroupShuffle(dy{{ p }}_{{ column // 4 }}_{{ i // lanes }}.{{ "xyzw"[column % 4] }}, {{ i % lanes }}u);
 {% for b in range(blocks) %}
 {% for r in range(kernel) %}
 {% set row = p * stride + r if kernel > 1 else p %}

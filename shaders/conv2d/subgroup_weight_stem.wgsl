@@ -1,22 +1,22 @@
 // Kernel card: weight gradient of a convolution, pixels in the lanes of one subgroup
 //
-// Computes   dw[k,c,r,s] = sum over n,oy,ox of
-//                          dy[n,k,oy,ox] · x[n, c, oy·stride + r − pad, ox·stride + s − pad]
-//            as one partial sum per slice of the columns; conv2d/subgroup_weight_sum.wgsl adds them.
-// Used for   fewer input channels than lanes; conv2d/subgroup_weight.wgsl takes the others.
-// Bindings   0  x        f32[N,C,H,W] as vec4, from a buffer or a texture
-//            1  dy       f32[N,K,H',W'] as vec4, likewise; padding is zero and adds nothing
-//            2  partial  f32[slices,K,C,R,R]: dw itself where there is one slice
-// Split      a workgroup is one subgroup: {{ tile_k }}×{{ tile_c }} channels, one slice. A lane walks down a
-//            column of 4 pixels of dy, {{ sums }} sums in named variables, then takes the
-//            next column: columns are numbered through (n, x), lanes take adjacent ones.
-// Flow       each row is loaded once: the rows of x that the next row of dy meets again stay
-//            in registers. At the end a butterfly of shuffles adds {{ lanes }} sums over the {{ lanes }} lanes at
-//            once and leaves one total in each lane.
-// Cost       2·N·K·C·R²·H'·W' flops; x is read K/{{ tile_k }} times, dy C/{{ tile_c }} times,
-//            slice by slice so that they stay in the cache. The loads take half of the time.
-// Dropped    other tiles, several rows an iteration, smaller slices:
-//            docs/rejected-optimizations.md.
+// Computes   dw[k,c,r,s] = Σ_{n,oy,ox} dy[n,k,oy,ox] · x[n,c,oy·stride+r−pad,ox·stride+s−pad]
+//            as one partial sum per slice of the columns; subgroup_weight_sum.wgsl adds them. For
+//            fewer input channels than lanes; subgroup_weight.wgsl takes the others.
+// Layout     group 0
+//              0  x        f32[N,C,H,W] as vec4, read, from a buffer or a texture
+//              1  dy       f32[N,K,H',W'] as vec4, likewise; padding is zero and adds nothing
+//              2  partial  f32[slices,K,C,R,R], written: dw itself where there is one slice
+// Split      A workgroup is one subgroup: {{ tile_k }}×{{ tile_c }} channels, one slice. A lane walks down a
+//            column of 4 pixels of dy, {{ sums }} sums in named variables, then takes the next column:
+//            columns are numbered through (n, x), lanes take adjacent ones.
+//            Each row is loaded once: the rows of x that the next row of dy meets again stay in
+//            registers. At the end a butterfly of shuffles adds {{ lanes }} sums over the {{ lanes }} lanes at once
+//            and leaves one total in each lane.
+// Cost       2·N·K·C·R²·H'·W' flops; x is read K/{{ tile_k }} times, dy C/{{ tile_c }} times, slice by slice so
+//            that they stay in the cache. The loads take half of the time.
+// Dropped    other tiles, several rows an iteration, smaller slices: docs/rejected-optimizations.md,
+//            "Convolution in a subgroup".
 
 {% from "common/subgroup.wgsl" import operand, neighbours, load_row %}
 {{ operand(0, "x", x_texture) -}}
@@ -75,11 +75,15 @@ fn stem(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
 {{ neighbours() -}}
 {% endif %}
 {% for j in range(tile_c) %}
-        let c{{ j }} = {{ "min(c + " ~ j ~ "u, " ~ (in_channels - 1) ~ "u)" if in_channels % tile_c else "c + " ~ j ~ "u" }};
+        {% set channel = "c + " ~ j ~ "u" %}
+        {% set inside = "min(" ~ channel ~ ", " ~ (in_channels - 1) ~ "u)" %}
+        let c{{ j }} = {{ inside if in_channels % tile_c else channel }};
         var x_at{{ j }} = (n * {{ in_channels }}u + c{{ j }}) * IN_MAP + left * {{ stride }}u;
 {% endfor %}
 {% for i in range(tile_k) %}
-        let k{{ i }} = {{ "min(k + " ~ i ~ "u, " ~ (out_channels - 1) ~ "u)" if out_channels % tile_k else "k + " ~ i ~ "u" }};
+        {% set channel = "k + " ~ i ~ "u" %}
+        {% set inside = "min(" ~ channel ~ ", " ~ (out_channels - 1) ~ "u)" %}
+        let k{{ i }} = {{ inside if out_channels % tile_k else channel }};
         var dy_at{{ i }} = (n * {{ out_channels }}u + k{{ i }}) * OUT_MAP + left;
 {% endfor %}
 
@@ -121,7 +125,8 @@ fn stem(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
 {% for i in range(tile_k) %}
 {% for j in range(tile_c) %}
 {% for tap in range(kernel * kernel) %}
-        sum{{ (i * tile_c + j) * kernel * kernel + tap }} += dot(dy{{ i }}, x{{ j }}r{{ tap // kernel }}_{{ tap % kernel }});
+        {% set sum = (i * tile_c + j) * kernel * kernel + tap %}
+        sum{{ sum }} += dot(dy{{ i }}, x{{ j }}r{{ tap // kernel }}_{{ tap % kernel }});
 {% endfor %}
 {% endfor %}
 {% endfor %}

@@ -1,12 +1,14 @@
 // Kernel card: the sum over slices of a weight gradient
 //
-// Computes   dw[i] = sum over slices of partial[slice, i], in the order of the slices.
-// Bindings   0  partial  {{ vector }}[{{ slices }}, {{ vectors }}]: f32[slices,K,C,R,R]
-//            1  dw       f32[K,C,R,R] likewise, written in full
+// Computes   dw[i] = Σ partial[slice, i] over the slices, in their order.
+// Layout     group 0
+//              0  partial  {{ vector }}[{{ slices }}, {{ vectors }}], read: f32[slices,K,C,R,R]
+//              1  dw       {{ vector }}[{{ vectors }}], written: f32[K,C,R,R]
 // Split      one invocation per vector, streaming (common/stream.wgsl).
 // Cost       4·slices bytes per weight: bound by memory.
-{% from "common/stream.wgsl" import each %}
+// Dropped    nothing yet.
 
+{% from "common/stream.wgsl" import each %}
 @group(0) @binding(0) var<storage, read> partial: array<{{ vector }}>;
 @group(0) @binding(1) var<storage, read_write> dw: array<{{ vector }}>;
 

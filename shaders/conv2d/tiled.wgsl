@@ -1,50 +1,45 @@
 // Kernel card: convolution as implicit matrix multiplication in shared memory
 //
-// Computes   y[n,k,oy,ox]  = Σ_{c,r,s} x[n,c, oy·stride+r−pad, ox·stride+s−pad] · w[k,c,r,s]
-//            dx[n,c,iy,ix] = Σ_{k,r,s} dy[n,k, (iy+pad−r)/stride, (ix+pad−s)/stride] · w[k,c,r,s]
+// Computes   y[n,k,oy,ox]  = Σ_{c,r,s} x[n,c,oy·stride+r−pad,ox·stride+s−pad] · w[k,c,r,s]
+//            dx[n,c,iy,ix] = Σ_{k,r,s} dy[n,k,(iy+pad−r)/stride,(ix+pad−s)/stride] · w[k,c,r,s]
 //                            over the taps (r, s) whose division has no remainder
-//            The weight gradient is tiled_weight.wgsl's.
-// Used for   every convolution on a GPU, and on software Vulkan the shapes that
-//            subgroup.wgsl does not take. Any kernel size, stride, padding, size.
-//
-// Idea       Each is one product of matrices, of which the larger is never stored: where its
-//            tile is loaded, the indices are computed instead.
-//              forward          Y[k, pixel]  = Σ over (c, tap)  W[k, (c, tap)] · X[(c, tap), pixel]
-//              data gradient    DX[c, pixel] = Σ over (k, tap)  W'[c, (k, tap)] · DY[(k, tap), pixel]
-//            Pixels are counted through the batch (n, row, column), so that 4×4 maps fill
-//            tiles, too. A workgroup computes a tile of rows × columns. It walks the inner
-//            dimension in steps of `depth`: both operands' strips go to shared memory, then
-//            every invocation multiplies its few rows by its few columns in registers.
-//
-// Entries and bindings (f32; activations NCHW, weights OIHW)
-//   pack           0  w       K×C×R×R
-//                  1  packed  the left matrix cut into the tiles that `gather` reads:
-//                             [row tile][step][depth][row in tile], filled up with zeros
-//   gather         0  source  x N×C×H×W (forward) or dy N×K×H'×W' (data gradient)
-//                  1  packed  as above
-//                  2  goal    y N×K×H'×W' or dx N×C×H×W, written in full (or added to)
-//
-// Split      One workgroup per tile. Invocations stand in a grid over it, 8×4 per subgroup
-//            of 32 where the tile allows, so that a subgroup reads only 4 distinct vec4 of the
-//            left strip and 8 of the right at a time, adjacent ones. An invocation owns rows
-//            4·(y + i·lanes) to +3 as one vec4, columns x + i·lanes: shared reads and global
-//            writes of neighbours are adjacent. Left strips are vec4 along the rows, right
-//            strips vec4 along the depth: an invocation loads four planes of one pixel, so
-//            that neighbours load adjacent pixels, whatever their alignment. The next strips
-//            travel to registers while the present ones are multiplied.
+//            for any kernel size, stride, padding and size: on a GPU always, on software Vulkan where
+//            subgroup.wgsl cannot. The weight gradient is tiled_weight.wgsl's.
+//            Each is one product of matrices, of which the larger is never stored: where its tile is
+//            loaded, the indices are computed instead.
+//              forward        Y[k, pixel]  = Σ over (c, tap)  W[k, (c, tap)] · X[(c, tap), pixel]
+//              data gradient  DX[c, pixel] = Σ over (k, tap)  W'[c, (k, tap)] · DY[(k, tap), pixel]
+// Layout     group 0
+//              pack    0  w       f32[K,C,R,R], read
+//                      1  packed  vec4f[row tile][step][depth][row in tile / 4], written: the left
+//                                 matrix cut into the tiles that `gather` reads, filled up with zeros
+//              gather  0  source  f32[N,C,H,W], x (forward), or f32[N,K,H',W'], dy; read
+//                      1  packed  as above, read
+//                      2  goal    f32[N,K,H',W'], y, or f32[N,C,H,W], dx; written, or added to
+// Split      One workgroup per tile of rows × columns; pixels are counted through the batch (n, row,
+//            column), so that 4×4 maps fill tiles, too. It walks the inner dimension in steps of
+//            `depth`: both operands' strips go to shared memory, then every invocation multiplies
+//            its few rows by its few columns in registers.
+//            Invocations stand in a grid over the tile, 8×4 per subgroup of 32 where it allows, so
+//            that a subgroup reads only 4 distinct vec4 of the left strip and 8 of the right at a
+//            time, adjacent ones. An invocation owns rows 4·(y + i·lanes) to +3 as one vec4, columns
+//            x + i·lanes: shared reads and global writes of neighbours are adjacent. Left strips are
+//            vec4 along the rows, right strips vec4 along the depth: an invocation loads four planes
+//            of one pixel, so that neighbours load adjacent pixels, whatever their alignment. The
+//            next strips travel to registers while the present ones are multiplied.
 //            In the data gradient with a stride, pixels whose row and column leave the same
-//            remainders use the same taps. Each such class is a layer of the grid (z) with
-//            its own short list of taps: nobody multiplies by zeros. The class with the
-//            longest list comes first, so that the last to finish are short.
-// Cost       2·N·K·C·R²·H'·W' flops each. With an r×c tile a step moves (r + c)·depth words
-//            for 2·r·c·depth flops: 64×128 makes 21 flops per byte from cache, and each
-//            input is reused by its R² taps while it is in the nearest cache.
-// Dropped    On paper: weights read as OIHW (neighbours are C·R² words apart, and packing
-//            moves less than 1 % of what the product moves at 64 channels and a batch of 256);
-//            right strips as vec4 along the pixels (needs aligned maps, or the bounds of four
-//            pixels per lane); scalar sums with dot() (five operations for four products);
-//            128×128 tiles (one workgroup per core: nothing runs while it waits at a barrier);
-//            two strips of each operand in shared memory (24 KiB, and 16 is the portable limit).
+//            remainders use the same taps. Each such class is a layer of the grid (z) with its own
+//            short list of taps: nobody multiplies by zeros. The class with the longest list comes
+//            first, so that the last to finish are short.
+// Cost       2·N·K·C·R²·H'·W' flops each. With an r×c tile a step moves (r + c)·depth words for
+//            2·r·c·depth flops: 64×128 makes 21 flops per byte from cache, and each input is reused
+//            by its R² taps while it is in the nearest cache.
+// Dropped    on paper: weights read as OIHW (neighbours are C·R² words apart, and packing moves less
+//            than 1 % of what the product moves at 64 channels and a batch of 256); right strips as
+//            vec4 along the pixels (needs aligned maps, or the bounds of four pixels per lane);
+//            scalar sums with dot() (five operations for four products); 128×128 tiles (one workgroup
+//            per core: nothing runs while it waits at a barrier); two strips of each operand in
+//            shared memory (24 KiB, and 16 is the portable limit).
 
 {% from "common/stream.wgsl" import each %}
 {% from "common/tile.wgsl" import strips, multiply %}
@@ -288,7 +283,9 @@ fn gather(
         {% endfor %}
         {% for i in range(lane_pixels) %}
         {% for g in range(pixel_groups) %}
-        right[(lane / {{ tile_columns }}u + {{ g * group_step // 4 }}u) * RIGHT_ROW + lane % {{ tile_columns }}u + {{ i * threads }}u] =
+        {% set deep = g * group_step // 4 %}
+        {% set across = i * threads %}
+        right[(lane / {{ tile_columns }}u + {{ deep }}u) * RIGHT_ROW + lane % {{ tile_columns }}u + {{ across }}u] =
             select(vec4f(), right{{ i }}_{{ g }}, inside{{ i }});
         {% endfor %}
         {% endfor %}
@@ -315,7 +312,8 @@ fn gather(
     {% endif %}
         {% for q in range(quads) %}
         {% for e in range(4) %}
-        put(at, row_tile * {{ tile_rows }}u + 4u * lane_y + {{ 4 * q * lanes_y + e }}u, sum{{ q }}_{{ i }}.{{ "xyzw"[e] }});
+        {% set row = 4 * q * lanes_y + e %}
+        put(at, row_tile * {{ tile_rows }}u + 4u * lane_y + {{ row }}u, sum{{ q }}_{{ i }}.{{ "xyzw"[e] }});
         {% endfor %}
         {% endfor %}
     }

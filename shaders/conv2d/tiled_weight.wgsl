@@ -1,24 +1,21 @@
 // Kernel card: weight gradient of a convolution as implicit matrix multiplication in shared memory
 //
-// Computes   dw[k,c,r,s]   = Σ_{n,oy,ox} dy[n,k,oy,ox] · x[n,c, oy·stride+r−pad, ox·stride+s−pad]
-// Used for   every convolution on a GPU, and on software Vulkan the shapes that
-//            subgroup_weight.wgsl does not take. Any kernel size, stride, padding, size.
-//
-// Idea       One product of matrices, as in tiled.wgsl, whose tiles and strips it has:
+// Computes   dw[k,c,r,s] = Σ_{n,oy,ox} dy[n,k,oy,ox] · x[n,c,oy·stride+r−pad,ox·stride+s−pad]
+//            for any kernel size, stride, padding and size: on a GPU always, on software Vulkan where
+//            subgroup_weight.wgsl cannot. One product of matrices, as in tiled.wgsl, whose tiles and
+//            strips it has:
 //              DW[k, (tap, c)] = Σ over pixels DY[k, pixel] · X[(tap, c), pixel]
-//
-// Entries and bindings (f32; activations NCHW, weights OIHW)
-//   weight_slices  0  source  x N×C×H×W
-//                  1  dy      N×K×H'×W'
-//                  2  slices  [slice][K][R×R][C]: what each slice of the pixels contributes
-//   sum_slices     0  slices  as above
-//                  1  dw      K×C×R×R
-//
+// Layout     group 0
+//              weight_slices  0  source  f32[N,C,H,W], read: x
+//                             1  dy      f32[N,K,H',W'], read
+//                             2  slices  f32[slices,K,R·R,C], written: what each slice contributes
+//              sum_slices     0  slices  as above, read
+//                             1  dw      f32[K,C,R,R], written
 // Split      One workgroup per tile and slice: the pixels are cut into a fixed number of slices;
 //            `sum_slices` adds them in fixed order, so that results repeat to the bit.
 //            Invocations stand over a tile as in tiled.wgsl.
 // Cost       2·N·K·C·R²·H'·W' flops, and 4 bytes a weight and slice, written and read.
-// Dropped    On paper: atomics for the slices (not repeatable).
+// Dropped    on paper: atomics for the slices (not repeatable).
 
 {% from "common/tile.wgsl" import strips, multiply %}
 // Shape of the convolution.
@@ -81,7 +78,8 @@ const OUT_AREA = OUT_H * OUT_W;
             let at_y{{ u }}_{{ e }} = u32(y{{ e }} + shift_y{{ u }});
             let at_x{{ u }}_{{ e }} = u32(x{{ e }} + shift_x{{ u }});
             let inside{{ u }}_{{ e }} = at_y{{ u }}_{{ e }} < H && at_x{{ u }}_{{ e }} < W;
-            let at{{ u }}_{{ e }} = select(0u, image{{ e }} + at_y{{ u }}_{{ e }} * W + at_x{{ u }}_{{ e }}, inside{{ u }}_{{ e }});
+            let at{{ u }}_{{ e }} =
+                select(0u, image{{ e }} + at_y{{ u }}_{{ e }} * W + at_x{{ u }}_{{ e }}, inside{{ u }}_{{ e }});
             {% endfor %}
             inside{{ u }} = vec4<bool>(inside{{ u }}_0, inside{{ u }}_1, inside{{ u }}_2, inside{{ u }}_3);
             {% endfor %}
@@ -146,7 +144,8 @@ fn weight_slices(
     }
     for (var step = 0u; step < {{ slice // depth }}u; step++) {
         {% for i in range(left_loads) %}
-        left[lane % {{ depth }}u * LEFT_ROW + lane / {{ depth }}u + {{ i * left_step }}u] = select(vec4f(), left{{ i }}, inside_left);
+        left[lane % {{ depth }}u * LEFT_ROW + lane / {{ depth }}u + {{ i * left_step }}u] =
+            select(vec4f(), left{{ i }}, inside_left);
         {% endfor %}
         {% for i in range(right_loads) %}
         right[lane % {{ depth // 4 }}u * RIGHT_ROW + lane / {{ depth // 4 }}u + {{ i * right_step }}u] =
@@ -166,7 +165,8 @@ fn weight_slices(
         let column = column_tile * {{ tile_columns }}u + lane_x + {{ i * lanes_x }}u;
         {% for q in range(quads) %}
         {% for e in range(4) %}
-        put(slice, row_tile * {{ tile_rows }}u + 4u * lane_y + {{ 4 * q * lanes_y + e }}u, column, sum{{ q }}_{{ i }}.{{ "xyzw"[e] }});
+        {% set row = 4 * q * lanes_y + e %}
+        put(slice, row_tile * {{ tile_rows }}u + 4u * lane_y + {{ row }}u, column, sum{{ q }}_{{ i }}.{{ "xyzw"[e] }});
         {% endfor %}
         {% endfor %}
     }

@@ -1,4 +1,5 @@
-// Expanded from shaders/add.wgsl for add copy: 128×64×32×32 (preset large).
+// Expanded from shaders/add.wgsl
+// for add copy: 128×64×32×32 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: element-wise addition in place, and copy

@@ -1,4 +1,5 @@
-// Expanded from shaders/augment.wgsl for augment: 128×3×32×32, pad 4, flip, cutout 8 (preset large).
+// Expanded from shaders/augment.wgsl
+// for augment: 128×3×32×32, pad 4, flip, cutout 8 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: gather a batch from byte images, crop, flip, normalise, cut out

@@ -1,4 +1,5 @@
-// Expanded from shaders/batch_norm.wgsl for batch_norm running: 64 channels, main operand (preset large).
+// Expanded from shaders/batch_norm.wgsl
+// for batch_norm running: 64 channels, main operand (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: batch normalisation

@@ -1,4 +1,5 @@
-// Expanded from shaders/batch_norm.wgsl for batch_norm statistics: 128×64×32×32, main operand (preset large).
+// Expanded from shaders/batch_norm.wgsl
+// for batch_norm statistics: 128×64×32×32, main operand (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: batch normalisation

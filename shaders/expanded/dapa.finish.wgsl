@@ -1,4 +1,5 @@
-// Expanded from shaders/dapa.wgsl for dapa finish: 128×64×32×32, degree 2, limit 2 (preset large).
+// Expanded from shaders/dapa.wgsl
+// for dapa finish: 128×64×32×32, degree 2, limit 2 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: distribution-aware polynomial (DaPa)

@@ -1,4 +1,5 @@
-// Expanded from shaders/dropout.wgsl for dropout: 128×1280, each element by itself, rate 0.2 (preset large).
+// Expanded from shaders/dropout.wgsl
+// for dropout: 128×1280, each element by itself, rate 0.2 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: dropout, of single elements or of whole samples (stochastic depth)

@@ -1,4 +1,5 @@
-// Expanded from shaders/gate.wgsl for gate coefficient_gradients: 128×64×32×32, degree 2 (preset large).
+// Expanded from shaders/gate.wgsl
+// for gate coefficient_gradients: 128×64×32×32, degree 2 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: the fused gate

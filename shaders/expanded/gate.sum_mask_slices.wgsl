@@ -1,4 +1,5 @@
-// Expanded from shaders/gate.wgsl for gate backward: 128×64×32×32, normalized, residual, gate (preset large).
+// Expanded from shaders/gate.wgsl
+// for gate backward: 128×64×32×32, normalized, residual, gate (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: the fused gate

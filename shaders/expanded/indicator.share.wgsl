@@ -1,4 +1,5 @@
-// Expanded from shaders/indicator.wgsl for indicator share: 3,840 groups of 491,520, hysteresis (preset large).
+// Expanded from shaders/indicator.wgsl
+// for indicator share: 3,840 groups of 491,520, hysteresis (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: scores, masks and counts

@@ -1,4 +1,5 @@
-// Expanded from shaders/indicator.wgsl for indicator: 491,520 elements, hysteresis (preset large).
+// Expanded from shaders/indicator.wgsl
+// for indicator: 491,520 elements, hysteresis (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: scores, masks and counts

@@ -1,4 +1,5 @@
-// Expanded from shaders/linear.wgsl for linear forward: 128×512 → 10 (preset large).
+// Expanded from shaders/linear.wgsl
+// for linear forward: 128×512 → 10 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: fully connected layer

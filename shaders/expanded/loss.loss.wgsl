@@ -1,4 +1,5 @@
-// Expanded from shaders/loss.wgsl for loss: 128×10, distillation, gradient (preset large).
+// Expanded from shaders/loss.wgsl
+// for loss: 128×10, distillation, gradient (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: softmax cross-entropy, distillation, and their gradient

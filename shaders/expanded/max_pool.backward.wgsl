@@ -1,4 +1,5 @@
-// Expanded from shaders/max_pool.wgsl for max_pool backward: 128×64×112×112, 3×3 stride 2 padding 1 (preset large).
+// Expanded from shaders/max_pool.wgsl
+// for max_pool backward: 128×64×112×112, 3×3 stride 2 padding 1 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: maximum over windows

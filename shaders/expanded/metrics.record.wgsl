@@ -1,4 +1,5 @@
-// Expanded from shaders/metrics.wgsl for metrics: 128 samples, training, 16 sites (preset large).
+// Expanded from shaders/metrics.wgsl
+// for metrics: 128 samples, training, 16 sites (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: the record of a step

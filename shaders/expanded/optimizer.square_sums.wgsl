@@ -1,4 +1,5 @@
-// Expanded from shaders/optimizer.wgsl for optimizer gradient_norm: 11,173,888 parameters (preset large).
+// Expanded from shaders/optimizer.wgsl
+// for optimizer gradient_norm: 11,173,888 parameters (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: optimisers over whole arenas

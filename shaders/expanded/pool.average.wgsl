@@ -1,4 +1,5 @@
-// Expanded from shaders/pool.wgsl for pool average: 128×64×8×8, 2×2 stride 2 (preset large).
+// Expanded from shaders/pool.wgsl
+// for pool average: 128×64×8×8, 2×2 stride 2 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: average pooling, over windows and over whole planes

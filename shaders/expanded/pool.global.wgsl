@@ -1,4 +1,5 @@
-// Expanded from shaders/pool.wgsl for pool global: 128×512×4×4 (preset large).
+// Expanded from shaders/pool.wgsl
+// for pool global: 128×512×4×4 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: average pooling, over windows and over whole planes

@@ -1,4 +1,5 @@
-// Expanded from shaders/roofline.wgsl for roofline copy: 4 vectors an invocation (preset large).
+// Expanded from shaders/roofline.wgsl
+// for roofline copy: 4 vectors an invocation (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: the two roofs of an adapter

@@ -1,4 +1,5 @@
-// Expanded from shaders/roofline.wgsl for roofline multiply_add: 4 chains (preset large).
+// Expanded from shaders/roofline.wgsl
+// for roofline multiply_add: 4 chains (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: the two roofs of an adapter

@@ -1,4 +1,5 @@
-// Expanded from shaders/scale.wgsl for scale forward: 128×96×112×112 (preset large).
+// Expanded from shaders/scale.wgsl
+// for scale forward: 128×96×112×112 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: a factor per plane

@@ -1,4 +1,5 @@
-// Expanded from shaders/sigmoid.wgsl for sigmoid backward: 128×96 (preset large).
+// Expanded from shaders/sigmoid.wgsl
+// for sigmoid backward: 128×96 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: sigmoid

@@ -1,4 +1,5 @@
-// Expanded from shaders/squares.wgsl for squares update: 64 channels of 32×32, 16 sites, hysteresis (preset large).
+// Expanded from shaders/squares.wgsl
+// for squares update: 64 channels of 32×32, 16 sites, hysteresis (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: squares worth keeping

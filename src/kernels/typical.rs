@@ -7,12 +7,13 @@
 //! template sees what a change does to it. `tests/shaders` holds the files to the rows, and
 //! demands a row for every kernel.
 
+use super::conv2d::grouped;
 use super::gate::{Activation, Residual};
 use super::indicator::Rule;
 use super::metrics::Prices;
 use super::{
-    Compiler, Recipe, Tiling, add, augment, batch_norm, dapa, dropout, gate, indicator, linear,
-    loss, max_pool, metrics, optimizer, plane, pool, roofline, scale, sigmoid, squares,
+    Compiler, Recipe, Tiling, add, augment, batch_norm, conv2d, dapa, dropout, gate, indicator,
+    linear, loss, max_pool, metrics, optimizer, plane, pool, roofline, scale, sigmoid, squares,
 };
 use crate::gpu::{Gpu, GpuError, Pipeline};
 use std::collections::HashSet;
@@ -96,7 +97,7 @@ impl Expansion {
             tiling,
         } = self;
         let file = super::file_of(pipeline).unwrap_or_else(|| pipeline.kernel());
-        format!("// Expanded from shaders/{file} for {what} (tiling {tiling}).\n")
+        format!("// Expanded from shaders/{file}\n// for {what} (tiling {tiling}).\n")
     }
 }
 
@@ -162,76 +163,135 @@ const FIT: dapa::Fit = dapa::Fit {
     limit: 2.0,
 };
 
-/// All rows, family by family.
-pub fn rows() -> Vec<Typical> {
-    let early = EARLY.len();
-    let batch = augment::Spec {
-        batch: 128,
-        height: 32,
-        width: 32,
-        chunk: 0..40_000,
-        first_chunk: true,
-        mean: [0.4914, 0.4822, 0.4465],
-        std: [0.2470, 0.2435, 0.2616],
-        pad: 4,
-        flip: true,
-        cutout: 8,
-    };
-    let flattened = linear::Shape {
-        batch: 128,
-        in_features: 512,
-        out_features: 10,
-    };
-    let distilled = loss::Spec {
-        batch: 128,
-        classes: 10,
-        distill: true,
-        gradient: true,
-    };
-    let stem = max_pool::Shape {
-        planes: 128 * 64,
+/// A 3×3 convolution within the first stage.
+const WITHIN: conv2d::Shape = conv2d::Shape {
+    batch: 128,
+    in_channels: 64,
+    out_channels: 64,
+    height: 32,
+    width: 32,
+    kernel: 3,
+    stride: 1,
+    padding: 1,
+};
+
+/// The 3×3 convolution that begins the second stage.
+const HALVING: conv2d::Shape = conv2d::Shape {
+    out_channels: 128,
+    stride: 2,
+    ..WITHIN
+};
+
+/// The convolution of the image.
+const STEM: conv2d::Shape = conv2d::Shape {
+    in_channels: 3,
+    ..WITHIN
+};
+
+/// Whose maps have rows that are no whole vec4s: the last stage on ImageNet.
+const RAGGED: conv2d::Shape = conv2d::Shape {
+    height: 7,
+    width: 7,
+    in_channels: 512,
+    out_channels: 512,
+    ..WITHIN
+};
+
+/// A depthwise 3×3 convolution of EfficientNet-B0.
+const DEPTHWISE: grouped::Shape = grouped::Shape {
+    whole: conv2d::Shape {
+        in_channels: 96,
+        out_channels: 96,
         height: 112,
         width: 112,
-        kernel: 3,
         stride: 2,
-        padding: 1,
-    };
-    let halved = pool::Shape {
-        planes: 128 * 64,
-        height: 8,
-        width: 8,
-        kernel: 2,
-        stride: 2,
-    };
-    let dropped = dropout::Spec {
-        batch: 128,
-        length: 128 * 1280,
-        share: 1,
-        rate: 0.2,
-        layer: 0,
-    };
-    // Channels of the first stage's masks.
-    let groups: Vec<squares::Group> = (0..64)
-        .map(|channel| squares::Group {
-            first_element: 1024 * channel,
-            elements: 1024,
-            first_coefficient: channel,
-            channels: 1,
-            first_moment: channel,
-            site: 0,
-            padding: [0; 2],
-        })
-        .collect();
-    let held = groups.clone();
-    let (hysteresis, main) = (Rule::Hysteresis, batch_norm::NormSlot::Main);
+        ..WITHIN
+    },
+    groups: 96,
+};
+
+/// All rows, family by family.
+pub fn rows() -> Vec<Typical> {
+    let mut rows = convolutions();
+    rows.extend(activations());
+    rows.extend(layers());
+    rows.extend(ends());
+    rows.extend(updates());
+    rows
+}
+
+/// Convolutions, tiled on a GPU and by subgroups on a CPU.
+fn convolutions() -> Vec<Typical> {
+    const BOTH: &[Tiling] = &[Tiling::Large, Tiling::Cpu { lanes: 8 }];
+    const CPU: &[Tiling] = &[Tiling::Cpu { lanes: 8 }];
+    let within = "128×64×32×32 → 64, 3×3";
+    let on = |tilings, row: Typical| Typical { tilings, ..row };
     vec![
-        row("add", "128×64×32×32", move |c| add::add(c, early)),
-        row("add copy", "128×64×32×32", move |c| add::copy(c, early)),
-        row(
-            "augment",
-            "128×3×32×32, pad 4, flip, cutout 8",
-            move |c| augment::augment(c, &batch),
+        on(
+            BOTH,
+            row("conv2d forward", within, |c| conv2d::forward(c, &WITHIN)),
         ),
+        on(
+            BOTH,
+            row("conv2d weight_gradient", within, |c| {
+                conv2d::weight_gradient(c, &WITHIN)
+            }),
+        ),
+        on(
+            CPU,
+            row(
+                "conv2d data_gradient",
+                "128×64×32×32 → 128, 3×3 stride 2",
+                |c| conv2d::data_gradient(c, &HALVING, false),
+            ),
+        ),
+        on(
+            CPU,
+            row(
+                "conv2d weight_gradient",
+                "128×3×32×32 → 64, 3×3",
+                |c| conv2d::weight_gradient(c, &STEM),
+            ),
+        ),
+        on(
+            CPU,
+            row("conv2d forward", "128×512×7×7 → 512, 3×3", |c| {
+                conv2d::forward(c, &RAGGED)
+            }),
+        ),
+        on(
+            CPU,
+            row("conv2d forward", "128×3×32×32 → 64, 5×5", |c| {
+                let unfolded = conv2d::Shape {
+                    kernel: 5,
+                    padding: 2,
+                    ..STEM
+                };
+                conv2d::forward(c, &unfolded)
+            }),
+        ),
+        row(
+            "conv2d/grouped forward",
+            "128×96×112×112, 3×3 stride 2",
+            |c| grouped::forward(c, &DEPTHWISE),
+        ),
+        row(
+            "conv2d/grouped data_gradient",
+            "128×96×112×112, 3×3 stride 2",
+            |c| grouped::data_gradient(c, &DEPTHWISE, false),
+        ),
+        row(
+            "conv2d/grouped weight_gradient",
+            "128×96×112×112, 3×3 stride 2",
+            |c| grouped::weight_gradient(c, &DEPTHWISE),
+        ),
+    ]
+}
+
+/// What lies between convolutions: norm, gate and polynomials.
+fn activations() -> Vec<Typical> {
+    let main = batch_norm::NormSlot::Main;
+    vec![
         row(
             "batch_norm statistics",
             "128×64×32×32, main operand",
@@ -258,11 +318,6 @@ pub fn rows() -> Vec<Typical> {
             dapa::finish(c, EARLY, partials, FIT, 3)
         }),
         row(
-            "dropout",
-            "128×1280, each element by itself, rate 0.2",
-            move |c| dropout::dropout(c, &dropped, false),
-        ),
-        row(
             "gate forward",
             "128×64×32×32, normalized, residual, gate, moments",
             |c| Ok(gate::forward(c, &BLOCK_END, true)?.0),
@@ -280,20 +335,42 @@ pub fn rows() -> Vec<Typical> {
                 gate::coefficient_gradients(c, EARLY.channels, partials, 2)
             },
         ),
-        row("indicator", "491,520 elements, hysteresis", move |c| {
-            indicator::update(c, ELEMENTS, hysteresis)
-        }),
+    ]
+}
+
+/// Smaller layers.
+fn layers() -> Vec<Typical> {
+    let early = EARLY.len();
+    let stem = max_pool::Shape {
+        planes: 128 * 64,
+        height: 112,
+        width: 112,
+        kernel: 3,
+        stride: 2,
+        padding: 1,
+    };
+    let halved = pool::Shape {
+        planes: 128 * 64,
+        height: 8,
+        width: 8,
+        kernel: 2,
+        stride: 2,
+    };
+    let dropped = dropout::Spec {
+        batch: 128,
+        length: 128 * 1280,
+        share: 1,
+        rate: 0.2,
+        layer: 0,
+    };
+    vec![
+        row("add", "128×64×32×32", move |c| add::add(c, early)),
+        row("add copy", "128×64×32×32", move |c| add::copy(c, early)),
         row(
-            "indicator share",
-            "3,840 groups of 491,520, hysteresis",
-            move |c| indicator::share(c, 3_840, ELEMENTS, hysteresis),
+            "dropout",
+            "128×1280, each element by itself, rate 0.2",
+            move |c| dropout::dropout(c, &dropped, false),
         ),
-        row("linear forward", "128×512 → 10", move |c| {
-            linear::forward(c, &flattened)
-        }),
-        row("loss", "128×10, distillation, gradient", move |c| {
-            loss::loss(c, &distilled)
-        }),
         row(
             "max_pool forward",
             "128×64×112×112, 3×3 stride 2 padding 1",
@@ -304,24 +381,6 @@ pub fn rows() -> Vec<Typical> {
             "128×64×112×112, 3×3 stride 2 padding 1",
             move |c| max_pool::backward(c, &stem),
         ),
-        row("metrics", "128 samples, training, 16 sites", |c| {
-            metrics::record(c, 128, true, 16, Prices::COUNT)
-        }),
-        row("optimizer sgd", "11,173,888 parameters, momentum", |c| {
-            optimizer::sgd(c, PARAMETERS, false)
-        }),
-        row("optimizer adam", "11,173,888 parameters", |c| {
-            optimizer::adam(c, PARAMETERS, false)
-        }),
-        row("optimizer gradient_norm", "11,173,888 parameters", |c| {
-            optimizer::gradient_norm(c, PARAMETERS)
-        }),
-        row("optimizer lookahead", "11,173,888 parameters", |c| {
-            optimizer::lookahead(c, PARAMETERS)
-        }),
-        row("optimizer average", "11,173,888 parameters", |c| {
-            optimizer::average(c, PARAMETERS)
-        }),
         row("pool average", "128×64×8×8, 2×2 stride 2", move |c| {
             pool::average(c, &halved)
         }),
@@ -336,12 +395,6 @@ pub fn rows() -> Vec<Typical> {
         row("pool global_backward", "128×512×4×4", |c| {
             pool::global_backward(c, 128 * 512, 16, false)
         }),
-        row("roofline multiply_add", "4 chains", |c| {
-            roofline::multiply_add(c, 4, [1024, 1])
-        }),
-        row("roofline copy", "4 vectors an invocation", |c| {
-            roofline::copy(c, 4, [1024, 1])
-        }),
         row("scale forward", "128×96×112×112", |c| {
             scale::forward(c, FACTORS, 112 * 112)
         }),
@@ -353,6 +406,98 @@ pub fn rows() -> Vec<Typical> {
         }),
         row("sigmoid backward", "128×96", |c| {
             sigmoid::backward(c, FACTORS)
+        }),
+    ]
+}
+
+/// The ends of a step, from images to its record; and what measures the adapter.
+fn ends() -> Vec<Typical> {
+    let batch = augment::Spec {
+        batch: 128,
+        height: 32,
+        width: 32,
+        chunk: 0..40_000,
+        first_chunk: true,
+        mean: [0.4914, 0.4822, 0.4465],
+        std: [0.2470, 0.2435, 0.2616],
+        pad: 4,
+        flip: true,
+        cutout: 8,
+    };
+    let flattened = linear::Shape {
+        batch: 128,
+        in_features: 512,
+        out_features: 10,
+    };
+    let distilled = loss::Spec {
+        batch: 128,
+        classes: 10,
+        distill: true,
+        gradient: true,
+    };
+    vec![
+        row(
+            "augment",
+            "128×3×32×32, pad 4, flip, cutout 8",
+            move |c| augment::augment(c, &batch),
+        ),
+        row("linear forward", "128×512 → 10", move |c| {
+            linear::forward(c, &flattened)
+        }),
+        row("loss", "128×10, distillation, gradient", move |c| {
+            loss::loss(c, &distilled)
+        }),
+        row("metrics", "128 samples, training, 16 sites", |c| {
+            metrics::record(c, 128, true, 16, Prices::COUNT)
+        }),
+        row("roofline multiply_add", "4 chains", |c| {
+            roofline::multiply_add(c, 4, [1024, 1])
+        }),
+        row("roofline copy", "4 vectors an invocation", |c| {
+            roofline::copy(c, 4, [1024, 1])
+        }),
+    ]
+}
+
+/// What changes parameters, scores and masks.
+fn updates() -> Vec<Typical> {
+    // Channels of the first stage's masks.
+    let groups: Vec<squares::Group> = (0..64)
+        .map(|channel| squares::Group {
+            first_element: 1024 * channel,
+            elements: 1024,
+            first_coefficient: channel,
+            channels: 1,
+            first_moment: channel,
+            site: 0,
+            padding: [0; 2],
+        })
+        .collect();
+    let held = groups.clone();
+    let hysteresis = Rule::Hysteresis;
+    vec![
+        row("indicator", "491,520 elements, hysteresis", move |c| {
+            indicator::update(c, ELEMENTS, hysteresis)
+        }),
+        row(
+            "indicator share",
+            "3,840 groups of 491,520, hysteresis",
+            move |c| indicator::share(c, 3_840, ELEMENTS, hysteresis),
+        ),
+        row("optimizer sgd", "11,173,888 parameters, momentum", |c| {
+            optimizer::sgd(c, PARAMETERS, false)
+        }),
+        row("optimizer adam", "11,173,888 parameters", |c| {
+            optimizer::adam(c, PARAMETERS, false)
+        }),
+        row("optimizer gradient_norm", "11,173,888 parameters", |c| {
+            optimizer::gradient_norm(c, PARAMETERS)
+        }),
+        row("optimizer lookahead", "11,173,888 parameters", |c| {
+            optimizer::lookahead(c, PARAMETERS)
+        }),
+        row("optimizer average", "11,173,888 parameters", |c| {
+            optimizer::average(c, PARAMETERS)
         }),
         row(
             "squares update",

@@ -8,9 +8,6 @@ use std::collections::{BTreeSet, HashSet};
 /// What a card tells, in this order.
 const HEADINGS: [&str; 5] = ["Computes", "Layout", "Split", "Cost", "Dropped"];
 
-/// Files whose cards have still to take the form.
-const LATER: &str = "conv2d";
-
 /// The column where the text of a section begins.
 const TEXT: usize = "// Computes   ".len();
 
@@ -100,8 +97,7 @@ fn every_shader_opens_with_a_card() {
                 .unwrap_or_else(|e| panic!("{e}"));
             for (kernel, _) in &recipe.stages {
                 let pipeline = &kernel.pipeline;
-                if pipeline.name().starts_with(LATER) || !seen.insert(pipeline.source().to_owned())
-                {
+                if !seen.insert(pipeline.source().to_owned()) {
                     continue;
                 }
                 let name = pipeline.name();
@@ -130,7 +126,7 @@ fn what_was_dropped_is_where_the_card_says() {
         .filter(|line| line.starts_with("## "))
         .collect();
     let mut pointers = 0;
-    for (name, source) in sources().filter(|(name, _)| !name.starts_with(LATER)) {
+    for (name, source) in sources() {
         let dropped = section(source, "Dropped").join(" ");
         let Some((_, pointer)) = dropped.split_once(FILE) else {
             continue;
@@ -177,11 +173,7 @@ fn common_files_say_who_uses_them() {
 #[test]
 fn shaders_are_no_wider_than_a_page() {
     for (name, source) in sources() {
-        for (index, line) in source
-            .lines()
-            .enumerate()
-            .filter(|_| !name.starts_with(LATER))
-        {
+        for (index, line) in source.lines().enumerate() {
             let wide = line.chars().count() > 120;
             assert!(
                 !wide,

@@ -64,8 +64,6 @@ fn every_kernel_has_a_typical_row() {
             kernels.extend(stages.map(|(kernel, _)| kernel.pipeline.name().to_owned()));
         }
     }
-    // Convolutions have still to get theirs.
-    kernels.retain(|name| !name.starts_with("conv2d"));
     let expansions = typical::expansions(None, |_| true).unwrap_or_else(|e| panic!("{e}"));
     let typical: BTreeSet<String> = expansions
         .iter()
