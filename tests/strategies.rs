@@ -38,7 +38,7 @@ fn short(out: &Path, more: &[&str]) -> Command {
 /// each channel is all or nothing.
 fn counted(run: &Path) -> (Vec<(u64, u64)>, bool) {
     let checkpoint = Checkpoint::load(&checkpoint(run, "result")).unwrap();
-    let (model, ..) = model_file::unpack(checkpoint).unwrap();
+    let model = model_file::unpack(checkpoint).unwrap().model;
     let (layout, tensors) = (&model.layout, &model.tensors);
     let mut whole = true;
     let sites = layout.sites.iter().map(|site| {

@@ -8,7 +8,7 @@ use crate::cost::{
 use crate::graph::{Chw, Model, Network, Nonlinearity};
 use crate::models::{self, ModelSpec};
 use crate::profile::text::{Look, table};
-use crate::run::model_file;
+use crate::run::model_file::{self, Unpacked};
 use crate::search::budget::Budget;
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -229,7 +229,7 @@ fn subject(what: &str, args: &Args) -> Result<Subject> {
         bail!("`{what}` is neither a run folder nor a checkpoint, and {unknown}");
     }
     refuse(args, &format!("what {what} holds is fixed, leave it out"))?;
-    let (model, ..) = model_file::unpack(load_result(path)?)?;
+    let Unpacked { model, .. } = model_file::unpack(load_result(path)?)?;
     let mut notes = Vec::new();
     if model.network.nonlinearity == Nonlinearity::Silu {
         notes.push("This network has not been searched: its SiLUs are priced as ReLUs.".into());

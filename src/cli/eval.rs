@@ -5,11 +5,11 @@ use super::end::End;
 use crate::kernels::{Compiler, Tiling};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::RunFolder;
-use crate::run::model_file;
-use crate::run::tensor::Tensor;
+use crate::run::model_file::{self, Unpacked};
 use crate::settings::Settings;
 use crate::settings::layers::Layers;
 use crate::step::evaluate::evaluation;
+use crate::tensor_file::Tensor;
 use crate::train::images::{open_data, split};
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
@@ -59,7 +59,9 @@ pub(super) fn run(args: Args) -> Result<End> {
         bail!("--batch {}: must lie in 1…65535", args.batch);
     }
     let checkpoint = load_result(&args.run)?;
-    let (model, spec, sites, _) = model_file::unpack(checkpoint)?;
+    let Unpacked {
+        model, spec, sites, ..
+    } = model_file::unpack(checkpoint)?;
     let mut settings = settings_of(&args.run)?;
     if let Some(data) = args.data {
         settings.data = data;

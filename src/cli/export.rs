@@ -4,7 +4,7 @@ use super::common::load_result;
 use super::end::End;
 use crate::export::Format;
 use crate::files::write_atomic;
-use crate::run::model_file;
+use crate::run::model_file::{self, Unpacked};
 use anyhow::{Result, bail};
 use std::io::{Write, stdout};
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub(super) fn run(args: Args) -> Result<End> {
             args.output.display()
         );
     }
-    let (model, spec, _, _) = model_file::unpack(load_result(&args.run)?)?;
+    let Unpacked { model, spec, .. } = model_file::unpack(load_result(&args.run)?)?;
     let bytes = args.format.export(&model)?;
     write_atomic(&args.output, &bytes)?;
     let kept: usize = model.tensors.kept(&model.layout).iter().sum();

@@ -5,7 +5,7 @@ use super::end::End;
 use crate::files::write_atomic;
 use crate::report::published::Published;
 use crate::run::folder::RunFolder;
-use crate::run::model_file;
+use crate::run::model_file::{self, Unpacked};
 use crate::run::summary::Summary;
 use crate::search::methods;
 use crate::search::objective::prices;
@@ -479,7 +479,7 @@ struct Comparison {
 /// Comparisons of rows with the published curves for the data set of a search, if there are any.
 fn published(folder: &Path, summary: &Summary, rows: &[Row]) -> Result<Vec<Comparison>> {
     let published = Published::load()?;
-    let (model, spec, ..) = model_file::unpack(load_result(folder)?)?;
+    let Unpacked { model, spec, .. } = model_file::unpack(load_result(folder)?)?;
     let dataset = published.dataset(&summary.dataset, spec.input, &model.classes);
     let curves = dataset.into_iter().flat_map(|set| published.curves(set));
     let comparisons = curves.flat_map(|curve| {

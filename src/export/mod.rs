@@ -138,9 +138,9 @@ pub enum ExportError {
         /// Size of the encoded graph.
         bytes: usize,
     },
-    /// The safetensors crate would not write it.
+    /// A safetensors file could not be put together.
     #[error("cannot write safetensors: {0}")]
-    Safetensors(#[from] ::safetensors::SafeTensorError),
+    Safetensors(#[from] std::io::Error),
 }
 
 /// Checks all that does not belong to a single tensor.

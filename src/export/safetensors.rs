@@ -6,13 +6,13 @@
 //! Metadata are strings; lists among them are JSON.
 
 use super::{
-    BATCH_NORM_EPSILON, ExportError, PRODUCER, PRODUCER_VERSION, bytes, check, json, mask,
-    mask_name, param, powers, relu_count, state,
+    BATCH_NORM_EPSILON, ExportError, PRODUCER, PRODUCER_VERSION, check, json, mask, mask_name,
+    param, powers, relu_count, state,
 };
 use crate::graph::Model;
 use crate::graph::layout::NodeTensors;
-use safetensors::tensor::{Dtype, TensorView, serialize};
-use std::collections::{BTreeMap, HashMap};
+use crate::tensor_file::{Header, Named, Tensor, in_order};
+use std::collections::BTreeMap;
 
 /// Encodes `model` as the contents of a `.safetensors` file.
 ///
@@ -21,32 +21,16 @@ use std::collections::{BTreeMap, HashMap};
 pub fn to_safetensors(model: &Model) -> Result<Vec<u8>, ExportError> {
     check(model)?;
     let tensors = tensors(model)?;
-    let views = tensors
-        .iter()
-        .map(|t| Ok((&t.name, TensorView::new(t.dtype, t.shape.clone(), &t.data)?)))
-        .collect::<Result<Vec<_>, ExportError>>()?;
-    Ok(with_sorted_header(serialize(views, Some(metadata(model)))?))
+    let tensors = in_order(&tensors);
+    let mut file = Vec::new();
+    Header::of(metadata(model), &tensors).write(&mut file, &tensors)?;
+    Ok(file)
 }
 
-/// One tensor of the file.
-struct Tensor {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    data: Vec<u8>,
-}
-
-fn tensors(model: &Model) -> Result<Vec<Tensor>, ExportError> {
+fn tensors(model: &Model) -> Result<Vec<Named>, ExportError> {
     let layout = &model.layout;
     let mut tensors = Vec::new();
-    let mut push = |name: &str, dtype, shape: &[usize], data| {
-        tensors.push(Tensor {
-            name: name.into(),
-            dtype,
-            shape: shape.to_vec(),
-            data,
-        });
-    };
+    let mut push = |name: &str, tensor| tensors.push((name.to_owned(), tensor));
     for node in &layout.nodes {
         let (params, states) = match *node {
             NodeTensors::None => (vec![], vec![]),
@@ -59,48 +43,36 @@ fn tensors(model: &Model) -> Result<Vec<Tensor>, ExportError> {
             NodeTensors::Site(site) => {
                 let site = &layout.sites[site];
                 let shape = site.shape;
-                push(
-                    &mask_name(site),
-                    Dtype::U8,
-                    &[shape.channels, shape.height, shape.width],
-                    mask(model, site)?.into_iter().map(u8::from).collect(),
-                );
+                let kept = mask(model, site)?.into_iter().map(u8::from).collect();
+                let extents = [shape.channels, shape.height, shape.width];
+                push(&mask_name(site), Tensor::u8(extents, kept));
                 let powers = powers(model, site, 3)?;
                 let rows: Vec<f32> = (0..shape.channels)
                     .flat_map(|channel| powers.iter().map(move |power| power[channel]))
                     .collect();
+                let extents = [shape.channels, powers.len()];
                 push(
                     &layout.params.slots[site.coefficients].name,
-                    Dtype::F32,
-                    &[shape.channels, powers.len()],
-                    bytes(&rows),
+                    Tensor::f32(extents, rows),
                 );
                 (vec![], vec![])
             }
         };
         for slot in params {
             let (name, values) = param(model, slot)?;
-            push(
-                name,
-                Dtype::F32,
-                &layout.params.slots[slot].shape,
-                bytes(values),
-            );
+            let shape = layout.params.slots[slot].shape.clone();
+            push(name, Tensor::f32(shape, values.to_vec()));
         }
         for slot in states {
             let (name, values) = state(model, slot)?;
-            push(
-                name,
-                Dtype::F32,
-                &layout.state.slots[slot].shape,
-                bytes(values),
-            );
+            let shape = layout.state.slots[slot].shape.clone();
+            push(name, Tensor::f32(shape, values.to_vec()));
         }
     }
     Ok(tensors)
 }
 
-fn metadata(model: &Model) -> HashMap<String, String> {
+fn metadata(model: &Model) -> BTreeMap<String, String> {
     let network = &model.network;
     let input = network.node(network.input()).shape;
     [
@@ -118,19 +90,4 @@ fn metadata(model: &Model) -> HashMap<String, String> {
     ]
     .map(|(key, value)| (key.to_string(), value))
     .into()
-}
-
-/// The same file with its header in alphabetical order. The crate keeps metadata in a hash
-/// map, whose order changes from run to run; the same model shall give the same bytes.
-fn with_sorted_header(mut file: Vec<u8>) -> Vec<u8> {
-    let length = u64::from_le_bytes(file[..8].try_into().expect("eight bytes")) as usize;
-    let header = &mut file[8..8 + length];
-    type Entry = BTreeMap<String, serde_json::Value>;
-    let entries: BTreeMap<String, Entry> =
-        serde_json::from_slice(header).expect("a header is JSON");
-    let sorted = serde_json::to_vec(&entries).expect("it was JSON before");
-    // Sorting changes no length; spaces pad the header to a multiple of eight.
-    header.fill(b' ');
-    header[..sorted.len()].copy_from_slice(&sorted);
-    file
 }

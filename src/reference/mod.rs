@@ -1,7 +1,8 @@
 //! Every kernel once more as plain Rust on `f64` slices, written to be read.
 //!
-//! These twins are the oracle of the tests, the text of the lesson, and what `--check` runs
-//! beside the device. They import nothing of the other rooms, and they know only loops.
+//! These twins are the oracle of the tests and the text of the lesson; where the host must draw or
+//! decide as the device does (random numbers, augmentation, squares), it calls them, too. They
+//! import nothing of the other rooms, and they know only loops.
 //! Activations are NCHW, weights OIHW, as in the kernels.
 
 pub mod add;
@@ -15,6 +16,7 @@ pub mod indicator;
 pub mod linear;
 pub mod loss;
 pub mod max_pool;
+pub mod metrics;
 pub mod optimizer;
 pub mod pool;
 pub mod random;

@@ -7,7 +7,7 @@ use crate::graph::Model;
 use crate::graph::layout::Site;
 use crate::run::folder::RunFolder;
 use crate::run::metrics::Record;
-use crate::run::model_file;
+use crate::run::model_file::{self, Unpacked};
 use crate::run::store::{RESULT, TEACHER};
 use crate::run::summary::Summary;
 use std::fs;
@@ -107,7 +107,7 @@ impl Run {
             "teacher" => TEACHER,
             _ => RESULT,
         };
-        let (model, ..) = model_file::unpack(folder.checkpoints().load(name)?)?;
+        let Unpacked { model, .. } = model_file::unpack(folder.checkpoints().load(name)?)?;
         let kept: usize = model.tensors.kept(&model.layout).iter().sum();
         if kept != summary.relu_count || model.network.relu_total() != summary.relu_total {
             return Err(ReportError::Disagree {

@@ -4,10 +4,6 @@
 //! checked whenever a checkpoint is loaded: `format_version`; `tensor_crc32c`, the CRC-32C
 //! of each tensor's bytes; and `header_crc32c`, that of everything else. A checkpoint is the
 //! only thing a run cannot make again, so bit rot must be found before it trains on.
-//!
-//! The header is written here rather than by the safetensors crate, which keeps metadata in
-//! a hash map: its files would differ from run to run in their order, where equal runs are
-//! promised equal bits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -15,12 +11,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
-use serde::Serialize;
+use safetensors::tensor::{Dtype, Metadata};
 use thiserror::Error;
 
-use super::tensor::{Tensor, TensorData};
 use crate::files::{FileError, write_atomic_with};
+use crate::tensor_file::{Header, LENGTH_BYTES, Named, Tensor, TensorData, in_order};
 
 /// What this program writes, and the only version it reads.
 const FORMAT: &str = "1";
@@ -29,13 +24,8 @@ const TENSOR_CRC: &str = "tensor_crc32c";
 const HEADER_CRC: &str = "header_crc32c";
 
 pub(super) const EXTENSION: &str = "safetensors";
-/// The length of the header comes first, as eight bytes.
-const LENGTH_BYTES: u64 = 8;
 /// The bound of the safetensors crate. It keeps a damaged length from being allocated.
 const MAX_HEADER: u64 = 100_000_000;
-
-// Tensors are copied between memory and file as they are; the file is little endian.
-const _: () = assert!(cfg!(target_endian = "little"));
 
 /// Why a checkpoint cannot be loaded, used or saved.
 #[derive(Debug, Error)]
@@ -200,7 +190,7 @@ pub enum CheckpointError {
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
     /// The tensors. A name occurs once.
-    pub tensors: Vec<(String, Tensor)>,
+    pub tensors: Vec<Named>,
     /// Anything else, as text.
     pub metadata: BTreeMap<String, String>,
     /// Where it was loaded from, for messages.
@@ -209,7 +199,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// A checkpoint to be saved.
-    pub fn new(tensors: Vec<(String, Tensor)>, metadata: BTreeMap<String, String>) -> Self {
+    pub fn new(tensors: Vec<Named>, metadata: BTreeMap<String, String>) -> Self {
         let origin = PathBuf::from("(not saved yet)");
         Self {
             tensors,
@@ -248,25 +238,10 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         self.check_savable(path)?;
 
-        // Wide values first: with the header padded to a multiple of eight bytes, every
-        // tensor is then aligned in the file, as its readers like it.
-        let mut tensors: Vec<_> = self.tensors.iter().collect();
-        tensors.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.data.dtype()));
-
-        let mut infos = BTreeMap::new();
-        let mut crcs = BTreeMap::new();
-        let mut start = 0;
-        for (name, tensor) in &tensors {
-            let bytes = tensor.data.bytes();
-            let info = TensorInfo {
-                dtype: tensor.data.dtype(),
-                shape: tensor.shape.clone(),
-                data_offsets: (start, start + bytes.len()),
-            };
-            start += bytes.len();
-            infos.insert(name.clone(), info);
-            crcs.insert(name.as_str(), hex(crc32c::crc32c(bytes)));
-        }
+        let tensors = in_order(&self.tensors);
+        let crc =
+            |(name, tensor): &&Named| (name.clone(), hex(crc32c::crc32c(tensor.data.bytes())));
+        let crcs: BTreeMap<String, String> = tensors.iter().map(crc).collect();
         let cannot = |error: serde_json::Error| FileError::on("write", path)(error.into());
 
         let mut metadata = self.metadata.clone();
@@ -274,19 +249,10 @@ impl Checkpoint {
         let crcs = serde_json::to_string(&crcs).map_err(cannot)?;
         metadata.insert(TENSOR_CRC.to_owned(), crcs);
         metadata.remove(HEADER_CRC);
-        let mut header = Header { metadata, infos };
-        let crc = header.crc().map_err(cannot)?;
+        let mut header = Header::of(metadata, &tensors);
+        let crc = crc_of(&header).map_err(cannot)?;
         header.metadata.insert(HEADER_CRC.to_owned(), hex(crc));
-        let mut header = serde_json::to_vec(&header).map_err(cannot)?;
-        header.resize(header.len().next_multiple_of(LENGTH_BYTES as usize), b' ');
-
-        write_atomic_with(path, |file| {
-            file.write_all(&(header.len() as u64).to_le_bytes())?;
-            file.write_all(&header)?;
-            tensors
-                .iter()
-                .try_for_each(|(_, tensor)| file.write_all(tensor.data.bytes()))
-        })?;
+        write_atomic_with(path, |file| header.write(file, &tensors))?;
         Ok(())
     }
 
@@ -327,7 +293,7 @@ impl Checkpoint {
                 expected: "F32, U32 or U8".to_owned(),
             })
         })?;
-        header.check(path, &tensors)?;
+        verify(&header, path, &tensors)?;
 
         let mut metadata = header.metadata;
         for ours in [FORMAT_VERSION, TENSOR_CRC, HEADER_CRC] {
@@ -368,57 +334,47 @@ fn hex(crc: u32) -> String {
     format!("{crc:08x}")
 }
 
-/// The header of a safetensors file, in an order that depends on nothing but its contents.
-#[derive(Serialize)]
-struct Header {
-    #[serde(rename = "__metadata__")]
-    metadata: BTreeMap<String, String>,
-    #[serde(flatten)]
-    infos: BTreeMap<String, TensorInfo>,
+/// The checksum of a header that does not contain it yet.
+fn crc_of(header: &Header) -> serde_json::Result<u32> {
+    Ok(crc32c::crc32c(&serde_json::to_vec(header)?))
 }
 
-impl Header {
-    /// The checksum of a header that does not contain it yet.
-    fn crc(&self) -> serde_json::Result<u32> {
-        Ok(crc32c::crc32c(&serde_json::to_vec(self)?))
+/// Whether a header and its tensors are still what was written.
+fn verify(header: &Header, path: &Path, tensors: &[Named]) -> Result<(), CheckpointError> {
+    let path = || path.to_owned();
+    match header.metadata.get(FORMAT_VERSION) {
+        None => return Err(CheckpointError::Foreign { path: path() }),
+        Some(found) if found != FORMAT => {
+            let found = found.clone();
+            return Err(CheckpointError::Version {
+                path: path(),
+                found,
+            });
+        }
+        Some(_) => {}
     }
-
-    fn check(&self, path: &Path, tensors: &[(String, Tensor)]) -> Result<(), CheckpointError> {
-        let path = || path.to_owned();
-        match self.metadata.get(FORMAT_VERSION) {
-            None => return Err(CheckpointError::Foreign { path: path() }),
-            Some(found) if found != FORMAT => {
-                let found = found.clone();
-                return Err(CheckpointError::Version {
-                    path: path(),
-                    found,
-                });
-            }
-            Some(_) => {}
-        }
-        let mut bare = Self {
-            metadata: self.metadata.clone(),
-            infos: self.infos.clone(),
-        };
-        let stated = bare.metadata.remove(HEADER_CRC);
-        if stated != bare.crc().ok().map(hex) {
-            return Err(CheckpointError::HeaderChecksum { path: path() });
-        }
-        let crcs: BTreeMap<String, String> = bare
-            .metadata
-            .get(TENSOR_CRC)
-            .and_then(|crcs| serde_json::from_str(crcs).ok())
-            .ok_or_else(|| CheckpointError::HeaderChecksum { path: path() })?;
-        for (name, tensor) in tensors {
-            if crcs.get(name) != Some(&hex(crc32c::crc32c(tensor.data.bytes()))) {
-                return Err(CheckpointError::TensorChecksum {
-                    path: path(),
-                    tensor: name.clone(),
-                });
-            }
-        }
-        Ok(())
+    let mut bare = Header {
+        metadata: header.metadata.clone(),
+        infos: header.infos.clone(),
+    };
+    let stated = bare.metadata.remove(HEADER_CRC);
+    if stated != crc_of(&bare).ok().map(hex) {
+        return Err(CheckpointError::HeaderChecksum { path: path() });
     }
+    let crcs: BTreeMap<String, String> = bare
+        .metadata
+        .get(TENSOR_CRC)
+        .and_then(|crcs| serde_json::from_str(crcs).ok())
+        .ok_or_else(|| CheckpointError::HeaderChecksum { path: path() })?;
+    for (name, tensor) in tensors {
+        if crcs.get(name) != Some(&hex(crc32c::crc32c(tensor.data.bytes()))) {
+            return Err(CheckpointError::TensorChecksum {
+                path: path(),
+                tensor: name.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Reads a safetensors file in the order of its bytes. Nothing is allocated that the file
@@ -426,7 +382,7 @@ impl Header {
 fn read(
     path: &Path,
     unknown: impl Fn(&str, Dtype) -> Result<(), CheckpointError>,
-) -> Result<(Header, Vec<(String, Tensor)>), CheckpointError> {
+) -> Result<(Header, Vec<Named>), CheckpointError> {
     let cannot_read = || FileError::on("read", path);
     let damaged = |reason: String| CheckpointError::Header {
         path: path.to_owned(),

@@ -5,9 +5,9 @@
 //! layer, which [`torchvision_name`] knows, and the wrappers that training scripts leave.
 
 use super::checkpoint::Checkpoint;
-use super::tensor::TensorData;
 use crate::graph::{Layout, Tensors};
 use crate::models::{ModelError, ModelSpec};
+use crate::tensor_file::TensorData;
 use std::collections::BTreeMap;
 
 /// What became of a file's tensors.
@@ -279,7 +279,7 @@ fn timm_efficientnet(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::tensor::Tensor;
+    use crate::tensor_file::Tensor;
 
     fn spec(name: &str) -> ModelSpec {
         ModelSpec {

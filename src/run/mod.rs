@@ -28,6 +28,5 @@ pub mod store;
 /// `summary.json`.
 pub mod summary;
 /// Values with a type and a shape, as they lie in files.
-pub mod tensor;
 /// TensorBoard's event files: scalars only.
 pub mod tensorboard;

@@ -2,10 +2,10 @@
 //! network around them.
 
 use super::checkpoint::{Checkpoint, CheckpointError, Unpack};
-use super::tensor::Tensor;
 use crate::graph::Activations;
 use crate::graph::{Layout, Model, Nonlinearity, Tensors};
 use crate::models::{ModelError, ModelSpec};
+use crate::tensor_file::Tensor;
 use std::collections::BTreeMap;
 
 /// What the activation sites of a saved model do.
@@ -101,12 +101,23 @@ pub fn pack(
     (tensors, metadata.map(|(k, v)| (k.to_owned(), v)).into())
 }
 
-/// Rebuilds the model of a checkpoint. Tensors that belong to the training, not to the model,
-/// are left in the returned [`Unpack`].
+/// A checkpoint taken apart.
+pub struct Unpacked {
+    /// The network and its tensors.
+    pub model: Model,
+    /// How the network was built.
+    pub spec: ModelSpec,
+    /// What its activation sites do.
+    pub sites: Sites,
+    /// Tensors that belong to the training, not to the model.
+    pub rest: Unpack,
+}
+
+/// Rebuilds the model of a checkpoint.
 ///
 /// # Errors
 /// [`ModelFileError`].
-pub fn unpack(checkpoint: Checkpoint) -> Result<(Model, ModelSpec, Sites, Unpack), ModelFileError> {
+pub fn unpack(checkpoint: Checkpoint) -> Result<Unpacked, ModelFileError> {
     let file = checkpoint.origin().display().to_string();
     let wrong = |reason: &str| ModelFileError::Metadata {
         file: file.clone(),
@@ -192,5 +203,10 @@ pub fn unpack(checkpoint: Checkpoint) -> Result<(Model, ModelSpec, Sites, Unpack
         std,
         classes,
     };
-    Ok((model, spec, sites, unpack))
+    Ok(Unpacked {
+        model,
+        spec,
+        sites,
+        rest: unpack,
+    })
 }

@@ -17,7 +17,7 @@ use crate::run::checkpoint::{Checkpoint, Unpack};
 use crate::run::folder::RunFolder;
 use crate::run::mark::{Mark, Phase};
 use crate::run::metrics::MetricsLog;
-use crate::run::model_file::{self, Sites};
+use crate::run::model_file::{self, Sites, Unpacked};
 use crate::settings::Settings;
 use crate::step::evaluate::evaluation;
 use crate::step::{EvalProgram, EvalSpec, Evaluation, Variation};
@@ -268,7 +268,9 @@ impl<'g> Trainer<'g> {
     /// The same, with the tensors of the checkpoint that belong to its training.
     pub(super) fn unpacked(&self, checkpoint: Checkpoint) -> Result<(Model, Unpack), TrainError> {
         let file = checkpoint.origin().display().to_string();
-        let (model, spec, _, rest) = model_file::unpack(checkpoint)?;
+        let Unpacked {
+            model, spec, rest, ..
+        } = model_file::unpack(checkpoint)?;
         let mismatch = |what: &str, has: String, wants: String| {
             Err(TrainError::Unusable(format!(
                 "{file} belongs to another model: its {what} is {has}, this run's is {wants}"

@@ -1,6 +1,9 @@
+//! The record of a step, and the ledger of prices, against their twin.
+
 use crate::harness::*;
 use autorep::kernels::metrics::{self, Prices, ROWS, Record, row_words};
 use autorep::kernels::step::StepScalars;
+use autorep::reference::metrics as twin;
 
 #[test]
 fn a_record_holds_what_the_step_left() {
@@ -39,11 +42,19 @@ fn a_record_holds_what_the_step_left() {
             );
             let bits: Vec<u32> = got[2].iter().map(|v| v.to_bits()).collect();
             let record = Record::from_words(&bits[3 * words..4 * words]);
-            let sums: Vec<f64> = (0..4)
-                .map(|k| (0..batch).map(|n| f64::from(samples[4 * n + k])).sum())
+            let samples: Vec<[f64; 4]> = samples
+                .chunks_exact(4)
+                .map(|sample| std::array::from_fn(|k| f64::from(sample[k])))
                 .collect();
+            let twin_prices = twin::Prices {
+                relu: prices.relu,
+                square: prices.square,
+                relu_site: prices.relu_site,
+                square_site: prices.square_site,
+            };
+            let want = twin::record(&samples, &sites, &twin_prices);
             let found = [record.ce, record.kd, record.top1, record.top5];
-            assert_close("sums", &found, &sums, 1e-5);
+            assert_close("sums", &found, &want.sums, 1e-5);
             assert_eq!(record.step, ROWS as u32 + 3);
             assert_eq!(record.count, batch as u32);
             assert_eq!(record.gradient_norm, 2.5);
@@ -53,8 +64,10 @@ fn a_record_holds_what_the_step_left() {
             );
             assert_eq!((record.kept, record.squares), (42, 45));
             assert_eq!(record.sites, [11, 0, 0, 31]);
+            assert_eq!((want.relus, want.squares), (42, 45));
             let cost = 42.0 * 184.0 + 45.0 * 8.0 + 2.0 * 90.0 + 10.0;
-            assert_eq!((f64::from(record.cost), prices.cost(sites)), (cost, cost));
+            let costs = [f64::from(record.cost), prices.cost(sites), want.cost];
+            assert_eq!(costs, [cost; 3]);
             let others = bits.iter().enumerate().filter(|(i, _)| i / words != 3);
             assert!(
                 others.into_iter().all(|(_, &w)| w == POISON),
@@ -65,27 +78,25 @@ fn a_record_holds_what_the_step_left() {
                 [u32::MAX, 0]
             );
             assert_eq!(got[5], [0.0; 8], "counts were not cleared");
-            let ledger = prices.ledger(&sites, if over { 2.5 } else { 1.5 }).concat();
-            let ledger: Vec<f64> = ledger.into_iter().map(f64::from).collect();
+            let threshold = twin::threshold(2.0, cost, f64::from(scalars.budget), 0.25);
+            assert_eq!(threshold, if over { 2.5 } else { 1.5 });
+            let ledger: Vec<f64> = [[cost, threshold]]
+                .into_iter()
+                .chain(want.prices)
+                .flatten()
+                .collect();
             assert_close("ledger", &got[6], &ledger, 1e-6);
+            // What the host begins with.
+            let begun = prices.ledger(&sites, threshold as f32).concat();
+            assert_close("first ledger", &begun, &ledger, 1e-6);
             // A site's own price is shared: the less is left, the dearer.
-            assert_close(
-                "prices of a ReLU",
-                &[got[6][2], got[6][4], got[6][6], got[6][8]],
-                &[
-                    176.0 + 80.0 / 11.0,
-                    184.0 + 90.0,
-                    176.0 + 80.0,
-                    184.0 + 90.0 / 31.0,
-                ],
-                1e-6,
-            );
-            assert_close(
-                "prices of a square",
-                &[got[6][3], got[6][5], got[6][7], got[6][9]],
-                &[8.0, 18.0, 8.25, 8.0],
-                1e-6,
-            );
+            let prices = [
+                [176.0 + 80.0 / 11.0, 8.0],
+                [184.0 + 90.0, 18.0],
+                [176.0 + 80.0, 8.25],
+                [184.0 + 90.0 / 31.0, 8.0],
+            ];
+            assert_close("prices", &got[6][2..], &prices.concat(), 1e-6);
         }
     });
 }

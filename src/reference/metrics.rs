@@ -1,0 +1,74 @@
+//! Twin of `shaders/metrics.wgsl`.
+
+/// What ReLUs and squares cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prices {
+    /// A ReLU.
+    pub relu: f64,
+    /// A square.
+    pub square: f64,
+    /// A site that has any ReLU.
+    pub relu_site: f64,
+    /// A site that has any square; its elements go side by side, so a site with both pays the
+    /// dearer of the two.
+    pub square_site: f64,
+}
+
+/// What a step leaves on record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Cross-entropy, distillation loss, hits and hits among five, summed over the samples.
+    pub sums: [f64; 4],
+    /// ReLUs that are kept.
+    pub relus: usize,
+    /// Squares that are kept.
+    pub squares: usize,
+    /// What both cost.
+    pub cost: f64,
+    /// For each site what one ReLU fewer would save, and one square fewer.
+    pub prices: Vec<[f64; 2]>,
+}
+
+/// The record of a step over `samples`, with `(ReLUs, squares)` at each of `sites`.
+pub fn record(samples: &[[f64; 4]], sites: &[(usize, usize)], prices: &Prices) -> Record {
+    let mut record = Record {
+        sums: [0.0; 4],
+        relus: 0,
+        squares: 0,
+        cost: 0.0,
+        prices: Vec::new(),
+    };
+    for sample in samples {
+        for (sum, value) in record.sums.iter_mut().zip(sample) {
+            *sum += value;
+        }
+    }
+    for &(relus, squares) in sites {
+        record.relus += relus;
+        record.squares += squares;
+        record.cost += relus as f64 * prices.relu + squares as f64 * prices.square;
+        let for_squares = if squares > 0 { prices.square_site } else { 0.0 };
+        let for_relus = prices.relu_site.max(for_squares);
+        record.cost += if relus > 0 { for_relus } else { for_squares };
+
+        // A ReLU that goes leaves a square, where the site has squares, and its share of what the
+        // site pays for having ReLUs at all.
+        let left = if squares > 0 { prices.square } else { 0.0 };
+        let share = (for_relus - for_squares) / relus.max(1) as f64;
+        // A square's share counts only where no ReLU makes the site pay anyway.
+        let own = match relus {
+            0 => prices.square_site / squares.max(1) as f64,
+            _ => 0.0,
+        };
+        record
+            .prices
+            .push([prices.relu - left + share, prices.square + own]);
+    }
+    record
+}
+
+/// The threshold of importance after a step: it rises by `rate` while the cost is above the
+/// budget, else it falls.
+pub fn threshold(before: f64, cost: f64, budget: f64, rate: f64) -> f64 {
+    before * (1.0 + if cost > budget { rate } else { -rate })
+}
