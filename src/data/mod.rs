@@ -1,6 +1,6 @@
 //! Images by path or by name: readers, splits, and the built-in generator.
 //!
-//! [`open`] takes `builtin` or a folder, recognises what lies there, and returns a
+//! [`open()`] takes `builtin` or a folder, recognises what lies there, and returns a
 //! [`Dataset`]: byte images in memory, ready to be uploaded once and augmented on the device.
 //! [`open_for_training`] leaves in their files the images that are too many for that, or that
 //! are to be cut anew every epoch. In reading order:

@@ -108,13 +108,13 @@ impl Site {
 /// Slots of a batch norm's tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchNormSlots {
-    /// Parameter slot [C] of γ.
+    /// Parameter slot `[C]` of γ.
     pub weight: usize,
-    /// Parameter slot [C] of β.
+    /// Parameter slot `[C]` of β.
     pub bias: usize,
-    /// State slot [C].
+    /// State slot `[C]`.
     pub running_mean: usize,
-    /// State slot [C].
+    /// State slot `[C]`.
     pub running_var: usize,
 }
 
@@ -123,7 +123,7 @@ pub struct BatchNormSlots {
 pub struct LinearSlots {
     /// Parameter slot [K, C], of a pooled convolution [K, C, 1, 1].
     pub weight: usize,
-    /// Parameter slot [K].
+    /// Parameter slot `[K]`.
     pub bias: usize,
 }
 

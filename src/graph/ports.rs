@@ -5,11 +5,11 @@ use crate::gpu::{Buffer, View};
 /// The memory that a plan shares with what comes before and after it.
 #[derive(Debug, Clone)]
 pub struct Ports {
-    /// Images f32[N,3,H,W], normalised.
+    /// Images `f32[N,3,H,W]`, normalised.
     pub input: View,
-    /// Logits f32[N,K].
+    /// Logits `f32[N,K]`.
     pub logits: View,
-    /// dL/dlogits f32[N,K]; read by the backward pass.
+    /// dL/dlogits `f32[N,K]`; read by the backward pass.
     pub logit_gradient: View,
     /// Scalars of the step, a uniform buffer.
     pub step: View,

@@ -50,9 +50,9 @@ fn per_channel(
 }
 
 /// Training statistics of `u`. `layer` is what the health word reports when they are not
-/// finite. Arguments: step scalars, `u` [N,C,P], γ [C], β [C], running mean [C], running
-/// variance [C] (both updated; the variance unbiased, as in PyTorch), `norm` vec4[2,C] (the
-/// slot is written), health u32[2].
+/// finite. Arguments: step scalars, `u` `[N,C,P]`, γ `[C]`, β `[C]`, running mean `[C]`, running
+/// variance `[C]` (both updated; the variance unbiased, as in PyTorch), `norm` `vec4[2,C]` (the
+/// slot is written), health `u32[2]`.
 ///
 /// # Errors
 /// [`GpuError::Compile`].
@@ -98,7 +98,7 @@ pub fn statistics(
 }
 
 /// Constants of evaluation from the running statistics. Arguments: γ, β, running mean, running
-/// variance (all [C]), `norm` vec4[2,C] (the slot is written).
+/// variance (all `[C]`), `norm` `vec4[2,C]` (the slot is written).
 ///
 /// # Errors
 /// [`GpuError::Compile`].
@@ -109,8 +109,8 @@ pub fn running(compiler: &Compiler, channels: usize, slot: NormSlot) -> Result<R
 }
 
 /// Gradients of γ and β, and the slope that turns dz into du. `parts` and `stride` describe the
-/// partials of [`super::gate::backward`]. Arguments: partials, `norm` vec4[2,C], dγ [C], dβ [C],
-/// slope vec4[C], health.
+/// partials of [`super::gate::backward`]. Arguments: partials, `norm` `vec4[2,C]`, dγ `[C]`, dβ `[C]`,
+/// slope `vec4[C]`, health.
 ///
 /// # Errors
 /// [`GpuError::Compile`].
@@ -133,7 +133,7 @@ pub fn parameter_gradients(
     Ok(Recipe::single(kernel, 6))
 }
 
-/// `du` from `dz`. Arguments: `dz` [N,C,P], `u`, slope vec4[C], `du`; with `in_place` `dz`
+/// `du` from `dz`. Arguments: `dz` `[N,C,P]`, `u`, slope `vec4[C]`, `du`; with `in_place` `dz`
 /// becomes `du` and the last argument is left out.
 ///
 /// # Errors

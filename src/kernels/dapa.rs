@@ -32,7 +32,7 @@ pub struct Fit {
 pub const VARIANCE_FLOOR: f64 = 1e-4;
 
 /// Running moments and, in refitting steps, coefficients. Arguments: step scalars, partials of
-/// [`super::gate::forward`], moments vec2[C], coefficients vec4[C], health u32[2].
+/// [`super::gate::forward`], moments `vec2[C]`, coefficients `vec4[C]`, health `u32[2]`.
 ///
 /// # Errors
 /// [`GpuError::Compile`].

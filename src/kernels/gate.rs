@@ -148,9 +148,9 @@ impl Spec {
     }
 }
 
-/// The forward pass. Arguments, those that the permutation has: `u` [N,C,P], `r` [N,C,P], `norm`
-/// vec4[2,C], mask [C,P], coefficients vec4[C], `y` [N,C,P], and with `moments` the partials
-/// vec4[C,parts] of Σz and Σz².
+/// The forward pass. Arguments, those that the permutation has: `u` `[N,C,P]`, `r` `[N,C,P]`, `norm`
+/// `vec4[2,C]`, mask `[C,P]`, coefficients `vec4[C]`, `y` `[N,C,P]`, and with `moments` the partials
+/// `vec4[C,parts]` of Σz and Σz².
 ///
 /// # Errors
 /// [`GpuError::Compile`].
@@ -185,9 +185,9 @@ pub fn forward(
     Ok((Recipe::single(kernel, arguments), partials))
 }
 
-/// The backward pass. Arguments, those that the permutation has: `dy` [N,C,P] (becomes dz),
-/// `u`, `r`, `norm`, mask, coefficients, mask gradient [C,P] (written in full), partials
-/// vec4[C,parts,stride] (wanted by batch norm's backward and by [`coefficient_gradients`]; left
+/// The backward pass. Arguments, those that the permutation has: `dy` `[N,C,P]` (becomes dz),
+/// `u`, `r`, `norm`, mask, coefficients, mask gradient `[C,P]` (written in full), partials
+/// `vec4[C,parts,stride]` (wanted by batch norm's backward and by [`coefficient_gradients`]; left
 /// out when the permutation has neither).
 ///
 /// # Errors
@@ -280,7 +280,7 @@ fn sum_mask_slices(compiler: &Compiler, length: usize, slices: usize) -> Result<
 }
 
 /// Gradients of the coefficients up to `degree` from the partials of [`backward`]. Arguments:
-/// partials, gradient vec4[C] (written in full).
+/// partials, gradient `vec4[C]` (written in full).
 ///
 /// # Errors
 /// [`GpuError::Compile`].

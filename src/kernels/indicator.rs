@@ -42,7 +42,7 @@ pub(super) fn rows_of(groups: usize) -> ([u32; 3], u32) {
 }
 
 /// One update of all scores and masks. `length` is a multiple of 256. Arguments: step scalars,
-/// scores, masks, mask gradient, Adam's two moments (each f32[length]; importance has the second
+/// scores, masks, mask gradient, Adam's two moments (each `f32[length]`; importance has the second
 /// only), site table
 /// u32[length/256], counts u32[…] (added to), ledger vec2[1+sites].
 ///
@@ -65,7 +65,7 @@ pub fn update(compiler: &Compiler, length: usize, rule: Rule) -> Result<Recipe, 
 }
 
 /// Gives every element of a group the mean of the group's mask gradients (for importance, times
-/// the root of its size). `elements` counts those of all groups. Arguments: groups vec2u[groups] (first element, elements), mask gradient.
+/// the root of its size). `elements` counts those of all groups. Arguments: groups `vec2u[groups]` (first element, elements), mask gradient.
 ///
 /// # Errors
 /// [`GpuError::Compile`].

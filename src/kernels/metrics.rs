@@ -147,8 +147,8 @@ impl Record {
 }
 
 /// Writes the step's row, and the ledger of `prices`. `sites` is 0 where no masks are updated.
-/// Arguments: step scalars, samples vec4[batch], ring, then with `training` the gradient norm
-/// f32[4] and health u32[2], then with `sites` counts u32[2,sites] and ledger vec2[1+sites].
+/// Arguments: step scalars, samples `vec4[batch]`, ring, then with `training` the gradient norm
+/// `f32[4]` and health `u32[2]`, then with `sites` counts `u32[2,sites]` and ledger `vec2[1+sites]`.
 ///
 /// # Errors
 /// [`GpuError::Compile`].

@@ -28,7 +28,7 @@ pub fn invocations(compiler: &Compiler, [columns, rows]: [u32; 2]) -> usize {
     columns as usize * rows as usize * compiler.tiling.workgroup() as usize
 }
 
-/// Chains of multiply-adds on `grid` workgroups. Arguments: factors f32[4] (m, b, unused twice),
+/// Chains of multiply-adds on `grid` workgroups. Arguments: factors `f32[4]` (m, b, unused twice),
 /// sums f32[invocations] (written in full).
 ///
 /// # Errors

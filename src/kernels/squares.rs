@@ -40,8 +40,8 @@ pub struct Group {
 pub const REGAIN: f64 = 0.5;
 
 /// One update of the squares of `groups`. Arguments: step scalars, parameters, their gradients,
-/// state, masks, groups [`Group`][groups], states vec4[groups] (score, Adam's two moments, 1
-/// where there is a square), counts u32[2,sites] (added to), ledger vec2[1+sites].
+/// state, masks, groups [`Group`]`[groups]`, states `vec4[groups]` (score, Adam's two moments, 1
+/// where there is a square), counts `u32[2,sites]` (added to), ledger `vec2[1+sites]`.
 ///
 /// # Errors
 /// [`GpuError::Compile`].
@@ -78,7 +78,7 @@ pub fn update(
 }
 
 /// Lines stay lines, whatever an optimiser did to their squares. Arguments: parameters, groups
-/// [`Group`][groups].
+/// [`Group`]`[groups]`.
 ///
 /// # Errors
 /// [`GpuError::Compile`].

@@ -2,7 +2,7 @@
 //! network of ours.
 //!
 //! Layers here bear torchvision's names already. What remains is what others call the same
-//! layer, which [`torchvision_name`] knows, and the wrappers that training scripts leave.
+//! layer, which `torchvision_name` knows, and the wrappers that training scripts leave.
 
 use super::checkpoint::Checkpoint;
 use crate::graph::{Layout, Tensors};

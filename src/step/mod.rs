@@ -3,8 +3,8 @@
 //! waited for inside a step.
 //!
 //! A training step is compiled from its [`spec`] in three parts: what is [`carried`] from step to
-//! step, the [`passes`] over a batch, and the [`update`] at the end. Between them lies the memory
-//! of the [`wiring`]; the [`assembler`] lays their dispatches on tapes.
+//! step, the `passes` over a batch, and the `update` at the end. Between them lies the memory
+//! of the `wiring`; the `assembler` lays their dispatches on tapes.
 
 /// What a step consists of, and what memory it takes.
 pub mod account;

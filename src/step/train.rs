@@ -1,5 +1,5 @@
-//! A training step, compiled once: [`carried`](super::carried) memory, then the
-//! [`passes`](super::passes) over a batch, then the [`update`](super::update).
+//! A training step, compiled once: `carried` memory, then the
+//! `passes` over a batch, then the `update`.
 
 use super::account::{Memory, Work};
 use super::assembler::tape;
