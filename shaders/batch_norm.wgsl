@@ -86,6 +86,8 @@ fn sums(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group
 {% elif entry == "finish" %}
 {% include "common/step.wgsl" %}
 
+{% include "common/finite.wgsl" %}
+
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> partials: array<vec4f>;
 @group(0) @binding(2) var<storage, read> gamma: array<f32>;
@@ -114,7 +116,7 @@ fn finish(@builtin(global_invocation_id) id: vec3u) {
     running_mean[c] += step.momentum * (mean - running_mean[c]);
     running_var[c] += step.momentum * (variance * {{ unbiased }} - running_var[c]);
     // Infinities and NaNs anywhere in the layer end up in these sums.
-    if ((bitcast<u32>(sums.y) & 0x7f800000u) == 0x7f800000u) {
+    if (!is_finite(sums.y)) {
         atomicMin(&health[0], {{ layer }}u);
     }
 }
@@ -137,6 +139,8 @@ fn finish_eval(@builtin(global_invocation_id) id: vec3u) {
     norm[{{ slot * channels }}u + c] = vec4f(scale, shift, running_mean[c], inverse);
 }
 {% elif entry == "finish_backward" %}
+{% include "common/finite.wgsl" %}
+
 @group(0) @binding(0) var<storage, read> partials: array<vec4f>;
 @group(0) @binding(1) var<storage, read> norm: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> gamma_gradient: array<f32>;
@@ -162,7 +166,7 @@ fn finish_backward(@builtin(global_invocation_id) id: vec3u) {
     beta_gradient[c] = s0;
     let per_value = {{ 1.0 / count }};
     slope[c] = vec4f(n.x, -n.x * n.w * n.w * s1 * per_value, -n.x * s0 * per_value, n.z);
-    if ((bitcast<u32>(s0 + s1) & 0x7f800000u) == 0x7f800000u) {
+    if (!is_finite(s0 + s1)) {
         // Backward runs from the last layer to the first: the largest index went bad first.
         atomicMax(&health[1], {{ layer + 1 }}u);
     }

@@ -27,6 +27,8 @@
 
 {% include "common/fit.wgsl" %}
 
+{% include "common/finite.wgsl" %}
+
 @compute @workgroup_size({{ workgroup }})
 fn finish(@builtin(global_invocation_id) id: vec3u) {
     let c = id.x;
@@ -58,7 +60,7 @@ fn finish(@builtin(global_invocation_id) id: vec3u) {
     kept.z = clamp(kept.z, -bound, bound);
     {% endif %}
     coefficients[c] = kept;
-    if ((bitcast<u32>(sums.y) & 0x7f800000u) == 0x7f800000u) {
+    if (!is_finite(sums.y)) {
         atomicMin(&health[0], {{ layer }}u);
     }
 }

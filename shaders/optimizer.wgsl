@@ -174,6 +174,8 @@ fn square_sums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id
 @group(0) @binding(1) var<storage, read> partial: array<f32>;
 @group(0) @binding(2) var<storage, read_write> clip: vec4f;
 
+{% include "common/finite.wgsl" %}
+
 @compute @workgroup_size({{ workgroup }})
 fn norm(@builtin(local_invocation_id) local: vec3u) {
     var sum = 0.0;
@@ -186,7 +188,7 @@ fn norm(@builtin(local_invocation_id) local: vec3u) {
         if step.clip > 0.0 && norm > step.clip {
             factor = step.clip / norm;
         }
-        if (bitcast<u32>(norm) & 0x7f800000u) == 0x7f800000u {
+        if !is_finite(norm) {
             factor = 0.0;
         }
         clip = vec4f(norm, factor, 0.0, 0.0);

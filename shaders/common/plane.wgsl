@@ -50,9 +50,3 @@ fn workgroup_sum(lane: u32, value: vec4f) -> vec4f {
     return sum;
 }
 {% endif %}
-
-// A value whose exponent is all ones is infinite or not a number. Asked of the bits, since
-// compilers may assume that neither exists.
-fn is_finite(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
-}

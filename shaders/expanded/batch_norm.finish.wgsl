@@ -84,6 +84,12 @@ struct Step {
     averaging: f32,
 }
 
+// A value whose exponent is all ones is infinite or not a number. Asked of the bits, since
+// compilers may assume that neither exists.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> partials: array<vec4f>;
 @group(0) @binding(2) var<storage, read> gamma: array<f32>;
@@ -112,7 +118,7 @@ fn finish(@builtin(global_invocation_id) id: vec3u) {
     running_mean[c] += step.momentum * (mean - running_mean[c]);
     running_var[c] += step.momentum * (variance * 1.0000076294527394 - running_var[c]);
     // Infinities and NaNs anywhere in the layer end up in these sums.
-    if ((bitcast<u32>(sums.y) & 0x7f800000u) == 0x7f800000u) {
+    if (!is_finite(sums.y)) {
         atomicMin(&health[0], 3u);
     }
 }

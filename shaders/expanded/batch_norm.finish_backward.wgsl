@@ -54,6 +54,12 @@
 // Dropped    statistics in the epilogue of the convolution: docs/rejected-optimizations.md, "Batch
 //            norm on a CPU".
 
+// A value whose exponent is all ones is infinite or not a number. Asked of the bits, since
+// compilers may assume that neither exists.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
 @group(0) @binding(0) var<storage, read> partials: array<vec4f>;
 @group(0) @binding(1) var<storage, read> norm: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> gamma_gradient: array<f32>;
@@ -79,7 +85,7 @@ fn finish_backward(@builtin(global_invocation_id) id: vec3u) {
     beta_gradient[c] = s0;
     let per_value = 0.00000762939453125;
     slope[c] = vec4f(n.x, -n.x * n.w * n.w * s1 * per_value, -n.x * s0 * per_value, n.z);
-    if ((bitcast<u32>(s0 + s1) & 0x7f800000u) == 0x7f800000u) {
+    if (!is_finite(s0 + s1)) {
         // Backward runs from the last layer to the first: the largest index went bad first.
         atomicMax(&health[1], 4u);
     }

@@ -88,12 +88,6 @@ fn workgroup_sum(lane: u32, value: vec4f) -> vec4f {
     return sum;
 }
 
-// A value whose exponent is all ones is infinite or not a number. Asked of the bits, since
-// compilers may assume that neither exists.
-fn is_finite(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
-}
-
 @group(0) @binding(0) var<storage, read> u: array<Lane>;
 @group(0) @binding(1) var<storage, read_write> partials: array<vec4f>;
 

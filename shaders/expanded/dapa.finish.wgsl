@@ -95,6 +95,12 @@ fn line_fit(u: f32, variance: f32) -> vec4f {
     return c;
 }
 
+// A value whose exponent is all ones is infinite or not a number. Asked of the bits, since
+// compilers may assume that neither exists.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
 @compute @workgroup_size(64)
 fn finish(@builtin(global_invocation_id) id: vec3u) {
     let c = id.x;
@@ -120,7 +126,7 @@ fn finish(@builtin(global_invocation_id) id: vec3u) {
     let bound = 2.0 * quadratic.z;
     kept.z = clamp(kept.z, -bound, bound);
     coefficients[c] = kept;
-    if ((bitcast<u32>(sums.y) & 0x7f800000u) == 0x7f800000u) {
+    if (!is_finite(sums.y)) {
         atomicMin(&health[0], 3u);
     }
 }

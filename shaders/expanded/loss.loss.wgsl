@@ -86,8 +86,10 @@ fn below(logit: f32, largest: f32) -> f32 {
     return select(difference, -1e34, difference < -1e34);
 }
 
-fn finite(value: f32) -> bool {
-    return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+// A value whose exponent is all ones is infinite or not a number. Asked of the bits, since
+// compilers may assume that neither exists.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
 }
 
 @compute @workgroup_size(64)
@@ -129,7 +131,7 @@ fn loss(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
         let logit = logits[row + k];
         let z = below(logit, largest.x);
         let outranks = logit > target_logit || (logit == target_logit && k < label);
-        let rank = select(select(0.0, 1.0, outranks), f32(K + 5u), !finite(logit));
+        let rank = select(select(0.0, 1.0, outranks), f32(K + 5u), !is_finite(logit));
         ce += vec3f(exp(z), z, rank);
         let q = below(teacher[row + k], largest.y);
         let p = exp(q / step.temperature);

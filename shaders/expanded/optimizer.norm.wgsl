@@ -85,6 +85,12 @@ fn workgroup_sum(lane: u32, value: f32) -> f32 {
 @group(0) @binding(1) var<storage, read> partial: array<f32>;
 @group(0) @binding(2) var<storage, read_write> clip: vec4f;
 
+// A value whose exponent is all ones is infinite or not a number. Asked of the bits, since
+// compilers may assume that neither exists.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
 @compute @workgroup_size(64)
 fn norm(@builtin(local_invocation_id) local: vec3u) {
     var sum = 0.0;
@@ -97,7 +103,7 @@ fn norm(@builtin(local_invocation_id) local: vec3u) {
         if step.clip > 0.0 && norm > step.clip {
             factor = step.clip / norm;
         }
-        if (bitcast<u32>(norm) & 0x7f800000u) == 0x7f800000u {
+        if !is_finite(norm) {
             factor = 0.0;
         }
         clip = vec4f(norm, factor, 0.0, 0.0);

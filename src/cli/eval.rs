@@ -6,8 +6,8 @@ use crate::kernels::{Compiler, Tiling};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::RunFolder;
 use crate::run::model_file::{self, Unpacked};
-use crate::settings::Settings;
 use crate::settings::layers::Layers;
+use crate::settings::{MOST_BATCH, Settings};
 use crate::step::evaluate::evaluation;
 use crate::tensor_file::Tensor;
 use crate::train::images::{open_data, split};
@@ -55,7 +55,7 @@ enum Split {
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
-    if !(1..=65_535).contains(&args.batch) {
+    if !(1..=MOST_BATCH).contains(&args.batch) {
         bail!("--batch {}: must lie in 1…65535", args.batch);
     }
     let checkpoint = load_result(&args.run)?;

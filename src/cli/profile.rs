@@ -4,7 +4,7 @@ use super::common::{AdapterArgs, note};
 use super::end::End;
 use crate::data::{self, OpenOptions};
 use crate::files::write_atomic;
-use crate::gpu::{AdapterReport, Gpu};
+use crate::gpu::{AdapterReport, Gpu, MAX_GRID};
 use crate::kernels::compile::tuning::Tuner;
 use crate::kernels::gate::{self, Activation, Residual};
 use crate::kernels::{Compiler, Tiling, conv2d, plane};
@@ -15,6 +15,7 @@ use crate::profile::suite::{self, Case};
 use crate::profile::text::{self, Look};
 use crate::profile::trace::trace;
 use crate::profile::{Effort, Profile, Roofline};
+use crate::settings::MOST_BATCH;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stdout};
@@ -118,7 +119,7 @@ impl Args {
     }
 
     fn open(&self) -> Result<(Gpu, Tiling)> {
-        if !(1..=65_535).contains(&self.batch) {
+        if !(1..=MOST_BATCH).contains(&self.batch) {
             bail!("--batch {}: must lie in 1…65535", self.batch);
         }
         if self.plan {
@@ -375,7 +376,7 @@ impl Shape {
                 );
             }
             let value: usize = match value.parse() {
-                Ok(value) if value <= 65_535 && (value > 0 || key == "padding") => value,
+                Ok(value) if value <= MAX_GRID as usize && (value > 0 || key == "padding") => value,
                 _ => bail!("--shape {pair}: must be a whole number from 1 to 65535"),
             };
             pairs.insert(key.to_owned(), value);

@@ -311,7 +311,7 @@ impl Protocol {
     /// The protocol of a name or, where it is none, of a file.
     ///
     /// # Errors
-    /// [`ProtocolError`].
+    /// [`ProtocolError`] where there is no such protocol or file.
     pub fn find(name_or_path: &str) -> Result<Self, ProtocolError> {
         if let Some(index) = NAMES.iter().position(|name| *name == name_or_path) {
             return Self::parse(name_or_path, TEXTS[index]);
@@ -347,7 +347,7 @@ impl Protocol {
     /// Reads prices from TOML; `file` is named in errors.
     ///
     /// # Errors
-    /// [`ProtocolError`].
+    /// [`ProtocolError`] where the text describes none.
     pub fn parse(file: &str, text: &str) -> Result<Self, ProtocolError> {
         let protocol: Self = toml::from_str(text).map_err(|error| ProtocolError::Syntax {
             file: file.to_owned(),

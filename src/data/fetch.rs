@@ -141,7 +141,7 @@ pub fn archive(name: &str) -> Result<Archive, FetchError> {
 /// `progress` hears how many bytes have arrived.
 ///
 /// # Errors
-/// [`FetchError`].
+/// [`FetchError`] where the archive cannot be had, is another, or does not unpack.
 pub fn fetch(
     archive: &Archive,
     to: &Path,

@@ -29,7 +29,7 @@ impl Resident {
     /// Uploads all images.
     ///
     /// # Errors
-    /// [`GpuError::OutOfMemory`].
+    /// [`GpuError::OutOfMemory`] where memory runs out.
     pub fn upload(gpu: &Gpu, images: &Images) -> Result<Self, GpuError> {
         let place = Self::place(gpu, (images.height, images.width), images.len())?;
         place.write(gpu, &images.pixels, &images.labels);
@@ -40,7 +40,7 @@ impl Resident {
     /// stay below what the adapter can bind.
     ///
     /// # Errors
-    /// [`GpuError::OutOfMemory`].
+    /// [`GpuError::OutOfMemory`] where memory runs out.
     pub fn place(gpu: &Gpu, size: (usize, usize), len: usize) -> Result<Self, GpuError> {
         let (height, width) = size;
         let bytes = 3 * height * width;

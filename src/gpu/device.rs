@@ -288,7 +288,7 @@ impl Gpu {
     /// Waits until everything submitted so far has run.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
+    /// [`GpuError::Lost`] when the device is gone.
     pub fn wait(&self) -> Result<(), GpuError> {
         let poll = self.device.poll(wgpu::PollType::wait_indefinitely());
         poll.map_err(|error| GpuError::Lost {

@@ -14,7 +14,7 @@ impl Gpu {
     /// Waits until the device has passed `fence`, and for nothing submitted after it.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
+    /// [`GpuError::Lost`] when the device is gone.
     pub fn wait_for(&self, fence: &Fence) -> Result<(), GpuError> {
         let poll = self.device.poll(wgpu::PollType::Wait {
             submission_index: Some(fence.0.clone()),

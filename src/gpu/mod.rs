@@ -28,7 +28,7 @@ pub use buffer::{Buffer, View};
 pub use device::Gpu;
 pub use fence::Fence;
 pub use lavapipe::CompileWatch;
-pub use pipeline::{Binding, Dispatch, Pipeline};
+pub use pipeline::{Binding, Dispatch, MAX_GRID, Pipeline};
 pub use readback::Readback;
 pub use tape::{Tape, Timing};
 pub use texture::Texture;

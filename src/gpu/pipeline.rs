@@ -3,6 +3,9 @@
 use super::{Gpu, GpuError, Texture, View};
 use std::sync::{Arc, OnceLock};
 
+/// Most workgroups along an axis of a grid: what WebGPU promises.
+pub const MAX_GRID: u32 = 65_535;
+
 /// A compute shader that is compiled when it is first needed. Clones share it.
 ///
 /// Making a pipeline costs nothing: a step's pipelines are first named, all of them, and then
@@ -73,7 +76,7 @@ impl Pipeline {
     /// Compiles the shader, unless that was done before.
     ///
     /// # Errors
-    /// [`GpuError::Compile`].
+    /// [`GpuError::Compile`] where the driver refuses the shader.
     pub fn compile(&self, gpu: &Gpu) -> Result<(), GpuError> {
         self.compiled(gpu).map(|_| ())
     }
@@ -161,7 +164,7 @@ impl Pipeline {
         grid: [u32; 3],
         owner: &str,
     ) -> Result<Dispatch, GpuError> {
-        if grid.iter().any(|&n| n > 65_535) {
+        if grid.iter().any(|&n| n > MAX_GRID) {
             return Err(GpuError::Compile {
                 kernel: format!("{} for {owner}", self.name()),
                 adapter: gpu.report.name.clone(),

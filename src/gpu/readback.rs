@@ -15,7 +15,7 @@ impl Gpu {
     /// Queues a copy of `view` to the host behind everything submitted so far.
     ///
     /// # Errors
-    /// [`GpuError::OutOfMemory`].
+    /// [`GpuError::OutOfMemory`] where memory runs out.
     pub fn start_read(&self, view: &View) -> Result<Readback, GpuError> {
         let staging = self.allocate_for("read-back", view.bytes, Contents::Staging)?;
         let mut encoder = self.device.create_command_encoder(&Default::default());
@@ -39,7 +39,7 @@ impl Gpu {
     /// never called inside a step.
     ///
     /// # Errors
-    /// [`GpuError::Lost`], [`GpuError::OutOfMemory`].
+    /// [`GpuError::Lost`] when the device is gone, [`GpuError::OutOfMemory`] where memory runs out.
     pub fn read<T: bytemuck::Pod>(&self, view: &View) -> Result<Vec<T>, GpuError> {
         if self.is_hollow() {
             return Ok(vec![T::zeroed(); view.bytes as usize / size_of::<T>()]);
@@ -52,7 +52,7 @@ impl Readback {
     /// Waits for the copy, and for nothing submitted after it.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
+    /// [`GpuError::Lost`] when the device is gone.
     pub fn finish<T: bytemuck::Pod>(self, gpu: &Gpu) -> Result<Vec<T>, GpuError> {
         let lost = |reason: String| GpuError::Lost {
             adapter: gpu.report.name.clone(),

@@ -53,7 +53,7 @@ impl Tape {
     /// what [`Tape::submit`] would otherwise do one after the other before the first step.
     ///
     /// # Errors
-    /// [`GpuError::Compile`].
+    /// [`GpuError::Compile`] where the driver refuses the shader.
     pub fn prepare(&self, gpu: &Gpu, watch: &CompileWatch) -> Result<(), GpuError> {
         if gpu.is_hollow() {
             return Ok(());
@@ -119,7 +119,7 @@ impl Tape {
     /// the cost of a submission to every one.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
+    /// [`GpuError::Lost`] when the device is gone.
     pub fn time(&self, gpu: &Gpu) -> Result<Timing, GpuError> {
         gpu.check()?;
         self.dispatches.iter().try_for_each(|d| d.prepare(gpu))?;

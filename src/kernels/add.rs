@@ -16,7 +16,7 @@ pub(super) const FAMILY: Family = Family {
 /// `a += b` over `length` elements. Arguments: `a` (read and written), `b`.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn add(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     streaming(compiler, "add", length)
 }
@@ -24,7 +24,7 @@ pub fn add(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
 /// `a = b` over `length` elements. Arguments: `a` (written in full), `b`.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn copy(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     streaming(compiler, "copy", length)
 }

@@ -49,7 +49,7 @@ pub struct Spec {
 /// `step.count` by the first chunk; the rest is left to the other chunks.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn augment(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
     let width = vector_width(spec.width);
     let workgroup = compiler.tiling.workgroup() as usize;

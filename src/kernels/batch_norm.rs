@@ -55,7 +55,7 @@ fn per_channel(
 /// slot is written), health `u32[2]`.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn statistics(
     compiler: &Compiler,
     shape: plane::Shape,
@@ -101,7 +101,7 @@ pub fn statistics(
 /// variance (all `[C]`), `norm` `vec4[2,C]` (the slot is written).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn running(compiler: &Compiler, channels: usize, slot: NormSlot) -> Result<Recipe, GpuError> {
     let constants = context! { slot => slot as usize };
     let kernel = per_channel(compiler, "finish_eval", channels, constants, (6, 32))?;
@@ -113,7 +113,7 @@ pub fn running(compiler: &Compiler, channels: usize, slot: NormSlot) -> Result<R
 /// slope `vec4[C]`, health.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn parameter_gradients(
     compiler: &Compiler,
     shape: plane::Shape,
@@ -137,7 +137,7 @@ pub fn parameter_gradients(
 /// becomes `du` and the last argument is left out.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn data_gradient(
     compiler: &Compiler,
     shape: plane::Shape,

@@ -35,7 +35,7 @@ pub const VARIANCE_FLOOR: f64 = 1e-4;
 /// [`super::gate::forward`], moments `vec2[C]`, coefficients `vec4[C]`, health `u32[2]`.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn finish(
     compiler: &Compiler,
     shape: plane::Shape,

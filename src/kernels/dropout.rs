@@ -50,7 +50,7 @@ impl Spec {
 /// in full); with `in_place` `x` becomes `y` and the last argument is left out.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn dropout(compiler: &Compiler, spec: &Spec, in_place: bool) -> Result<Recipe, GpuError> {
     let width = vector_width(spec.share);
     let vectors = spec.length / width;

@@ -153,7 +153,7 @@ impl Spec {
 /// `vec4[C,parts]` of Σz and Σz².
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn forward(
     compiler: &Compiler,
     spec: &Spec,
@@ -191,7 +191,7 @@ pub fn forward(
 /// out when the permutation has neither).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), GpuError> {
     let walk = spec.walk(compiler.tiling);
     let gated = spec.gated();
@@ -283,7 +283,7 @@ fn sum_mask_slices(compiler: &Compiler, length: usize, slices: usize) -> Result<
 /// partials, gradient `vec4[C]` (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn coefficient_gradients(
     compiler: &Compiler,
     channels: usize,

@@ -47,7 +47,7 @@ pub(super) fn rows_of(groups: usize) -> ([u32; 3], u32) {
 /// u32[length/256], counts u32[…] (added to), ledger vec2[1+sites].
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn update(compiler: &Compiler, length: usize, rule: Rule) -> Result<Recipe, GpuError> {
     let (grid, row) = rows_of(length / 256);
     let arguments = if rule == Rule::Importance { 8 } else { 9 };
@@ -68,7 +68,7 @@ pub fn update(compiler: &Compiler, length: usize, rule: Rule) -> Result<Recipe, 
 /// the root of its size). `elements` counts those of all groups. Arguments: groups `vec2u[groups]` (first element, elements), mask gradient.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn share(
     compiler: &Compiler,
     groups: usize,

@@ -54,7 +54,7 @@ impl Shape {
 /// `y = x·wᵀ + b`. Arguments: `x` N×C, `w` K×C, `b` K, `y` N×K (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let Shape {
         batch,
@@ -68,7 +68,7 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
 /// `dx = dL/dx`. Arguments: `dy` N×K, `w` K×C, `dx` N×C (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn data_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let Shape {
         batch,
@@ -83,7 +83,7 @@ pub fn data_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuEr
 /// `dy` N×K, `dw` K×C, `db` K (both written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let Shape {
         batch,

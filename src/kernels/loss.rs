@@ -35,7 +35,7 @@ pub struct Spec {
 /// n ≥ `step.count`. Sample n is image `order[step.first + n]`; a label must be below K.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn loss(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
     let &Spec {
         batch,

@@ -55,7 +55,7 @@ impl Shape {
 /// `y` = maximum of each window. Arguments: `x` N×C×H×W, `y` N×C×H'×W' (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     pass(compiler, shape, "forward", shape.output_len(), 2)
 }
@@ -64,7 +64,7 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
 /// PyTorch. Arguments: `dy` N×C×H'×W', `x` N×C×H×W, `dx` N×C×H×W (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn backward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     pass(compiler, shape, "backward", shape.input_len(), 3)
 }

@@ -151,7 +151,7 @@ impl Record {
 /// `f32[4]` and health `u32[2]`, then with `sites` counts `u32[2,sites]` and ledger `vec2[1+sites]`.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn record(
     compiler: &Compiler,
     batch: usize,

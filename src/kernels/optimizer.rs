@@ -26,7 +26,7 @@ pub const BLOCK: usize = 256;
 /// before the first step), `kinds` u32 per block, `clip` f32×4 of [`gradient_norm`].
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn sgd(compiler: &Compiler, length: usize, nesterov: bool) -> Result<Recipe, GpuError> {
     let kernel = streaming(compiler, "sgd", length, context! { nesterov }, (8.0, 20.0))?;
     Ok(Recipe::single(kernel, 6))
@@ -38,7 +38,7 @@ pub fn sgd(compiler: &Compiler, length: usize, nesterov: bool) -> Result<Recipe,
 /// the first step), `kinds` u32 per block, `clip` f32×4 of [`gradient_norm`].
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn adam(compiler: &Compiler, length: usize, decoupled: bool) -> Result<Recipe, GpuError> {
     let kernel = streaming(
         compiler,
@@ -57,7 +57,7 @@ pub fn adam(compiler: &Compiler, length: usize, decoupled: bool) -> Result<Recip
 /// finite (squares that overflow f32 included).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn gradient_norm(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     let sums = streaming(compiler, "square_sums", length, context! {}, (2.0, 4.0))?;
     let partials = sums.grid[0];
@@ -91,7 +91,7 @@ pub fn gradient_norm(compiler: &Compiler, length: usize) -> Result<Recipe, GpuEr
 /// parameters before the first step).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn lookahead(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     let kernel = streaming(compiler, "lookahead", length, context! {}, (3.0, 16.0))?;
     Ok(Recipe::single(kernel, 3))
@@ -104,7 +104,7 @@ pub fn lookahead(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError>
 /// Arguments: `step` (uniform), `params`, `averaged` (updated).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn average(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     let kernel = streaming(compiler, "average", length, context! {}, (3.0, 12.0))?;
     Ok(Recipe::single(kernel, 3))

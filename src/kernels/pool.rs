@@ -62,7 +62,7 @@ impl Shape {
 /// Average over windows. Arguments: `x` N×C×H×W, `y` N×C×H'×W' (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn average(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     windows(compiler, shape, "average", shape.output_len())
 }
@@ -70,7 +70,7 @@ pub fn average(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
 /// Gradient of [`average`]. Arguments: `dy` N×C×H'×W', `dx` N×C×H×W (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn average_backward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     windows(compiler, shape, "average_backward", shape.input_len())
 }
@@ -135,7 +135,7 @@ impl PlaneSplit {
 /// `y` N×C (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
     let split = PlaneSplit::new(compiler.tiling, planes, pixels);
     let constants = context! { pass => "global", planes, pixels, ..split.constants };
@@ -154,7 +154,7 @@ pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recip
 /// `accumulate` added to).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn global_backward(
     compiler: &Compiler,
     planes: usize,

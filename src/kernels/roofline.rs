@@ -32,7 +32,7 @@ pub fn invocations(compiler: &Compiler, [columns, rows]: [u32; 2]) -> usize {
 /// sums f32[invocations] (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn multiply_add(
     compiler: &Compiler,
     chains: usize,
@@ -51,7 +51,7 @@ pub fn multiply_add(
 /// second written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn copy(compiler: &Compiler, vectors: usize, grid: [u32; 2]) -> Result<Recipe, GpuError> {
     let constants = context! { vectors, chains => "several", rounds => "many" };
     let cost = Cost {

@@ -18,7 +18,7 @@ pub(super) const FAMILY: Family = Family {
 /// `f` N×C, `y` N×C×H×W (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
     let width = vector_width(pixels);
     let stream = Stream::over(compiler.tiling, planes * pixels / width);
@@ -38,7 +38,7 @@ pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Reci
 /// in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn backward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
     let split = PlaneSplit::new(compiler.tiling, planes, pixels);
     let constants = context! { entry => "backward", planes, pixels, ..split.constants };

@@ -16,7 +16,7 @@ pub(super) const FAMILY: Family = Family {
 /// `y = 1 / (1 + e^−x)` of `length` elements. Arguments: `x`, `y` (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn forward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     pass(compiler, "forward", length, 8)
 }
@@ -24,7 +24,7 @@ pub fn forward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
 /// Gradient of [`forward`]. Arguments: `dy` (becomes `dx`), `y`.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn backward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     pass(compiler, "backward", length, 12)
 }

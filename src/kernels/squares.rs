@@ -44,7 +44,7 @@ pub const REGAIN: f64 = 0.5;
 /// where there is a square), counts `u32[2,sites]` (added to), ledger `vec2[1+sites]`.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn update(
     compiler: &Compiler,
     groups: &[Group],
@@ -81,7 +81,7 @@ pub fn update(
 /// [`Group`]`[groups]`.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn hold(compiler: &Compiler, groups: &[Group]) -> Result<Recipe, GpuError> {
     let (grid, row) = rows_of(groups.len());
     let constants = context! { entry => "hold", groups => groups.len(), row };

@@ -41,7 +41,7 @@ impl Typical {
     /// The recipe under the compiler's tiling: its pipelines hold the expansions.
     ///
     /// # Errors
-    /// [`GpuError::Compile`].
+    /// [`GpuError::Compile`] where the driver refuses the shader.
     pub fn build(&self, compiler: &Compiler) -> Result<Recipe, GpuError> {
         (self.build)(compiler)
     }
@@ -106,7 +106,7 @@ impl Expansion {
 /// shape and options.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn expansions(
     tilings: Option<&[Tiling]>,
     wanted: impl Fn(&str) -> bool,

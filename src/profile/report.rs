@@ -148,7 +148,7 @@ impl Measured {
     /// Measures a step. Whole steps and timed ones take turns, so that both see the same machine.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
+    /// [`GpuError::Lost`] when the device is gone.
     pub fn take(gpu: &Gpu, step: &Step, effort: Effort) -> Result<Self, GpuError> {
         for _ in 0..WARM_UP {
             step.submit(gpu)?;

@@ -43,7 +43,7 @@ impl Roofline {
     /// are measured whatever the cache says. The flag says whether they were measured now.
     ///
     /// # Errors
-    /// [`GpuError`].
+    /// [`GpuError`] where memory runs out, a shader is refused or the device is gone.
     pub fn of(compiler: &Compiler, anew: bool) -> Result<(Self, bool), GpuError> {
         let cache = Cache::new(cache::folder());
         let key = key(compiler);
@@ -58,7 +58,7 @@ impl Roofline {
     /// Measures both roofs.
     ///
     /// # Errors
-    /// [`GpuError`].
+    /// [`GpuError`] where memory runs out, a shader is refused or the device is gone.
     pub fn measure(compiler: &Compiler) -> Result<Self, GpuError> {
         Ok(Self {
             flops_per_second: peak(compiler)?,

@@ -71,7 +71,7 @@ impl Step {
     /// Uploads the data set and compiles the step.
     ///
     /// # Errors
-    /// [`GpuError`].
+    /// [`GpuError`] where memory runs out, a shader is refused or the device is gone.
     pub fn compile(compiler: &Compiler, spec: &StepSpec) -> Result<Self, GpuError> {
         let gpu = compiler.gpu;
         let layout = Layout::new(spec.network);
@@ -120,7 +120,7 @@ impl Step {
     /// Submits a step; does not wait.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
+    /// [`GpuError::Lost`] when the device is gone.
     pub fn submit(&self, gpu: &Gpu) -> Result<(), GpuError> {
         match &self.program {
             Program::Train(program) => program.step(gpu, &self.scalars),
@@ -131,7 +131,7 @@ impl Step {
     /// Takes a step and times its dispatches.
     ///
     /// # Errors
-    /// [`GpuError::Lost`].
+    /// [`GpuError::Lost`] when the device is gone.
     pub fn time(&self, gpu: &Gpu) -> Result<Timing, GpuError> {
         match &self.program {
             Program::Train(program) => program.time(gpu, &self.scalars),

@@ -128,7 +128,7 @@ impl Case {
     /// step is copied to its place before each.
     ///
     /// # Errors
-    /// [`GpuError`].
+    /// [`GpuError`] where memory runs out, a shader is refused or the device is gone.
     pub fn measure(
         &self,
         compiler: &Compiler,

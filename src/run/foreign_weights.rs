@@ -114,7 +114,7 @@ fn examples(names: &[String]) -> String {
 /// the caller to say. The counters `num_batches_tracked` are ignored.
 ///
 /// # Errors
-/// [`ImportError`].
+/// [`ImportError`] where tensors are missing, left over, or of another shape.
 pub fn import(
     file: Checkpoint,
     mut spec: ModelSpec,

@@ -116,7 +116,7 @@ pub struct Unpacked {
 /// Rebuilds the model of a checkpoint.
 ///
 /// # Errors
-/// [`ModelFileError`].
+/// [`ModelFileError`] where the file is of no network that can be built.
 pub fn unpack(checkpoint: Checkpoint) -> Result<Unpacked, ModelFileError> {
     let file = checkpoint.origin().display().to_string();
     let wrong = |reason: &str| ModelFileError::Metadata {

@@ -72,7 +72,7 @@ impl Objective {
     /// The objective of a search on the network of `layout`.
     ///
     /// # Errors
-    /// [`ObjectiveError`].
+    /// [`ObjectiveError`] where budget, protocol and link do not go together.
     pub fn new(settings: &Search, layout: &Layout) -> Result<Self, ObjectiveError> {
         let budget: Budget = settings.budget.parse()?;
         let prices = prices(settings, budget)?;
@@ -100,7 +100,7 @@ impl Objective {
 /// The prices in the unit of `budget`.
 ///
 /// # Errors
-/// [`ObjectiveError`].
+/// [`ObjectiveError`] where budget, protocol and link do not go together.
 pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveError> {
     let method = methods::find(&settings.method)?;
     if settings.cost == "relu" {

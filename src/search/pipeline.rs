@@ -71,7 +71,7 @@ struct TeacherEnd {
 /// network.
 ///
 /// # Errors
-/// [`RunError`].
+/// [`RunError`] where the budget or a given teacher does not fit the network.
 pub fn check(trainer: &Trainer) -> Result<(), RunError> {
     let objective = Objective::new(&trainer.settings.search, &trainer.layout)?;
     fits_method(&trainer.settings, &objective)?;
@@ -137,7 +137,7 @@ impl RunError {
 /// Trains a teacher, and nothing else.
 ///
 /// # Errors
-/// [`RunError`].
+/// [`RunError`] where the phase ends badly.
 pub fn train(
     trainer: &mut Trainer,
     resume: Option<(Mark, Checkpoint)>,

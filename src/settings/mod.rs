@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
+/// Most images of a batch: a workgroup for each fits into a row of a grid.
+pub const MOST_BATCH: usize = 65_535;
+
 /// All settings of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -409,7 +412,7 @@ impl Settings {
             "must lie above 0 and at most 0.9: the program never chooses on the test images",
         )?;
         check(
-            (1..=65_535).contains(&self.batch),
+            (1..=MOST_BATCH).contains(&self.batch),
             "batch",
             self.batch,
             "must lie in 1…65535",

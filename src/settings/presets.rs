@@ -68,7 +68,7 @@ pub struct UnknownPreset {
 /// The preset of a name.
 ///
 /// # Errors
-/// [`UnknownPreset`].
+/// [`UnknownPreset`] where there is none of that name.
 pub fn find(name: &str) -> Result<&'static Preset, UnknownPreset> {
     let mut presets = PRESETS.iter();
     presets

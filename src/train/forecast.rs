@@ -119,7 +119,7 @@ impl Forecast<'_> {
     /// What a phase takes, with its validation: on the device at the same time.
     ///
     /// # Errors
-    /// [`GpuError::TooLarge`].
+    /// [`GpuError::TooLarge`] where a tensor exceeds the adapter's largest buffer.
     pub fn memory(&self, footprint: &Footprint, cut: Cut) -> Result<Memory, GpuError> {
         // What other batches copied to textures does not count.
         let (compiler, network) = (&self.compiler.apart(), self.network);

@@ -78,7 +78,7 @@ impl<'g> Trainer<'g> {
     /// on from.
     ///
     /// # Errors
-    /// [`TrainError`].
+    /// [`TrainError`] where data, network or folder are not what the settings ask for.
     pub fn new(
         gpu: &'g Gpu,
         settings: Settings,
@@ -294,7 +294,7 @@ impl<'g> Trainer<'g> {
     /// Evaluates `tensors` on the images held out of the training set.
     ///
     /// # Errors
-    /// [`TrainError`].
+    /// [`TrainError`] when the device is gone, or an image cannot be read.
     pub fn validate(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, TrainError> {
         let gpu = self.gpu();
         let arenas = Arenas::upload(gpu, tensors)?;
@@ -313,7 +313,7 @@ impl<'g> Trainer<'g> {
     /// Evaluates `tensors` on the test images: the one time they are read.
     ///
     /// # Errors
-    /// [`TrainError`].
+    /// [`TrainError`] when the device is gone, or an image cannot be read.
     pub fn test(&self, tensors: &Tensors, sites: Sites) -> Result<Evaluation, TrainError> {
         let model = self.model(tensors.clone());
         let (sites, batch) = (sites.evaluated(), self.evaluation_batch());

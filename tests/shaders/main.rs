@@ -8,7 +8,7 @@ mod expanded;
 mod lints;
 mod uniformity;
 
-use autorep::gpu::{Gpu, Pipeline};
+use autorep::gpu::{Gpu, MAX_GRID, Pipeline};
 use autorep::kernels::permutations;
 use autorep::kernels::{Compiler, Tiling};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -113,7 +113,7 @@ fn check_every_permutation(tiling: Tiling) {
         for (kernel, bindings) in &recipe.stages {
             let pipeline = &kernel.pipeline;
             assert!(
-                kernel.grid.iter().all(|&n| (1..=65_535).contains(&n)),
+                kernel.grid.iter().all(|&n| (1..=MAX_GRID).contains(&n)),
                 "{what}: {} has a grid of {:?}",
                 pipeline.name(),
                 kernel.grid

@@ -47,6 +47,7 @@ pub(super) use template;
 
 /// What other templates include.
 pub const COMMON: &[Template] = &[
+    template!("common/finite.wgsl"),
     template!("common/fit.wgsl"),
     template!("common/plane.wgsl"),
     template!("common/random.wgsl"),
@@ -259,7 +260,7 @@ impl<'g> Compiler<'g> {
     /// Compiles all that `tapes` need; see [`Tape::prepare`].
     ///
     /// # Errors
-    /// [`GpuError::Compile`].
+    /// [`GpuError::Compile`] where the driver refuses the shader.
     pub fn prepare(&self, tapes: &[Tape]) -> Result<(), GpuError> {
         let prepare = |tape: &Tape| tape.prepare(self.gpu, &*self.watch);
         tapes.iter().try_for_each(prepare)

@@ -50,5 +50,5 @@ impl Stream {
     }
 }
 
-/// Most workgroups along one axis of a grid.
-pub(in crate::kernels) const MAX_GRID: usize = 65_535;
+/// Most workgroups along an axis of a grid.
+pub(in crate::kernels) const MAX_GRID: usize = crate::gpu::MAX_GRID as usize;

@@ -88,7 +88,7 @@ impl Shape {
 /// full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let whole = &shape.whole;
     let row = whole.out_width().div_ceil(Shape::SPAN);
@@ -107,7 +107,7 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
 /// `w` K×(C/groups)×R×R, `dx` N×C×H×W (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn data_gradient(
     compiler: &Compiler,
     shape: &Shape,
@@ -140,7 +140,7 @@ pub fn data_gradient(
 /// full). The sum over N·H'·W' is cut into fixed slices, added in fixed order.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let whole = &shape.whole;
     let taps = whole.kernel * whole.kernel;

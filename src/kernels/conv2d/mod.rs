@@ -37,7 +37,7 @@ pub(super) const FAMILY: Family = Family {
 /// `y = x ∗ w`. Arguments: `x` N×C×H×W, `w` K×C×R×R, `y` N×K×H'×W' (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     match (compiler.tiling, Lowered::of_input(shape)) {
         (Tiling::Cpu { lanes }, Some(lowered)) if subgroup::has_forward(&lowered, lanes) => {
@@ -51,7 +51,7 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
 /// `w` K×C×R×R, `dx` N×C×H×W (written in full).
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn data_gradient(
     compiler: &Compiler,
     shape: &Shape,
@@ -69,7 +69,7 @@ pub fn data_gradient(
 /// The sum over N·H'·W' is cut into fixed slices that a second kernel adds in fixed order.
 ///
 /// # Errors
-/// [`GpuError::Compile`].
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     match (compiler.tiling, Lowered::of_input(shape)) {
         (Tiling::Cpu { lanes }, Some(lowered)) => {
