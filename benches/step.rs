@@ -12,7 +12,7 @@ use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterClass, Gpu};
 use autorep::graph::Activations;
 use autorep::graph::{Arenas, Layout, Loaded, Tensors};
-use autorep::kernels::dapa::Fit;
+use autorep::kernels::dapa::{Fit, Form};
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Tiling};
 use autorep::models::ModelSpec;
@@ -77,8 +77,7 @@ fn main() -> Result<(), Failure> {
     let images = Resident::upload(&gpu, &images.train)?;
     let fit = Fit {
         degree: 2,
-        official: None,
-        limit: 2.0,
+        form: Form::Exact { limit: 2.0 },
     };
     let pixels = Normalization {
         mean: [0.5; 3],

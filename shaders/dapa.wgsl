@@ -6,13 +6,23 @@
 //            keeps one layer's outlier from squaring itself through the next layers.
 //            The published code's variant (`official`) puts max(s², ½) for s, divides c₀ by 5
 //            and c₂ by 10, and has a further factor on c₂.
+//            `hermite`: the polynomial is a₀ + a₁·t + a₂·(t² − 1)/w in t = (x − u)/s, normalised
+//            Hermite polynomials with the norm of the second taken from the data: w² = κ − 1 with
+//            the running kurtosis κ (3, so that w = √2, for a normal distribution). ReLU under the
+//            normal distribution has a₀ = sφ + uΦ, a₁ = sΦ, a₂ = sφ/√2 (Park, Kim, Jung, Ahn 2022,
+//            "AESPA", whose HerPN puts batch norms there). Between refits a₀, a₁, a₂ stay, as weights
+//            behind a batch norm do, and the coefficients follow the moments: what a polynomial puts
+//            out is bounded by how its input spreads, outliers included. The exact fit's is not, and
+//            through many layers x → x² runs away.
 // Layout     group 0
 //              0  step          uniform Step
-//              1  partials      vec4f[C,parts], read: (Σz, Σz², –, –) of the gate
+//              1  partials      vec4f[C,parts], read: (Σz, Σz², –, –) of the gate's forward pass;
+//                               of its moments (Σd, Σd², Σd³, Σd⁴) for `hermite`
 //              2  moments       vec2f[C], updated: (u, s²)
 //              3  coefficients  vec4f[C], updated: (c₀, c₁, c₂, 1 where the channel is a line: see
 //                               squares.wgsl)
 //              4  health        u32[2]: the first layer that is not finite
+//              5  kurtosis      f32[C], updated: κ, for `hermite`
 // Split      one invocation per channel adds its parts in order.
 // Cost       50 flops and 16·parts + 48 bytes a channel: next to nothing.
 // Dropped    nothing yet.
@@ -24,11 +34,88 @@
 @group(0) @binding(2) var<storage, read_write> moments: array<vec2f>;
 @group(0) @binding(3) var<storage, read_write> coefficients: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> health: array<atomic<u32>>;
+{% if hermite %}
+@group(0) @binding(5) var<storage, read_write> kurtosis: array<f32>;
+{% endif %}
 
 {% include "common/fit.wgsl" %}
 
 {% include "common/finite.wgsl" %}
 
+{% if hermite %}
+// The norm of t² − 1. Of two values only, t² − 1 is 0.
+fn spread_of_square(kappa: f32) -> f32 {
+    return sqrt(max(kappa - 1.0, {{ square_floor }}));
+}
+
+// Coefficients of 1, t and (t² − 1)/w from those of 1, x and x².
+fn to_basis(c: vec4f, u: f32, variance: f32, kappa: f32) -> vec3f {
+    let s = spread(variance);
+    return vec3f(
+        c.x + c.y * u + c.z * (u * u + s * s),
+        (c.y + 2.0 * c.z * u) * s,
+        c.z * s * s * spread_of_square(kappa),
+    );
+}
+
+// And back.
+fn from_basis(a: vec3f, u: f32, variance: f32, kappa: f32) -> vec3f {
+    let s = spread(variance);
+    let c2 = a.z / (s * s * spread_of_square(kappa));
+    let c1 = a.y / s - 2.0 * c2 * u;
+    return vec3f(a.x - c1 * u - c2 * (u * u + s * s), c1, c2);
+}
+
+// ReLU under the normal distribution.
+fn relu_in_basis(u: f32, variance: f32) -> vec3f {
+    let s = spread(variance);
+    let f = density(u / s);
+    let below = distribution(u / s);
+    return vec3f(s * f + u * below, s * below, {{ 0.5 ** 0.5 }} * s * f);
+}
+
+@compute @workgroup_size({{ workgroup }})
+fn finish_hermite(@builtin(global_invocation_id) id: vec3u) {
+    let c = id.x;
+    if (c >= {{ channels }}u) {
+        return;
+    }
+    var sums = vec4f(0.0);
+    for (var part = 0u; part < {{ parts }}u; part++) {
+        sums += partials[c * {{ parts }}u + part];
+    }
+    sums *= {{ 1.0 / count }};
+    let before = moments[c];
+    let kappa_before = kurtosis[c];
+    // About the batch's own mean, which is d from the running one.
+    let d = sums.x;
+    let variance = max(sums.y - d * d, 0.0);
+    let fourth = sums.w - 4.0 * d * sums.z + 6.0 * d * d * sums.y - 3.0 * d * d * d * d;
+    let floored = max(variance, {{ variance_floor }});
+    let kappa = max(fourth / (floored * floored), 1.0);
+    let batch = vec3f(before.x + d, variance, kappa);
+    // The first batch of a search sets the moments, later ones move them.
+    let first = (step.refit & 2u) != 0u;
+    let running = select(mix(vec3f(before, kappa_before), batch, step.momentum), batch, first);
+    moments[c] = running.xy;
+    kurtosis[c] = running.z;
+    let kept = coefficients[c];
+    var a = to_basis(kept, before.x, before.y, kappa_before);
+    if ((step.refit & 1u) != 0u) {
+        a = relu_in_basis(running.x, running.y);
+    }
+    {% if degree == 2 %}
+    // A channel that is a line stays one.
+    a.z = select(a.z, 0.0, kept.w > 0.5);
+    {% else %}
+    a.z = 0.0;
+    {% endif %}
+    coefficients[c] = vec4f(from_basis(a, running.x, running.y, running.z), kept.w);
+    if (!is_finite(sums.w)) {
+        atomicMin(&health[0], {{ layer }}u);
+    }
+}
+{% else %}
 @compute @workgroup_size({{ workgroup }})
 fn finish(@builtin(global_invocation_id) id: vec3u) {
     let c = id.x;
@@ -64,3 +151,4 @@ fn finish(@builtin(global_invocation_id) id: vec3u) {
         atomicMin(&health[0], {{ layer }}u);
     }
 }
+{% endif %}

@@ -11,6 +11,8 @@
 //              Σdz, Σdz·(u−μ_u), Σdz·(r−μ_r)             per channel, for batch norm's backward
 //              dc_k = Σ dy·(1−m)·z^k                     per channel, k = 0, 1, 2
 //            finish_coefficients adds the partials of dc, sum_mask_slices the slices of dm.
+//            moments: Σd, Σd², Σd³, Σd⁴ with d = z − (running mean of z), for polynomials that must
+//            know their inputs before they see them (dapa.wgsl, Hermite).
 // Layout     group 0, numbered as where there is everything (a mask and a normalised residual);
 //            what a permutation has not is left out, and the numbers go on without gaps
 //              forward  backward
@@ -25,6 +27,9 @@
 //                 –        6      mask_gradient  f32[slices,C,P], written
 //                 6        7      partials       vec4f[C,parts], written; backward with a mask
 //                                                [C,parts,2]
+//              moments: u, r and norm from 0 on as in forward, then
+//                 3               running        vec2f[C], read: mean and variance
+//                 4               partials       vec4f[C,parts], written
 //              finish_coefficients
 //                 0               partials       vec4f[C,parts,2], read
 //                 1               gradient       vec4f[C], written: dc
@@ -36,16 +41,17 @@
 // Cost       forward moves 8 bytes an element, 12 with a residual; 2 flops for norm(u), 1 or 3 for
 //            the residual, 5 for a mask of 0 and 1, 3 for the moments. Backward moves 12 or 16 in
 //            about twice the flops. A position's mask is 4 bytes, a slice of dm as many. So it is
-//            bound by memory; as separate tensor operations it takes about ten passes.
+//            bound by memory; as separate tensor operations it takes about ten passes. moments reads
+//            4 or 8 bytes an element for 8 flops.
 //            finish_coefficients: 4·parts flops and 16·(parts + 1) bytes a channel;
 //            sum_mask_slices: slices flops and 4·(slices + 1) bytes a position.
 // Dropped    other ways to walk, to sum and to cut the images: docs/rejected-optimizations.md, "The
 //            gate on a CPU".
 
-{% if entry in ["forward", "backward"] %}
+{% if entry in ["forward", "backward", "moments"] %}
 {% include "common/plane.wgsl" %}
 
-{% set gated = activation in ["gate", "blend"] %}
+{% set gated = activation in ["gate", "blend"] and entry != "moments" %}
 {% set blend = activation == "blend" %}
 {% set b = namespace(next=0) %}
 {# What the mask makes of the polynomial's value and the ReLU's. #}
@@ -62,6 +68,9 @@
 {% endif %}
 {% if normalized or residual == "normalized" %}
 {{ binding() }} var<storage, read> norm: array<vec4f>;
+{% endif %}
+{% if entry == "moments" %}
+{{ binding() }} var<storage, read> running: array<vec2f>;
 {% endif %}
 {% if gated %}
 {{ binding() }} var<storage, read> mask: array<Lane>;
@@ -99,10 +108,19 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
     {% if gated %}
     let c = coefficients[channel];
     {% endif %}
-    {% if entry == "forward" %}
+    {% if entry == "moments" %}
+    // Far from zero, powers of z itself would cost digits.
+    let centre = running[channel].x;
+    {% endif %}
+    {% if entry in ["forward", "moments"] %}
     var sum = Lane(0.0);
     var squares = Lane(0.0);
-    {% else %}
+    {% endif %}
+    {% if entry == "moments" %}
+    var cubes = Lane(0.0);
+    var fourths = Lane(0.0);
+    {% endif %}
+    {% if entry == "backward" %}
     var sum_dz = Lane(0.0);
     var sum_main = Lane(0.0);
     var sum_side = Lane(0.0);
@@ -145,7 +163,14 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
                 let beside = r[i];
                 z += beside * side.x + Lane(side.y);
                 {% endif %}
-                {% if entry == "forward" %}
+                {% if entry == "moments" %}
+                let d = z - Lane(centre);
+                let square = d * d;
+                sum += d;
+                squares += square;
+                cubes += square * d;
+                fourths += square * square;
+                {% elif entry == "forward" %}
                 {% if activation == "identity" %}
                 y[i] = z;
                 {% elif activation == "relu" %}
@@ -206,8 +231,12 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
     }
     {% if partials %}
     let part = (channel * {{ slices }}u + group.y) * CHUNKS + chunk;
-    {% if entry == "forward" %}
+    {% if entry in ["forward", "moments"] %}
+    {% if entry == "moments" %}
+    let moments = workgroup_sum(lane, vec4f(total(sum), total(squares), total(cubes), total(fourths)));
+    {% else %}
     let moments = workgroup_sum(lane, vec4f(total(sum), total(squares), 0.0, 0.0));
+    {% endif %}
     if (lane == 0u) {
         partials[part] = moments;
     }

@@ -10,7 +10,7 @@ use autorep::graph::{
     Activations, Arenas, Chw, Conv2d, Dropout, Gradients, Layout, Linear, Loaded, Mode, Network,
     Nonlinearity, Op, Plan, Pool, Ports, Tensors,
 };
-use autorep::kernels::dapa::Fit;
+use autorep::kernels::dapa::{Fit, Form};
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Tiling, loss};
 use autorep::models::ModelSpec;
@@ -569,8 +569,7 @@ fn refitting_waits_for_the_backward_pass() {
         let tensors = tensors(&layout);
         let fit = Some(Fit {
             degree: 2,
-            official: None,
-            limit: 2.0,
+            form: Form::Exact { limit: 2.0 },
         });
         let fitted = Activations::Gate {
             fit,

@@ -4,7 +4,7 @@
 use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterChoice, Gpu};
 use autorep::graph::{Activations, Arenas, Layout, Loaded, Network, Tensors};
-use autorep::kernels::dapa::Fit;
+use autorep::kernels::dapa::{Fit, Form};
 use autorep::kernels::metrics::Record;
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Tiling};
@@ -58,8 +58,7 @@ fn search(
     };
     let fit = Fit {
         degree: 2,
-        official: None,
-        limit: 2.0,
+        form: Form::Exact { limit: 2.0 },
     };
     let spec = TrainSpec {
         student: loaded(&student),

@@ -96,6 +96,9 @@ pub struct Site {
     pub coefficients: usize,
     /// Slot of the running moments [C, 2] (mean, variance) in the state arena.
     pub moments: usize,
+    /// Slot of the running kurtosis [C] in the state arena, which Hermite polynomials follow; 3
+    /// where none was measured.
+    pub kurtosis: usize,
 }
 
 impl Site {
@@ -198,6 +201,7 @@ impl Layout {
                         offset: layout.elements,
                         coefficients: layout.param(name("coefficients"), &shape, kind),
                         moments: layout.state.push(name("moments"), &[channels, 2]),
+                        kurtosis: layout.state.push(name("kurtosis"), &[channels]),
                     };
                     layout.elements = (site.offset + node.shape.len()).next_multiple_of(ALIGN);
                     layout.sites.push(site);

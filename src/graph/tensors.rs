@@ -23,7 +23,7 @@ pub struct Tensors {
 
 impl Tensors {
     /// All-zero arenas but for what has a neutral value: scales, running variances and masks
-    /// are 1. Padding stays 0 everywhere.
+    /// are 1, kurtoses 3. Padding stays 0 everywhere.
     pub fn neutral(layout: &Layout) -> Self {
         let mut tensors = Tensors {
             params: vec![0.0; layout.params.len],
@@ -39,6 +39,8 @@ impl Tensors {
         }
         for site in &layout.sites {
             tensors.mask[site.range()].fill(1.0);
+            // Of a normal distribution.
+            tensors.state[layout.state.slots[site.kurtosis].range()].fill(3.0);
         }
         tensors
     }

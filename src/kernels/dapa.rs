@@ -20,19 +20,55 @@ pub(super) const FAMILY: Family = Family {
 pub struct Fit {
     /// 1: line, 2: quadratic.
     pub degree: usize,
-    /// Factor on the quadratic term when the published code's formula is used; `None` is the
-    /// exact least-squares fit.
-    pub official: Option<f64>,
-    /// Trained quadratic terms stay within this multiple of their fit; 0 switches that off.
-    pub limit: f64,
+    /// By which formula.
+    pub form: Form,
 }
+
+/// By which formula coefficients follow from moments.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Form {
+    /// The exact least-squares fit.
+    Exact {
+        /// Trained quadratic terms stay within this multiple of their fit; 0 switches that off.
+        limit: f64,
+    },
+    /// The published code's.
+    Official {
+        /// Factor on the quadratic term.
+        scale_x2: f64,
+    },
+    /// Normalised Hermite polynomials, whose norms follow the data.
+    Hermite,
+}
+
+impl Fit {
+    /// The factor on the quadratic term where the published code's formula is used.
+    pub fn official(&self) -> Option<f64> {
+        match self.form {
+            Form::Official { scale_x2 } => Some(scale_x2),
+            Form::Exact { .. } | Form::Hermite => None,
+        }
+    }
+
+    fn limit(&self) -> f64 {
+        match self.form {
+            Form::Exact { limit } => limit,
+            Form::Official { .. } | Form::Hermite => 0.0,
+        }
+    }
+}
+
+/// Smallest variance of t² − 1 that Hermite polynomials are normalised by; 2 in a normal
+/// distribution, 0 where there are two values only.
+pub const SQUARE_FLOOR: f64 = 0.2;
 
 /// Smallest variance that the exact fit sees: a channel that is nearly constant would
 /// otherwise get an unbounded quadratic term.
 pub const VARIANCE_FLOOR: f64 = 1e-4;
 
 /// Running moments and, in refitting steps, coefficients. Arguments: step scalars, partials of
-/// [`super::gate::forward`], moments `vec2[C]`, coefficients `vec4[C]`, health `u32[2]`.
+/// [`super::gate::forward`], moments `vec2[C]`, coefficients `vec4[C]`, health `u32[2]`. Hermite
+/// polynomials take the partials of [`super::gate::moments`], and at the end kurtosis `f32[C]`.
 ///
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
@@ -48,22 +84,29 @@ pub fn finish(
         parts => partials.parts,
         count => shape.count() as f64,
         degree => fit.degree,
-        official => fit.official.is_some(),
-        scale_x2 => fit.official.unwrap_or(1.0),
-        limit => fit.limit,
+        official => fit.official().is_some(),
+        scale_x2 => fit.official().unwrap_or(1.0),
+        limit => fit.limit(),
+        hermite => fit.form == Form::Hermite,
+        square_floor => SQUARE_FLOOR,
         variance_floor => VARIANCE_FLOOR,
         workgroup => 64,
         layer,
     };
+    let entry = match fit.form {
+        Form::Hermite => "finish_hermite",
+        Form::Exact { .. } | Form::Official { .. } => "finish",
+    };
     let kernel = Kernel {
-        pipeline: compiler.pipeline(TEMPLATE, "finish", constants)?,
+        pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
         grid: [(shape.channels as u32).div_ceil(64), 1, 1],
         cost: Cost {
             flops: 50.0 * shape.channels as f64,
             bytes: partials.bytes as f64 + 48.0 * shape.channels as f64,
         },
     };
-    Ok(Recipe::single(kernel, 5))
+    let arguments = 5 + usize::from(fit.form == Form::Hermite);
+    Ok(Recipe::single(kernel, arguments))
 }
 
 /// Shapes and options that take every arm of the template.
@@ -73,26 +116,29 @@ fn permutations(table: &mut Table) {
         channels: 64,
         pixels: 256,
     };
+    let forms = [
+        Form::Exact { limit: 0.0 },
+        Form::Exact { limit: 2.0 },
+        Form::Official { scale_x2: 0.1 },
+        Form::Hermite,
+    ];
     for degree in [1, 2] {
-        for official in [None, Some(0.1)] {
-            for limit in [0.0, 2.0] {
-                let fit = Fit {
-                    degree,
-                    official,
-                    limit,
+        for form in forms {
+            let fit = Fit { degree, form };
+            let name = format!("{shape} degree {degree} {form:?}");
+            table.push("dapa finish", name, move |c| {
+                let spec = gate::Spec {
+                    shape,
+                    normalized: true,
+                    residual: gate::Residual::None,
+                    activation: gate::Activation::Gate,
                 };
-                let name = format!("{shape} degree {degree} official {official:?} limit {limit}");
-                table.push("dapa finish", name, move |c| {
-                    let spec = gate::Spec {
-                        shape,
-                        normalized: true,
-                        residual: gate::Residual::None,
-                        activation: gate::Activation::Gate,
-                    };
-                    let (_, partials) = gate::forward(c, &spec, true)?;
-                    finish(c, shape, partials, fit, 3)
-                });
-            }
+                let (_, partials) = match form {
+                    Form::Hermite => gate::moments(c, &spec)?,
+                    _ => gate::forward(c, &spec, true)?,
+                };
+                finish(c, shape, partials, fit, 3)
+            });
         }
     }
 }

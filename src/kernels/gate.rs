@@ -185,6 +185,33 @@ pub fn forward(
     Ok((Recipe::single(kernel, arguments), partials))
 }
 
+/// Powers of the pre-activation about its running mean, before the gate looks at it. Arguments,
+/// those that the permutation has: `u` `[N,C,P]`, `r` `[N,C,P]`, `norm` `vec4[2,C]`, then the running
+/// moments `vec2[C]` and partials `vec4[C,parts]` of Σd to Σd⁴. Mask and polynomials are not read.
+///
+/// # Errors
+/// [`GpuError::Compile`] where the driver refuses the shader.
+pub fn moments(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), GpuError> {
+    let spec = Spec {
+        activation: Activation::Identity,
+        ..*spec
+    };
+    let walk = spec.walk(compiler.tiling);
+    let partials = Partials {
+        parts: walk.parts(),
+        stride: 1,
+        bytes: 16 * (spec.shape.channels * walk.parts()) as u64,
+    };
+    let bytes = 4 * spec.shape.len() * spec.operands() + spec.constant_bytes();
+    let cost = Cost {
+        flops: ((spec.flops_to_z() + 8) * spec.shape.len()) as f64,
+        bytes: bytes as f64 + partials.bytes as f64,
+    };
+    let kernel = spec.kernel(compiler, &walk, "moments", true, cost)?;
+    let arguments = spec.operands() + usize::from(spec.has_norm()) + 2;
+    Ok((Recipe::single(kernel, arguments), partials))
+}
+
 /// The backward pass. Arguments, those that the permutation has: `dy` `[N,C,P]` (becomes dz),
 /// `u`, `r`, `norm`, mask, coefficients, mask gradient `[C,P]` (written in full), partials
 /// `vec4[C,parts,stride]` (wanted by batch norm's backward and by [`coefficient_gradients`]; left
@@ -322,6 +349,9 @@ fn permutations(table: &mut Table) {
                 "{shape} {activation:?}{} residual {residual:?}",
                 if normalized { " normalized" } else { "" }
             );
+            if activation == Activation::Identity {
+                table.push("gate moments", &name, move |c| Ok(moments(c, &spec)?.0));
+            }
             for moments in [false, true] {
                 let name = format!("{name} moments {moments}");
                 table.push("gate forward", name, move |c| {

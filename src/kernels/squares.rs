@@ -1,7 +1,7 @@
 //! Squares worth keeping, where squares have a price: `shaders/squares.wgsl`.
 
 use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
-use super::dapa::{Fit, VARIANCE_FLOOR};
+use super::dapa::{Fit, Form, VARIANCE_FLOOR};
 use super::family::{Family, Table};
 use super::indicator::{Rule, rows_of};
 use crate::gpu::GpuError;
@@ -59,8 +59,8 @@ pub fn update(
         row, sites,
         regain => REGAIN,
         rule => rule.name(),
-        official => fit.official.is_some(),
-        scale_x2 => fit.official.unwrap_or(1.0),
+        official => fit.official().is_some(),
+        scale_x2 => fit.official().unwrap_or(1.0),
         variance_floor => VARIANCE_FLOOR,
     };
     let sum = |of: fn(&Group) -> u32| groups.iter().map(|g| f64::from(of(g))).sum::<f64>();
@@ -111,16 +111,10 @@ const GROUP: Group = Group {
 /// Shapes and options that take every arm of the template.
 fn permutations(table: &mut Table) {
     let rules = [Rule::Hysteresis, Rule::Importance];
-    for (official, rule) in [None, Some(0.1)]
-        .into_iter()
-        .flat_map(|o| rules.map(|r| (o, r)))
-    {
-        let fit = Fit {
-            degree: 2,
-            official,
-            limit: 2.0,
-        };
-        let name = format!("2 groups official {official:?} {rule:?}");
+    let forms = [Form::Exact { limit: 2.0 }, Form::Official { scale_x2: 0.1 }];
+    for (form, rule) in forms.into_iter().flat_map(|f| rules.map(|r| (f, r))) {
+        let fit = Fit { degree: 2, form };
+        let name = format!("2 groups {form:?} {rule:?}");
         table.push("squares update", name, move |c| {
             update(c, &[GROUP; 2], 16, fit, rule)
         });

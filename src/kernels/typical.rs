@@ -159,8 +159,7 @@ const BLOCK_END: gate::Spec = gate::Spec {
 
 const FIT: dapa::Fit = dapa::Fit {
     degree: 2,
-    official: None,
-    limit: 2.0,
+    form: dapa::Form::Exact { limit: 2.0 },
 };
 
 /// A 3×3 convolution within the first stage.
@@ -317,6 +316,19 @@ fn activations() -> Vec<Typical> {
             let (_, partials) = gate::forward(c, &BLOCK_END, true)?;
             dapa::finish(c, EARLY, partials, FIT, 3)
         }),
+        row("dapa finish", "128×64×32×32, Hermite", |c| {
+            let (_, partials) = gate::moments(c, &BLOCK_END)?;
+            let hermite = dapa::Fit {
+                degree: 2,
+                form: dapa::Form::Hermite,
+            };
+            dapa::finish(c, EARLY, partials, hermite, 3)
+        }),
+        row(
+            "gate moments",
+            "128×64×32×32, normalized, residual",
+            |c| Ok(gate::moments(c, &BLOCK_END)?.0),
+        ),
         row(
             "gate forward",
             "128×64×32×32, normalized, residual, gate, moments",

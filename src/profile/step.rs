@@ -4,7 +4,7 @@ use crate::data::{Images, Normalization, Resident};
 use crate::gpu::{Gpu, GpuError, Timing};
 use crate::graph::{Activations, Arenas, Layout, Loaded, Network, Tensors};
 use crate::kernels::Compiler;
-use crate::kernels::dapa::Fit;
+use crate::kernels::dapa::{Fit, Form};
 use crate::kernels::step::StepScalars;
 use crate::run::model_file::Sites;
 use crate::settings::Settings;
@@ -171,8 +171,9 @@ fn train(
     };
     let fit = Fit {
         degree: settings.search.degree,
-        official: None,
-        limit: settings.search.curvature_limit,
+        form: Form::Exact {
+            limit: settings.search.curvature_limit,
+        },
     };
     let side = images.height.min(images.width) as u32;
     let spec = TrainSpec {

@@ -161,7 +161,7 @@ pub fn import(
     ] {
         for slot in &arena.slots {
             let own = |suffix: &str| slot.name.ends_with(suffix);
-            if own(".coefficients") || own(".moments") {
+            if own(".coefficients") || own(".moments") || own(".kurtosis") {
                 // The search's, which no other program has.
                 continue;
             }

@@ -94,7 +94,7 @@ impl Choice {
             .as_ref()
             .and_then(|s| s.squares.as_ref())
             .map(|s| s.fit);
-        let official = fit.and_then(|fit| fit.official);
+        let official = fit.and_then(|fit| fit.official());
         for (group, kept) in squares.groups.iter().zip(squares.kept) {
             let moments =
                 group.first_moment as usize..(group.first_moment + group.channels) as usize;

@@ -5,22 +5,26 @@
 //! trained like any parameter. The arithmetic is `shaders/dapa.wgsl`.
 
 use crate::graph::{Activations, Layout, Tensors};
-use crate::kernels::dapa::Fit;
+use crate::kernels::dapa::{Fit, Form};
 use crate::settings::{Polynomial, Search};
 
 /// How polynomials follow their inputs in a search with these settings; `None` where they do not.
 pub fn fit(settings: &Search) -> Option<Fit> {
-    let (official, limit) = match settings.polynomial {
-        Polynomial::Exact => (None, settings.curvature_limit),
+    let form = match settings.polynomial {
+        Polynomial::Exact => Form::Exact {
+            limit: settings.curvature_limit,
+        },
         // The published code has no bound on the trained quadratic term but an optional clamp;
         // its fit is far below the exact one, so the bound would bind at once.
-        Polynomial::Official => (Some(settings.scale_x2), 0.0),
+        Polynomial::Official => Form::Official {
+            scale_x2: settings.scale_x2,
+        },
+        Polynomial::Hermite => Form::Hermite,
         Polynomial::Identity => return None,
     };
     Some(Fit {
         degree: settings.degree,
-        official,
-        limit,
+        form,
     })
 }
 

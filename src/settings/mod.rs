@@ -194,6 +194,9 @@ pub enum Polynomial {
     Exact,
     /// The published code's variant of it.
     Official,
+    /// Normalised Hermite polynomials, bounded by how their inputs spread, however many layers
+    /// follow each other.
+    Hermite,
     /// y = x, untrained.
     Identity,
 }

@@ -1,6 +1,6 @@
 use crate::harness::*;
-use autorep::kernels::dapa::{self, Fit};
-use autorep::kernels::gate::Partials;
+use autorep::kernels::dapa::{self, Fit, Form};
+use autorep::kernels::gate::{self, Activation, Partials, Residual, Spec};
 use autorep::kernels::plane::Shape;
 use autorep::kernels::step::StepScalars;
 use autorep::reference::dapa as twin;
@@ -78,13 +78,11 @@ struct Setting {
 fn finish_matches_its_twin() {
     let exact = |degree, limit| Fit {
         degree,
-        official: None,
-        limit,
+        form: Form::Exact { limit },
     };
     let official = |degree| Fit {
         degree,
-        official: Some(0.1),
-        limit: 0.0,
+        form: Form::Official { scale_x2: 0.1 },
     };
     let settings = [
         (exact(2, 0.0), true, true),
@@ -146,7 +144,7 @@ fn finish_matches_its_twin() {
                     false => (0.5 + 0.1 * (u - 0.5), 2.0 + 0.1 * (s * s - 2.0)),
                 };
                 assert_close(&what, &got[2][2 * c..2 * c + 2], &[mean, variance], 1e-4);
-                let fitted = match fit.official {
+                let fitted = match fit.official() {
                     Some(scale) => twin::official_fit(mean, variance, fit.degree, scale),
                     None => {
                         let s = variance.max(dapa::VARIANCE_FLOOR).sqrt();
@@ -154,12 +152,173 @@ fn finish_matches_its_twin() {
                     }
                 };
                 let mut want = if *refit { fitted } else { [0.1, 0.4, 9.0] };
-                if fit.limit > 0.0 && fit.degree == 2 {
-                    want[2] = want[2].min(fit.limit * fitted[2]);
+                if let (Form::Exact { limit }, 2) = (fit.form, fit.degree)
+                    && limit > 0.0
+                {
+                    want[2] = want[2].min(limit * fitted[2]);
                 }
                 // The variance comes from a difference of f32 sums: (4, 0.8²) loses a digit.
                 assert_close(&what, &got[3][4 * c..4 * c + 3], &want, 1e-4);
                 assert_eq!(got[3][4 * c + 3], 0.0);
+            }
+        }
+    });
+}
+
+/// A tail like that of a deep network: outliers beside a normal core.
+fn heavy_tailed(seed: u32, values: usize) -> Vec<f32> {
+    let tail = |v: f32| if v.abs() > 0.9 { 6.0 * v } else { v };
+    noise(seed, values).into_iter().map(tail).collect()
+}
+
+#[test]
+fn normalised_polynomials_are_the_same_in_either_basis() {
+    let moments = [
+        (0.0, 1.0, 3.0),
+        (0.7, 0.25, 9.0),
+        (-3.0, 2.0, 1.0),
+        (0.1, 1e-6, 40.0),
+    ]
+    .map(|(mean, variance, kurtosis)| twin::Moments {
+        mean,
+        variance,
+        kurtosis,
+    });
+    for m in moments {
+        let c = [0.3, -0.8, 0.2];
+        let back = m.from_basis(m.to_basis(c));
+        for (c, back) in c.iter().zip(back) {
+            assert!((c - back).abs() < 1e-9, "{m:?}: {c} becomes {back}");
+        }
+    }
+    // What is normal gets the least-squares fit.
+    for &(u, s) in DISTRIBUTIONS {
+        let normal = twin::Moments {
+            mean: u,
+            variance: s * s,
+            kurtosis: 3.0,
+        };
+        for degree in [1, 2] {
+            let got = normal.from_basis(normal.relu(degree));
+            for (got, want) in got.iter().zip(twin::fit(u, s, degree)) {
+                assert!((got - want).abs() < 1e-9, "degree {degree}, u {u}, s {s}");
+            }
+        }
+    }
+}
+
+/// The reason for it: whatever comes in, what goes out spreads less than a ReLU's sum of parts. The
+/// fit to mean and variance alone lets a single outlier through squared.
+#[test]
+fn outliers_do_not_run_away_through_normalised_polynomials() {
+    for outlier in [1.0, 10.0, 100.0, 1000.0] {
+        let mut x: Vec<f64> = noise(5, 20_000).into_iter().map(f64::from).collect();
+        x[77] = outlier;
+        let moments = twin::Moments::of(&x);
+        let s = moments.variance.sqrt();
+        let gain = |c: [f64; 3]| {
+            let y: Vec<f64> = x.iter().map(|x| c[0] + c[1] * x + c[2] * x * x).collect();
+            twin::Moments::of(&y).variance.sqrt() / s
+        };
+        let bounded = gain(moments.from_basis(moments.relu(2)));
+        assert!(bounded < 1.0, "an outlier of {outlier}: {bounded}");
+        if outlier > 99.0 {
+            let fitted = gain(twin::fit(moments.mean, s, 2));
+            assert!(fitted > 10.0, "an outlier of {outlier}: {fitted}");
+        }
+    }
+}
+
+#[test]
+fn hermite_follows_its_inputs_as_its_twin_does() {
+    on_every_engine(|compiler| {
+        for (refit, first) in [(true, true), (true, false), (false, false)] {
+            for (degree, mark) in [(2, 0.0), (2, 1.0), (1, 0.0)] {
+                let shape = Shape {
+                    batch: 9,
+                    channels: 3,
+                    pixels: 20,
+                };
+                let spec = Spec {
+                    shape,
+                    normalized: false,
+                    residual: Residual::Plain,
+                    activation: Activation::Gate,
+                };
+                let u = heavy_tailed(1, shape.len());
+                let r: Vec<f32> = noise(2, shape.len()).iter().map(|v| v + 5.0).collect();
+                let running = [[4.0, 2.0], [5.5, 0.5], [0.0, 1.0]].concat();
+                let (recipe, partials) = gate::moments(compiler, &spec).unwrap();
+                let got = run(
+                    compiler,
+                    &recipe,
+                    &[
+                        Data::In(&u),
+                        Data::In(&r),
+                        Data::In(&running),
+                        Data::Out(partials.bytes as usize / 4),
+                    ],
+                );
+                let sums = got[3].clone();
+                let kurtosis = [3.0, 8.0, 1.0];
+                let trained: Vec<f32> =
+                    [0.1, 0.4, if mark > 0.0 { 0.0 } else { 0.2 }, mark].repeat(3);
+                let scalars = StepScalars {
+                    refit: u32::from(refit) | (u32::from(first) << 1),
+                    momentum: 0.25,
+                    ..Default::default()
+                };
+                let fit = Fit {
+                    degree,
+                    form: Form::Hermite,
+                };
+                let recipe = dapa::finish(compiler, shape, partials, fit, 4).unwrap();
+                let got = run(
+                    compiler,
+                    &recipe,
+                    &[
+                        Data::Uniform(bytemuck::bytes_of(&scalars)),
+                        Data::In(&sums),
+                        Data::InOut(&running),
+                        Data::InOut(&trained),
+                        Data::InOutWords(&[u32::MAX, 0]),
+                        Data::InOut(&kurtosis),
+                    ],
+                );
+                for c in 0..shape.channels {
+                    let what =
+                        format!("{fit:?} refit {refit} first {first} mark {mark} channel {c}");
+                    let of_channel = |i: &usize| i / shape.pixels % shape.channels == c;
+                    let z: Vec<f64> = (0..shape.len())
+                        .filter(of_channel)
+                        .map(|i| f64::from(u[i]) + f64::from(r[i]))
+                        .collect();
+                    let before = twin::Moments {
+                        mean: f64::from(running[2 * c]),
+                        variance: f64::from(running[2 * c + 1]),
+                        kurtosis: f64::from(kurtosis[c]),
+                    };
+                    let batch = twin::Moments::of(&z);
+                    let after = match first {
+                        true => batch,
+                        false => before.towards(batch, 0.25),
+                    };
+                    let wanted = [after.mean, after.variance];
+                    assert_close(&what, &got[2][2 * c..2 * c + 2], &wanted, 1e-4);
+                    assert_close(&what, &got[5][c..=c], &[after.kurtosis], 1e-3);
+                    let c0 = [0, 1, 2].map(|k| f64::from(trained[4 * c + k]));
+                    let mut a = match refit {
+                        true => after.relu(degree),
+                        false => before.to_basis(c0),
+                    };
+                    if mark > 0.0 || degree == 1 {
+                        a[2] = 0.0;
+                    }
+                    let want = after.from_basis(a);
+                    assert_close(&what, &got[3][4 * c..4 * c + 3], &want, 1e-3);
+                    assert_eq!(got[3][4 * c + 3], mark);
+                }
+                assert_eq!(got[4][0].to_bits(), u32::MAX, "healthy data reported sick");
             }
         }
     });

@@ -1,6 +1,6 @@
 use crate::harness::*;
 use crate::indicator::adam;
-use autorep::kernels::dapa::Fit;
+use autorep::kernels::dapa::{Fit, Form};
 use autorep::kernels::indicator::Rule;
 use autorep::kernels::squares::{self, Group};
 use autorep::kernels::step::StepScalars;
@@ -9,8 +9,7 @@ use autorep::reference::squares as twin;
 
 const FIT: Fit = Fit {
     degree: 2,
-    official: None,
-    limit: 2.0,
+    form: Form::Exact { limit: 2.0 },
 };
 
 /// Groups of (channels, positions, site), one behind the other in every arena, with gaps.
@@ -56,9 +55,12 @@ fn update_matches_its_twin() {
             .flat_map(|&case| variants.map(|(r, c)| (case, r, c)));
         for (case, rule, cost) in cases {
             let (groups, [elements, coefficients, moments]) = groups(case);
-            let fit = Fit {
-                official: (cost < 99.0).then_some(0.5),
-                ..FIT
+            let fit = match cost < 99.0 {
+                true => Fit {
+                    form: Form::Official { scale_x2: 0.5 },
+                    ..FIT
+                },
+                false => FIT,
             };
             let params: Vec<f32> = noise(1, 4 * coefficients)
                 .chunks_exact(4)
@@ -169,7 +171,7 @@ fn update_matches_its_twin() {
                     regain: squares::REGAIN,
                     adam: adam(&scalars),
                     importance,
-                    official: fit.official,
+                    official: fit.official(),
                 });
                 let score = after.score;
                 let thresholds = match rule {

@@ -12,9 +12,10 @@ use crate::graph::lower::{Fused, Input};
 use crate::graph::mode::Activations;
 use crate::graph::network::{NodeId, Nonlinearity};
 use crate::graph::schedule::{Storage, ValueId};
+use crate::kernels::add;
 use crate::kernels::batch_norm::{self, NormSlot};
+use crate::kernels::dapa::{self, Form};
 use crate::kernels::gate::{self, Activation, Residual, Spec};
-use crate::kernels::{add, dapa};
 
 /// A fused pass, and what it keeps for its backward.
 struct Pass {
@@ -122,11 +123,17 @@ impl Pass {
         }
     }
 
-    /// The operands that forward and backward read: u, r, norm, mask, coefficients.
-    fn reads(&self, emitter: &mut Emitter) -> Vec<Storage> {
+    /// What the pre-activation is made of: u, r, norm.
+    fn preactivation(&self, emitter: &mut Emitter) -> Vec<Storage> {
         let mut operands = vec![emitter.tensor(self.main.tensor)];
         operands.extend(self.residual.map(|input| emitter.tensor(input.tensor)));
         operands.extend(self.norms.iter().map(|norms| norms.constants.into()));
+        operands
+    }
+
+    /// The operands that forward and backward read: u, r, norm, mask, coefficients.
+    fn reads(&self, emitter: &mut Emitter) -> Vec<Storage> {
+        let mut operands = self.preactivation(emitter);
         if let Some(gate) = &self.gate {
             let site = emitter.layout.site(gate.node);
             let [coefficients] = emitter.params(&emitter.arenas.params, [site.coefficients]);
@@ -243,20 +250,45 @@ impl Gate {
 }
 
 impl Moments {
-    /// Moves the moments and refits the polynomials. This waits for the backward pass, which
-    /// must see the polynomials that the forward pass used.
+    /// Sums the powers of a pre-activation before its gate looks at it.
+    fn ahead(
+        emitter: &mut Emitter,
+        pass: &Pass,
+        site: NodeId,
+        fit: dapa::Fit,
+    ) -> Result<Self, GpuError> {
+        let (recipe, partials) = gate::moments(emitter.compiler, &pass.spec)?;
+        let sums = emitter.value(partials.bytes as usize / 4);
+        let mut operands = pass.preactivation(emitter);
+        let running = emitter.layout.site(site).moments;
+        operands.push(emitter.state(running).into());
+        operands.push(sums.into());
+        emitter.push(recipe, operands, pass.node);
+        Ok(Self {
+            site,
+            fit,
+            sums,
+            partials,
+        })
+    }
+
+    /// Moves the moments, and the polynomials with them. Where it follows the forward pass it waits
+    /// for the backward pass, too, which must see the polynomials that the forward pass used.
     fn refit(&self, emitter: &mut Emitter, pass: &Pass) -> Result<(), GpuError> {
         let (shape, layer) = (pass.spec.shape, pass.node.0);
         let recipe = dapa::finish(emitter.compiler, shape, self.partials, self.fit, layer)?;
         let site = emitter.layout.site(self.site);
         let [coefficients] = emitter.params(&emitter.arenas.params, [site.coefficients]);
-        let operands = vec![
+        let mut operands: Vec<Storage> = vec![
             emitter.ports.step.clone().into(),
             self.sums.into(),
             emitter.state(site.moments).into(),
             coefficients.into(),
             emitter.ports.health.clone().into(),
         ];
+        if self.fit.form == Form::Hermite {
+            operands.push(emitter.state(site.kurtosis).into());
+        }
         emitter.push(recipe, operands, pass.node);
         Ok(())
     }
@@ -276,6 +308,11 @@ pub(super) fn forward(emitter: &mut Emitter, stage: Fused) -> Result<Box<dyn Bac
         .gate
         .as_ref()
         .and_then(|gate| Some((gate.node, gate.fit?)));
+    if let Some((site, fit)) = fit.filter(|(_, fit)| fit.form == Form::Hermite) {
+        // They follow the very inputs that they are about to see, as a batch norm would.
+        Moments::ahead(emitter, &pass, site, fit)?.refit(emitter, &pass)?;
+    }
+    let fit = fit.filter(|(_, fit)| fit.form != Form::Hermite);
     let (recipe, partials) = gate::forward(emitter.compiler, &pass.spec, fit.is_some())?;
     let mut operands = pass.reads(emitter);
     operands.push(emitter.output(pass.node));
