@@ -201,6 +201,8 @@ struct Outcome {
     gradients: Vec<f32>,
     mask_gradients: Vec<f32>,
     activation_bytes: u64,
+    /// The network as the step left it.
+    after: Tensors,
 }
 
 /// Runs one forward (and in training one backward) pass on the device.
@@ -289,6 +291,7 @@ fn run_mode(compiler: &Compiler, network: &Network, tensors: &Tensors, mode: Mod
         gradients: gpu.read(&gradients.params.view()).unwrap(),
         mask_gradients: gpu.read(&gradients.mask.view()).unwrap(),
         activation_bytes: plan.activation_bytes,
+        after: arenas.download(gpu, &layout).unwrap(),
     }
 }
 
@@ -581,6 +584,40 @@ fn refitting_waits_for_the_backward_pass() {
         assert_eq!(plain.logits, with_fit.logits);
         assert_eq!(plain.gradients, with_fit.gradients);
         assert_eq!(plain.mask_gradients, with_fit.mask_gradients);
+    });
+}
+
+#[test]
+fn polynomials_that_follow_their_inputs_do_so_ahead_of_the_pass() {
+    // Forward and backward see the polynomials that the step leaves, and nothing else changes.
+    on_every_engine(|compiler| {
+        for network in [every_fusion(), pre_activation(), resnet8()] {
+            let layout = Layout::new(&network);
+            let tensors = tensors(&layout);
+            let following = Activations::Gate {
+                fit: Some(Fit {
+                    degree: 2,
+                    form: Form::Hermite,
+                }),
+                degree: 2,
+                slopes: false,
+            };
+            let followed = run(compiler, &network, &tensors, true, following);
+            let coefficients = |tensors: &Tensors| -> Vec<f32> {
+                let sites = layout.sites.iter();
+                let slots = sites.map(|site| &layout.params.slots[site.coefficients]);
+                slots
+                    .flat_map(|slot| tensors.params[slot.range()].to_vec())
+                    .collect()
+            };
+            assert_ne!(coefficients(&tensors), coefficients(&followed.after));
+            let mut led = tensors.clone();
+            led.params = followed.after.params.clone();
+            let plain = run(compiler, &network, &led, true, gate());
+            assert_eq!(plain.logits, followed.logits);
+            assert_eq!(plain.gradients, followed.gradients);
+            assert_eq!(plain.mask_gradients, followed.mask_gradients);
+        }
     });
 }
 

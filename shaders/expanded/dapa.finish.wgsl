@@ -10,13 +10,23 @@
 //            keeps one layer's outlier from squaring itself through the next layers.
 //            The published code's variant (`official`) puts max(s², ½) for s, divides c₀ by 5
 //            and c₂ by 10, and has a further factor on c₂.
+//            `hermite`: the polynomial is a₀ + a₁·t + a₂·(t² − 1)/w in t = (x − u)/s, normalised
+//            Hermite polynomials with the norm of the second taken from the data: w² = κ − 1 with
+//            the running kurtosis κ (3, so that w = √2, for a normal distribution). ReLU under the
+//            normal distribution has a₀ = sφ + uΦ, a₁ = sΦ, a₂ = sφ/√2 (Park, Kim, Jung, Ahn 2022,
+//            "AESPA", whose HerPN puts batch norms there). Between refits a₀, a₁, a₂ stay, as weights
+//            behind a batch norm do, and the coefficients follow the moments: what a polynomial puts
+//            out is bounded by how its input spreads, outliers included. The exact fit's is not, and
+//            through many layers x → x² runs away.
 // Layout     group 0
 //              0  step          uniform Step
-//              1  partials      vec4f[C,parts], read: (Σz, Σz², –, –) of the gate
+//              1  partials      vec4f[C,parts], read: (Σz, Σz², –, –) of the gate's forward pass;
+//                               of its moments (Σd, Σd², Σd³, Σd⁴) for `hermite`
 //              2  moments       vec2f[C], updated: (u, s²)
 //              3  coefficients  vec4f[C], updated: (c₀, c₁, c₂, 1 where the channel is a line: see
 //                               squares.wgsl)
 //              4  health        u32[2]: the first layer that is not finite
+//              5  kurtosis      f32[C], updated: κ, for `hermite`
 // Split      one invocation per channel adds its parts in order.
 // Cost       50 flops and 16·parts + 48 bytes a channel: next to nothing.
 // Dropped    nothing yet.

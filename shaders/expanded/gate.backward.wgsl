@@ -15,6 +15,8 @@
 //              Σdz, Σdz·(u−μ_u), Σdz·(r−μ_r)             per channel, for batch norm's backward
 //              dc_k = Σ dy·(1−m)·z^k                     per channel, k = 0, 1, 2
 //            finish_coefficients adds the partials of dc, sum_mask_slices the slices of dm.
+//            moments: Σd, Σd², Σd³, Σd⁴ with d = z − (running mean of z), for polynomials that must
+//            know their inputs before they see them (dapa.wgsl, Hermite).
 // Layout     group 0, numbered as where there is everything (a mask and a normalised residual);
 //            what a permutation has not is left out, and the numbers go on without gaps
 //              forward  backward
@@ -29,6 +31,9 @@
 //                 –        6      mask_gradient  f32[slices,C,P], written
 //                 6        7      partials       vec4f[C,parts], written; backward with a mask
 //                                                [C,parts,2]
+//              moments: u, r and norm from 0 on as in forward, then
+//                 3               running        vec2f[C], read: mean and variance
+//                 4               partials       vec4f[C,parts], written
 //              finish_coefficients
 //                 0               partials       vec4f[C,parts,2], read
 //                 1               gradient       vec4f[C], written: dc
@@ -40,7 +45,8 @@
 // Cost       forward moves 8 bytes an element, 12 with a residual; 2 flops for norm(u), 1 or 3 for
 //            the residual, 5 for a mask of 0 and 1, 3 for the moments. Backward moves 12 or 16 in
 //            about twice the flops. A position's mask is 4 bytes, a slice of dm as many. So it is
-//            bound by memory; as separate tensor operations it takes about ten passes.
+//            bound by memory; as separate tensor operations it takes about ten passes. moments reads
+//            4 or 8 bytes an element for 8 flops.
 //            finish_coefficients: 4·parts flops and 16·(parts + 1) bytes a channel;
 //            sum_mask_slices: slices flops and 4·(slices + 1) bytes a position.
 // Dropped    other ways to walk, to sum and to cut the images: docs/rejected-optimizations.md, "The

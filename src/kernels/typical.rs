@@ -316,7 +316,7 @@ fn activations() -> Vec<Typical> {
             let (_, partials) = gate::forward(c, &BLOCK_END, true)?;
             dapa::finish(c, EARLY, partials, FIT, 3)
         }),
-        row("dapa finish", "128×64×32×32, Hermite", |c| {
+        row("dapa finish_hermite", "128×64×32×32, Hermite", |c| {
             let (_, partials) = gate::moments(c, &BLOCK_END)?;
             let hermite = dapa::Fit {
                 degree: 2,

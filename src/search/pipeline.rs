@@ -191,6 +191,7 @@ pub fn search(
         strategy: &*strategy,
         objective,
         teacher: arenas,
+        teacher_top1: teacher.validation,
         steps,
     };
     let mut start = teacher.tensors.clone();
@@ -272,6 +273,8 @@ struct Course<'a> {
     choice: Choice,
     /// Whom the student listens to.
     teacher: Option<Arenas>,
+    /// What it knows: its validation accuracy, 0 to 1.
+    teacher_top1: f64,
     steps: Steps,
 }
 
@@ -292,6 +295,7 @@ impl Course<'_> {
             policy: &Searching(self.strategy),
             activations: self.strategy.searching(),
             teacher: self.teacher.as_ref(),
+            teacher_top1: Some(self.teacher_top1),
             search: self.choice.scoring.as_ref(),
             lines: &[],
             lookahead: settings.lookahead_every > 0,
@@ -327,6 +331,7 @@ impl Course<'_> {
             policy: &Finishing(self.strategy),
             activations: self.strategy.finishing(),
             teacher: self.teacher.as_ref(),
+            teacher_top1: Some(self.teacher_top1),
             search: None,
             lines: self.choice.squares(),
             lookahead: false,
@@ -413,6 +418,7 @@ fn teacher(
             policy: &policy,
             activations: Activations::Relu,
             teacher: None,
+            teacher_top1: None,
             search: None,
             lines: &[],
             lookahead: false,

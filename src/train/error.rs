@@ -56,6 +56,29 @@ pub enum TrainError {
         /// The phase's learning rate.
         rate: f32,
     },
+    /// A network that guesses where its teacher knew.
+    #[error(
+        "the {phase} phase has blown up: after epoch {epoch} the network guesses ({top1:.1} % of the \
+         held-out images, its teacher {teacher:.1} %){site}\n\
+         {checkpoint}; begin a new run with polynomials that stay bounded, --polynomial hermite, or \
+         with a lower learning rate, --set {phase}.rate=… (now {rate})"
+    )]
+    Collapsed {
+        /// Phase.
+        phase: Phase,
+        /// Epoch of the phase, from 1.
+        epoch: u64,
+        /// Validation accuracy in percent.
+        top1: f64,
+        /// The teacher's.
+        teacher: f64,
+        /// Where inputs grow most, as a clause.
+        site: String,
+        /// Where the last good checkpoint is.
+        checkpoint: String,
+        /// The phase's learning rate.
+        rate: f32,
+    },
     /// More memory than there is.
     #[error("{0}")]
     Shortage(Box<Shortage>),

@@ -1,5 +1,6 @@
 //! What is told of a phase: to the log, to the progress bar, and when it goes astray.
 
+use super::health::SiteHealth;
 use super::spec::PhaseSpec;
 use super::standing::{Standing, Sums};
 use crate::graph::Network;
@@ -64,6 +65,17 @@ pub(super) fn epoch(spec: &PhaseSpec, epoch: u64, sums: &Sums, result: &Evaluati
         values.push(value("epoch_loss_kd", sums.kd / sums.images));
     }
     values
+}
+
+/// What the log is told of what polynomials are given.
+pub(super) fn sites(sites: &[SiteHealth]) -> Values {
+    let of_site = |site: &SiteHealth| {
+        [
+            value(&format!("spread/{}", site.site), site.spread),
+            value(&format!("kurtosis/{}", site.site), site.kurtosis),
+        ]
+    };
+    sites.iter().flat_map(of_site).collect()
 }
 
 /// A line about an epoch, for the user.

@@ -8,6 +8,8 @@
 pub mod error;
 /// The memory of a run, planned before it begins.
 pub mod forecast;
+/// How wide the inputs of the sites spread, and whether they run away.
+pub mod health;
 /// The data set that the settings name, and which of its images are trained on.
 pub mod images;
 /// Ctrl-C and termination, turned into a question the training loop can ask.

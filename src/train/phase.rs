@@ -1,6 +1,7 @@
 //! One phase: epochs of steps, validation, checkpoints, and going on where one was left.
 
 use super::error::TrainError;
+use super::health;
 use super::journal;
 use super::progress::phase_bar;
 use super::schedule::shuffled;
@@ -363,13 +364,58 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
                 what,
                 step: record.step,
                 phase: self.spec.phase,
-                checkpoint: match &self.trainer.last_checkpoint {
-                    Some(path) => format!("the last good checkpoint is {}", path.display()),
-                    None => "there is no checkpoint yet".to_owned(),
-                },
+                checkpoint: self.last_good(),
                 rate: self.spec.descent.rate,
             }),
         }
+    }
+
+    fn last_good(&self) -> String {
+        match &self.trainer.last_checkpoint {
+            Some(path) => format!("the last good checkpoint is {}", path.display()),
+            None => "there is no checkpoint yet".to_owned(),
+        }
+    }
+
+    /// Looks at what polynomials are given; stops the run where it has blown up.
+    fn examine(&mut self, epoch: u64, step: u64, result: &Evaluation) -> Result<(), TrainError> {
+        let state: Vec<f32> = self.trainer.gpu().read(&self.student.state.view())?;
+        let sites = health::sites(&self.trainer.layout, &state, &self.spec.activations);
+        if sites.is_empty() {
+            return Ok(());
+        }
+        self.log(step, journal::sites(&sites))?;
+        let Some(teacher) = self.spec.teacher_top1 else {
+            return Ok(());
+        };
+        if health::has_collapsed(result, teacher, self.trainer.network.classes()) {
+            return Err(TrainError::Collapsed {
+                phase: self.spec.phase,
+                epoch: epoch + 1,
+                top1: 100.0 * result.top1,
+                teacher: 100.0 * teacher,
+                site: match health::runaway(&sites).or(health::widest(&sites)) {
+                    Some(site) => format!(
+                        "; the inputs of {} spread {:.3e}, {:.1} times as wide as those of the site \
+                         before",
+                        site.site, site.spread, site.gain
+                    ),
+                    None => String::new(),
+                },
+                checkpoint: self.last_good(),
+                rate: self.spec.descent.rate,
+            });
+        }
+        if let Some(site) = health::runaway(&sites) {
+            log::warn!(
+                "the inputs of {} spread {:.1}, {:.0} times as wide as those of the site before: the \
+                 polynomials before it let outliers grow; --polynomial hermite keeps them bounded",
+                site.site,
+                site.spread,
+                site.gain
+            );
+        }
+        Ok(())
     }
 
     /// Logs values as of `step` of the phase.
@@ -389,6 +435,7 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
     ) -> Result<(), TrainError> {
         let values = journal::epoch(self.spec, epoch, &self.standing.sums, &result);
         self.log((epoch + 1) * per_epoch, values)?;
+        self.examine(epoch, (epoch + 1) * per_epoch, &result)?;
         self.say(&journal::epoch_line(
             self.spec,
             epoch,

@@ -34,6 +34,8 @@ pub struct PhaseSpec<'a> {
     pub activations: Activations,
     /// The network to distil from.
     pub teacher: Option<&'a Arenas>,
+    /// Validation accuracy, 0 to 1, of the network that this one comes from; `None` for the first.
+    pub teacher_top1: Option<f64>,
     /// How scores are trained, for masks to follow them; `None` leaves masks as they are.
     pub search: Option<&'a Scoring>,
     /// Channels of which some are lines, and stay so.
