@@ -46,7 +46,7 @@ pub struct Args {
     /// Passes over the images after the masks are fixed.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     finish_epochs: Option<usize>,
-    /// What replaces a ReLU: exact, official, hermite, identity.
+    /// What replaces a ReLU: hermite, exact, official, identity.
     #[arg(long, value_name = "KIND")]
     polynomial: Option<String>,
     /// Degree of the polynomial: 1 or 2.

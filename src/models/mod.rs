@@ -50,6 +50,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
     cifar("resnet8", |frame| resnet::cifar(frame, 1)),
     cifar("resnet18", resnet::resnet18),
     cifar("resnet20", |frame| resnet::cifar(frame, 3)),
+    cifar("resnet32", |frame| resnet::cifar(frame, 5)),
     cifar("wide_resnet_22_8", wide_resnet::wide_resnet_22_8),
     imagenet("efficientnet_b0", efficientnet::b0),
     imagenet("efficientnet_b2", efficientnet::b2),
@@ -256,6 +257,8 @@ mod tests {
         assert_eq!(counts("resnet8", 32, 10).0, 57_344);
         assert_eq!(counts("resnet8", 32, 10).2, 6);
         assert_eq!(counts("resnet20", 32, 10).0, 3 * 57_344);
+        assert_eq!(counts("resnet32", 32, 10).0, 5 * 57_344);
+        assert_eq!(counts("resnet32", 32, 10).2, 30);
     }
 
     #[test]

@@ -171,9 +171,8 @@ fn train(
     };
     let fit = Fit {
         degree: settings.search.degree,
-        form: Form::Exact {
-            limit: settings.search.curvature_limit,
-        },
+        // As a search with its defaults has it.
+        form: Form::Hermite,
     };
     let side = images.height.min(images.width) as u32;
     let spec = TrainSpec {

@@ -330,7 +330,7 @@ impl Default for Search {
             threshold: 0.003,
             lambda: 100.0,
             anneal: 0.6,
-            polynomial: Polynomial::Exact,
+            polynomial: Polynomial::Hermite,
             degree: 2,
             scale_x2: 0.1,
             curvature_limit: 2.0,
