@@ -63,12 +63,20 @@ pub fn widest(sites: &[SiteHealth]) -> Option<&SiteHealth> {
 }
 
 /// Whether a network has forgotten all that its teacher knew, and not for want of training: it
-/// guesses, and is very sure of it.
-pub fn has_collapsed(result: &Evaluation, teacher_top1: f64, classes: usize) -> bool {
+/// guesses, and its cross-entropy, on the held-out images or on average over the epoch that led
+/// there (`trained_ce`), is far above that of guessing.
+pub fn has_collapsed(
+    result: &Evaluation,
+    trained_ce: f64,
+    teacher_top1: f64,
+    classes: usize,
+) -> bool {
     let chance = 1.0 / classes as f64;
     let guesses = result.top1 < 1.5 * chance;
-    let is_sure = !(result.loss <= 3.0 * (classes as f64).ln());
-    guesses && is_sure && teacher_top1 > 3.0 * chance
+    // Not a number is no small loss, either.
+    let is_sane = |loss: f64| loss <= 3.0 * (classes as f64).ln();
+    let is_wild = !is_sane(result.loss) || !is_sane(trained_ce);
+    guesses && is_wild && teacher_top1 > 3.0 * chance
 }
 
 #[cfg(test)]
@@ -100,12 +108,14 @@ mod tests {
             loss,
             ..Default::default()
         };
-        assert!(has_collapsed(&result(0.1, 60_410.0), 0.52, 10));
-        assert!(has_collapsed(&result(0.1, f64::NAN), 0.52, 10));
+        assert!(has_collapsed(&result(0.1, 60_410.0), 2.3, 0.52, 10));
+        assert!(has_collapsed(&result(0.1, f64::NAN), 2.3, 0.52, 10));
+        // Back from afar, with nothing left.
+        assert!(has_collapsed(&result(0.1, 2.5), 1400.0, 0.52, 10));
         // Untrained, but not wrong; wrong about some images, but right about most; a teacher that
         // knows nothing either.
-        assert!(!has_collapsed(&result(0.1, 2.3), 0.52, 10));
-        assert!(!has_collapsed(&result(0.5, 1e9), 0.52, 10));
-        assert!(!has_collapsed(&result(0.1, 60_410.0), 0.12, 10));
+        assert!(!has_collapsed(&result(0.1, 2.3), 2.4, 0.52, 10));
+        assert!(!has_collapsed(&result(0.5, 1e9), 1e9, 0.52, 10));
+        assert!(!has_collapsed(&result(0.1, 60_410.0), 2.3, 0.12, 10));
     }
 }

@@ -379,6 +379,8 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
 
     /// Looks at what polynomials are given; stops the run where it has blown up.
     fn examine(&mut self, epoch: u64, step: u64, result: &Evaluation) -> Result<(), TrainError> {
+        let sums = &self.standing.sums;
+        let trained_ce = sums.ce / sums.images;
         let state: Vec<f32> = self.trainer.gpu().read(&self.student.state.view())?;
         let sites = health::sites(&self.trainer.layout, &state, &self.spec.activations);
         if sites.is_empty() {
@@ -388,7 +390,7 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
         let Some(teacher) = self.spec.teacher_top1 else {
             return Ok(());
         };
-        if health::has_collapsed(result, teacher, self.trainer.network.classes()) {
+        if health::has_collapsed(result, trained_ce, teacher, self.trainer.network.classes()) {
             return Err(TrainError::Collapsed {
                 phase: self.spec.phase,
                 epoch: epoch + 1,
