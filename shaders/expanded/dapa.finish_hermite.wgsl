@@ -1,5 +1,5 @@
 // Expanded from shaders/dapa.wgsl
-// for dapa finish: 128×64×32×32, Hermite (tiling large).
+// for dapa finish_hermite: 128×64×32×32, Hermite (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
 // Kernel card: distribution-aware polynomial (DaPa)
