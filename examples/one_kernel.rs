@@ -9,8 +9,7 @@ const PLANES: usize = 8;
 const PIXELS: usize = 32 * 32;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // The best adapter there is; software Vulkan will do. A preset says how kernels are tiled
-    // for its class.
+    // The best adapter there is; software Vulkan will do. Each class of them has a tiling.
     let gpu = Gpu::open(&AdapterChoice::default())?;
     let compiler = Compiler::new(&gpu, Tiling::for_adapter(&gpu));
     println!("{}, tiling {}", gpu.report.name, compiler.tiling);
@@ -46,13 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .zip(&y)
         .map(|(e, &y)| (e - f64::from(y)).abs());
     let worst = errors.fold(0.0, f64::max);
-    let (first, second) = (PIXELS, PIXELS + 1);
-    println!(
-        "plane 1: {:?} times {} is {:?}",
-        &x[first..=second],
-        factors[1],
-        &y[first..=second]
-    );
+    let (x, y) = (x[PIXELS], y[PIXELS]);
+    println!("first of plane 1: {x} times {} is {y}", factors[1]);
     println!("furthest from the twin: {worst:.1e}");
     if worst > 1e-6 {
         return Err("the kernel and its twin disagree".into());
