@@ -325,11 +325,6 @@ fn activations() -> Vec<Typical> {
             dapa::finish(c, EARLY, partials, hermite, 3)
         }),
         row(
-            "gate moments",
-            "128×64×32×32, normalized, residual",
-            |c| Ok(gate::moments(c, &BLOCK_END)?.0),
-        ),
-        row(
             "gate forward",
             "128×64×32×32, normalized, residual, gate, moments",
             |c| Ok(gate::forward(c, &BLOCK_END, true)?.0),
@@ -346,6 +341,11 @@ fn activations() -> Vec<Typical> {
                 let (_, partials) = gate::backward(c, &BLOCK_END)?;
                 gate::coefficient_gradients(c, EARLY.channels, partials, 2)
             },
+        ),
+        row(
+            "gate moments",
+            "128×64×32×32, normalized, residual",
+            |c| Ok(gate::moments(c, &BLOCK_END)?.0),
         ),
     ]
 }
