@@ -96,7 +96,7 @@ pub struct Site {
     pub coefficients: usize,
     /// Slot of the running moments [C, 2] (mean, variance) in the state arena.
     pub moments: usize,
-    /// Slot of the running kurtosis [C] in the state arena, which Hermite polynomials follow; 3
+    /// Slot of the running kurtosis `[C]` in the state arena, which Hermite polynomials follow; 3
     /// where none was measured.
     pub kurtosis: usize,
 }
