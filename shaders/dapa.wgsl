@@ -24,7 +24,8 @@
 //              4  health        u32[2]: the first layer that is not finite
 //              5  kurtosis      f32[C], updated: κ, for `hermite`
 // Split      one invocation per channel adds its parts in order.
-// Cost       50 flops and 16·parts + 48 bytes a channel: next to nothing.
+// Cost       50 flops and 16·parts + 48 bytes a channel, `hermite` 90 and 16·parts + 56: next to
+//            nothing.
 // Dropped    nothing yet.
 
 {% include "common/step.wgsl" %}
@@ -100,7 +101,9 @@ fn finish_hermite(@builtin(global_invocation_id) id: vec3u) {
     moments[c] = running.xy;
     kurtosis[c] = running.z;
     let kept = coefficients[c];
-    var a = to_basis(kept, before.x, before.y, kappa_before);
+    // Moments that begin are no change: the polynomial stays what it is.
+    let old = select(vec3f(before, kappa_before), running, first);
+    var a = to_basis(kept, old.x, old.y, old.z);
     if ((step.refit & 1u) != 0u) {
         a = relu_in_basis(running.x, running.y);
     }

@@ -849,10 +849,12 @@ fn evaluation_refuses_what_does_not_fit() {
     let tree = root.path().join("tree");
     image_tree(&tree, 12);
     let tree = tree.to_str().unwrap();
+    let nowhere = root.path().join("nowhere");
+    let nowhere = nowhere.to_str().unwrap();
     for (options, words) in [
         (["--data", "builtin:size=12"], ["8×8", "12×12"]),
         (["--data", tree], ["10 classes", "has 2"]),
-        (["--data", "/nonexistent"], ["/nonexistent", "builtin"]),
+        (["--data", nowhere], ["nowhere", "builtin"]),
         (["--split", "all"], ["all", "val"]),
         (["--batch", "0"], ["--batch", "65535"]),
         (["--batch", "99999999"], ["--batch", "65535"]),
@@ -1084,8 +1086,10 @@ fn devices_and_data_can_be_looked_at() {
     command.args(["data", "sheet", spec, "-o"]).arg(unwritable);
     refused(&mut command, &["cannot be written"]);
     refused(
-        program().args(["data", "info", "/nonexistent"]),
-        &["/nonexistent"],
+        program()
+            .args(["data", "info"])
+            .arg(root.path().join("nowhere")),
+        &["nowhere"],
     );
 }
 

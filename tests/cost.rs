@@ -10,14 +10,17 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
+/// A file that nobody made.
+const NOWHERE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/nowhere");
+
 /// The program, on a machine without a Vulkan driver.
 fn cost(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_autorep"))
         .arg("cost")
         .args(arguments)
         .env_remove("RUST_LOG")
-        .env("VK_DRIVER_FILES", "/nonexistent")
-        .env("VK_ICD_FILENAMES", "/nonexistent")
+        .env("VK_DRIVER_FILES", NOWHERE)
+        .env("VK_ICD_FILENAMES", NOWHERE)
         .output()
         .unwrap()
 }

@@ -5,6 +5,7 @@ mod common;
 
 use autorep::run::checkpoint::Checkpoint;
 use autorep::run::model_file;
+use autorep::search::methods;
 use common::program::*;
 use serde_json::Value;
 use std::fs;
@@ -87,6 +88,10 @@ fn every_method_and_granularity_keeps_its_budget() {
         ("none", "element", "0", 0, 0),
         ("none", "element", "100%", TOTAL, TOTAL),
     ];
+    for method in methods::METHODS {
+        let has_case = cases.iter().any(|case| case.0 == method.name);
+        assert!(has_case, "method {} has no case here", method.name);
+    }
     for (method, granularity, budget, least, most) in cases {
         let out = root.path().join(format!("{method}-{granularity}-{budget}"));
         let more = [

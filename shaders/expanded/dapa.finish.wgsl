@@ -28,7 +28,8 @@
 //              4  health        u32[2]: the first layer that is not finite
 //              5  kurtosis      f32[C], updated: κ, for `hermite`
 // Split      one invocation per channel adds its parts in order.
-// Cost       50 flops and 16·parts + 48 bytes a channel: next to nothing.
+// Cost       50 flops and 16·parts + 48 bytes a channel, `hermite` 90 and 16·parts + 56: next to
+//            nothing.
 // Dropped    nothing yet.
 
 // The scalars of one step; src/kernels/step.rs documents each.

@@ -6,12 +6,12 @@ use crate::gpu::Gpu;
 use crate::run::mark::Phase;
 use crate::run::summary::Summary;
 use crate::search::budget::Budget;
-use crate::search::methods;
+use crate::search::methods::{self, Polynomials};
 use crate::search::objective::prices;
 use crate::search::pipeline::{self, RunEnd};
 use crate::settings::Settings;
 use anyhow::Result;
-use std::io::{self, Write, stdout};
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use toml::Value;
 
@@ -133,7 +133,7 @@ fn rounded(value: f64) -> String {
     }
 }
 
-fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> io::Result<()> {
+fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> Result<()> {
     writeln!(
         stdout(),
         "\n{} on {}, seed {}\n",
@@ -160,19 +160,13 @@ fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> io::
         )
     };
     row("teacher, all ReLU", summary.relu_total, &summary.teacher)?;
-    let method = match summary.method.as_str() {
-        "autorep" => "AutoReP",
-        "fisher" => "Fisher",
-        "snl" => "SNL",
-        "none" => "no search",
-        other => other,
-    };
-    row(method, summary.relu_count, &summary.result)?;
+    let method = methods::find(&summary.method)?;
+    row(method.title, summary.relu_count, &summary.result)?;
     if let Some(control) = control {
         row(
-            match summary.method.as_str() {
-                "snl" => "control, all identity",
-                _ => "control, all polynomial",
+            match method.polynomials {
+                Polynomials::Identity => "control, all identity",
+                Polynomials::Fitted | Polynomials::Trained => "control, all polynomial",
             },
             control.relu_count,
             &control.result,
@@ -194,5 +188,5 @@ fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> io::
             },
         )?;
     }
-    writeln!(stdout(), "\nwritten to {}", out.display())
+    Ok(writeln!(stdout(), "\nwritten to {}", out.display())?)
 }

@@ -19,9 +19,9 @@ pub struct Args {
     /// Only this entry point.
     #[arg(long)]
     entry: Option<String>,
-    /// Only this preset: portable, large, cpu4, cpu8 or cpu16 (cpu: all three).
+    /// Only this tiling: portable, large, cpu4, cpu8 or cpu16 (cpu: all three).
     #[arg(long)]
-    preset: Option<String>,
+    tiling: Option<String>,
     /// Only shapes and options that contain this text, as the list shows them.
     #[arg(long)]
     shape: Option<String>,
@@ -82,7 +82,7 @@ fn overview(args: &Args, out: &mut impl Write) -> Result<()> {
     }
     writeln!(
         out,
-        "\n`autorep shaders FILE` prints the typical expansions of a file, with --entry, --preset and \
+        "\n`autorep shaders FILE` prints the typical expansions of a file, with --entry, --tiling and \
          --shape\nothers, and --all lists the permutations."
     )?;
     Ok(())
@@ -94,8 +94,8 @@ fn list(args: &Args, out: &mut impl Write) -> Result<()> {
     visit(args, &mut |expansion| {
         found = true;
         let (file, entry) = (file_of(&expansion.pipeline), expansion.pipeline.entry());
-        let preset = name_of(expansion.tiling);
-        writeln!(out, "{file} {entry} {preset} {}", expansion.what)?;
+        let tiling = name_of(expansion.tiling);
+        writeln!(out, "{file} {entry} {tiling} {}", expansion.what)?;
         Ok(())
     })?;
     must_match(found)
@@ -155,19 +155,19 @@ fn must_match(found: bool) -> Result<()> {
 }
 
 impl Args {
-    /// The presets that are asked for.
-    fn presets(&self) -> Result<Vec<Tiling>> {
-        let presets: Vec<Tiling> = Tiling::ALL
+    /// The tilings that are asked for.
+    fn tilings(&self) -> Result<Vec<Tiling>> {
+        let tilings: Vec<Tiling> = Tiling::ALL
             .into_iter()
-            .filter(|&preset| {
-                let asked = self.preset.as_ref();
-                asked.is_none_or(|asked| name_of(preset).starts_with(asked.as_str()))
+            .filter(|&tiling| {
+                let asked = self.tiling.as_ref();
+                asked.is_none_or(|asked| name_of(tiling).starts_with(asked.as_str()))
             })
             .collect();
-        if presets.is_empty() {
-            bail!("unknown kernel preset: choose among portable, large, cpu4, cpu8, cpu16");
+        if tilings.is_empty() {
+            bail!("unknown tiling: choose among portable, large, cpu4, cpu8, cpu16");
         }
-        Ok(presets)
+        Ok(tilings)
     }
 
     /// What profiles call the kernels of the file that is asked for, which may be named so, too.
@@ -200,8 +200,8 @@ impl Args {
 
 /// The typical expansions that the options leave.
 fn typical(args: &Args) -> Result<Vec<Expansion>> {
-    let presets = args.presets()?;
-    let asked = args.preset.as_ref().map(|_| presets.as_slice());
+    let tilings = args.tilings()?;
+    let asked = args.tiling.as_ref().map(|_| tilings.as_slice());
     let mut found = typical::expansions(asked, |what| args.wants_row(what))?;
     found.retain(|expansion| args.wants(&expansion.pipeline));
     Ok(found)
@@ -213,9 +213,9 @@ fn visit(args: &Args, each: &mut dyn FnMut(Expansion) -> Result<()>) -> Result<(
         return typical(args)?.into_iter().try_for_each(each);
     }
     let gpu = Gpu::null();
-    let compilers = args.presets()?.into_iter();
+    let compilers = args.tilings()?.into_iter();
     let compilers: Vec<Compiler> = compilers
-        .map(|preset| Compiler::new(&gpu, preset))
+        .map(|tiling| Compiler::new(&gpu, tiling))
         .collect();
     for permutation in permutations::table() {
         let what = format!("{}: {}", permutation.name, permutation.shape);
@@ -237,9 +237,9 @@ fn visit(args: &Args, each: &mut dyn FnMut(Expansion) -> Result<()>) -> Result<(
     Ok(())
 }
 
-/// A preset in one word.
-fn name_of(preset: Tiling) -> String {
-    match preset {
+/// A tiling in one word.
+fn name_of(tiling: Tiling) -> String {
+    match tiling {
         Tiling::Cpu { lanes } => format!("cpu{lanes}"),
         other => other.to_string(),
     }
@@ -252,7 +252,7 @@ fn file_of(pipeline: &Pipeline) -> String {
         .to_owned()
 }
 
-/// Shape and preset of a typical expansion.
+/// Shape and tiling of a typical expansion.
 fn shape_of(expansion: &Expansion) -> String {
     format!("{} ({})", expansion.what, name_of(expansion.tiling))
 }
@@ -295,8 +295,8 @@ mod tests {
     }
 
     #[test]
-    fn options_ask_for_other_presets_and_shapes() {
-        let line = "shaders linear --entry linear --preset cpu8";
+    fn options_ask_for_other_tilings_and_shapes() {
+        let line = "shaders linear --entry linear --tiling cpu8";
         let text = output(|out| print(&args(line), out));
         assert!(
             text.contains("linear forward: 128×512 → 10 (tiling cpu (8 lanes))"),
@@ -311,8 +311,8 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_the_list_names_file_entry_preset_and_shape() {
-        let args = args("shaders --all --preset large --shape gradient_norm");
+    fn every_line_of_the_list_names_file_entry_tiling_and_shape() {
+        let args = args("shaders --all --tiling large --shape gradient_norm");
         let text = output(|out| list(&args, out));
         let first = text.lines().next().unwrap_or_default();
         assert_eq!(
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn the_overview_has_a_line_for_each_kernel() {
-        let text = output(|out| overview(&args("shaders --preset large --shape pool"), out));
+        let text = output(|out| overview(&args("shaders --tiling large --shape pool"), out));
         let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
         assert_eq!(lines.len(), 1 + 6, "{text}");
         assert!(lines[1].starts_with("max_pool.wgsl  backward"), "{text}");
@@ -338,6 +338,6 @@ mod tests {
         for line in ["shaders nothing", "shaders add --entry nothing"] {
             assert!(print(&args(line), &mut Vec::new()).is_err());
         }
-        assert!(list(&args("shaders --preset tiny"), &mut Vec::new()).is_err());
+        assert!(list(&args("shaders --tiling tiny"), &mut Vec::new()).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! What a plan is compiled for: so many images, training or not, gates or the network's own
 //! nonlinearity.
 
-use crate::kernels::dapa::Fit;
+use crate::kernels::dapa::{Fit, Form};
 
 /// What the activation sites do.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +22,14 @@ pub enum Activations {
 }
 
 impl Activations {
+    /// Whether polynomials follow what they are about to see, instead of what they have seen.
+    pub fn refits_ahead(self) -> bool {
+        match self {
+            Self::Gate { fit: Some(fit), .. } => fit.form == Form::Hermite,
+            Self::Relu | Self::Gate { fit: None, .. } => false,
+        }
+    }
+
     /// The same where nothing is trained.
     pub fn evaluated(self) -> Self {
         match self {

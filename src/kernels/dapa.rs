@@ -97,12 +97,17 @@ pub fn finish(
         Form::Hermite => "finish_hermite",
         Form::Exact { .. } | Form::Official { .. } => "finish",
     };
+    let (flops, bytes) = match fit.form {
+        Form::Hermite => (90.0, 56.0),
+        Form::Exact { .. } | Form::Official { .. } => (50.0, 48.0),
+    };
+    let channels = shape.channels as f64;
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
         grid: [(shape.channels as u32).div_ceil(64), 1, 1],
         cost: Cost {
-            flops: 50.0 * shape.channels as f64,
-            bytes: partials.bytes as f64 + 48.0 * shape.channels as f64,
+            flops: flops * channels,
+            bytes: partials.bytes as f64 + bytes * channels,
         },
     };
     let arguments = 5 + usize::from(fit.form == Form::Hermite);

@@ -53,7 +53,7 @@ impl Activation {
 /// One permutation of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Spec {
-    /// plane::Shape of the operands.
+    /// Shape of the operands.
     pub shape: plane::Shape,
     /// Whether `u` wants batch norm.
     pub normalized: bool,

@@ -1,6 +1,7 @@
 //! Many searches from one teacher: which there are, and what they say together.
 
 use super::budget::Budget;
+use super::methods;
 use crate::run::summary::Summary;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -31,7 +32,7 @@ pub struct Grid {
 
 impl Grid {
     /// Every combination once, seeds last: the first of each row are the first to be seen.
-    /// Method `none` keeps all or none: it is left out at other budgets.
+    /// A method that does not search keeps all or none: it is left out at other budgets.
     pub fn entries(&self) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut names = HashSet::new();
@@ -39,7 +40,8 @@ impl Grid {
             for method in &self.methods {
                 for choice in self.choices() {
                     for budget in &self.budgets {
-                        if method == "none" && !is_all_or_none(budget) {
+                        let chooses = methods::find(method).is_ok_and(|method| method.searches);
+                        if !chooses && !is_all_or_none(budget) {
                             continue;
                         }
                         let mut row = vec![method.clone()];

@@ -28,6 +28,8 @@ pub struct TrainProgram {
     /// One tape with one micro-batch; else a tape for each of them and one for the update.
     tapes: Vec<Tape>,
     micro_batches: usize,
+    /// Whether polynomials follow the part of a batch that they are about to see.
+    refits_ahead: bool,
     wiring: Wiring,
     /// What goes into checkpoints beside the network.
     pub carried: Carried,
@@ -83,6 +85,7 @@ impl TrainProgram {
         Ok(Self {
             tapes,
             micro_batches: spec.micro_batches,
+            refits_ahead: spec.activations.refits_ahead(),
             wiring,
             carried,
             pending: VecDeque::new(),
@@ -173,7 +176,7 @@ impl TrainProgram {
     /// Writes the scalars of a step as its n-th tape wants them.
     fn write_scalars(&self, gpu: &Gpu, scalars: &StepScalars, tape: usize) {
         let scalars = match tape < self.micro_batches {
-            true => micro_batch(scalars, tape, self.micro_batches),
+            true => micro_batch(scalars, tape, self.micro_batches, self.refits_ahead),
             false => *scalars,
         };
         gpu.write(&self.wiring.step.view(), &[scalars]);
@@ -181,14 +184,16 @@ impl TrainProgram {
 }
 
 /// The scalars of micro-batch `index` of `count`.
-fn micro_batch(step: &StepScalars, index: usize, count: usize) -> StepScalars {
+fn micro_batch(step: &StepScalars, index: usize, count: usize, refits_ahead: bool) -> StepScalars {
     if count == 1 {
         return *step;
     }
     let images = step.count / count as u32;
     let share = 1.0 / count as f32;
-    // Polynomials are refitted behind the last part, moments start anew with the first.
+    // Moments start anew with the first part. Polynomials are refitted behind the last, for all
+    // parts to see the same; those that follow what they are about to see, ahead of each.
     let (refit, anew) = (step.refit & 1, step.refit & 2);
+    let refits = refits_ahead || index + 1 == count;
     StepScalars {
         first: step.first + index as u32 * images,
         count: images,
@@ -196,7 +201,26 @@ fn micro_batch(step: &StepScalars, index: usize, count: usize) -> StepScalars {
         ce_weight: step.ce_weight * share,
         kd_weight: step.kd_weight * share,
         momentum: 1.0 - (1.0 - step.momentum).powf(share),
-        refit: u32::from(index + 1 == count) * refit + u32::from(index == 0) * anew,
+        refit: u32::from(refits) * refit + u32::from(index == 0) * anew,
         ..*step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_batch_refit_once_behind_it_or_each_ahead() {
+        let step = StepScalars {
+            refit: 3,
+            count: 96,
+            ..Default::default()
+        };
+        let refits = |ahead| [0, 1, 2].map(|part| micro_batch(&step, part, 3, ahead).refit);
+        assert_eq!(refits(false), [2, 0, 1]);
+        assert_eq!(refits(true), [3, 1, 1]);
+        assert_eq!(micro_batch(&step, 0, 1, false), step);
+        assert_eq!(micro_batch(&step, 1, 3, false).first, 32);
     }
 }

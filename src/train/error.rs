@@ -60,8 +60,8 @@ pub enum TrainError {
     #[error(
         "the {phase} phase has blown up: after epoch {epoch} the network guesses ({top1:.1} % of the \
          held-out images, its teacher {teacher:.1} %){site}\n\
-         {checkpoint}; begin a new run with polynomials that stay bounded, --polynomial hermite, or \
-         with a lower learning rate, --set {phase}.rate=… (now {rate})"
+         {checkpoint}; begin a new run with {advice}, or with a lower learning rate, \
+         --set {phase}.rate=… (now {rate})"
     )]
     Collapsed {
         /// Phase.
@@ -74,6 +74,8 @@ pub enum TrainError {
         teacher: f64,
         /// Where inputs grow most, as a clause.
         site: String,
+        /// What else might help.
+        advice: &'static str,
         /// Where the last good checkpoint is.
         checkpoint: String,
         /// The phase's learning rate.

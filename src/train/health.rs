@@ -5,6 +5,7 @@
 //! should be that of the one before, give or take a small factor.
 
 use crate::graph::{Activations, Layout};
+use crate::kernels::dapa::Form;
 use crate::step::Evaluation;
 
 /// A site's inputs, as the running moments have them.
@@ -60,6 +61,16 @@ pub fn runaway(sites: &[SiteHealth]) -> Option<&SiteHealth> {
 /// The site that comes nearest to it.
 pub fn widest(sites: &[SiteHealth]) -> Option<&SiteHealth> {
     sites.iter().max_by(|a, b| a.gain.total_cmp(&b.gain))
+}
+
+/// What keeps a network with such activations from blowing up, in words.
+pub fn advice(activations: &Activations) -> &'static str {
+    match activations {
+        Activations::Gate { fit: Some(fit), .. } if fit.form == Form::Hermite => {
+            "--degree 1, a larger budget"
+        }
+        _ => "polynomials that stay bounded, --polynomial hermite",
+    }
 }
 
 /// Whether a network has forgotten all that its teacher knew, and not for want of training: it

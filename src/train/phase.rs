@@ -1,7 +1,7 @@
 //! One phase: epochs of steps, validation, checkpoints, and going on where one was left.
 
 use super::error::TrainError;
-use super::health;
+use super::health::{self, SiteHealth};
 use super::journal;
 use super::progress::phase_bar;
 use super::schedule::shuffled;
@@ -377,26 +377,32 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
         }
     }
 
-    /// Looks at what polynomials are given; stops the run where it has blown up.
-    fn examine(&mut self, epoch: u64, step: u64, result: &Evaluation) -> Result<(), TrainError> {
-        let sums = &self.standing.sums;
-        let trained_ce = sums.ce / sums.images;
+    /// What the activation sites are given.
+    fn site_health(&self) -> Result<Vec<SiteHealth>, TrainError> {
         let state: Vec<f32> = self.trainer.gpu().read(&self.student.state.view())?;
-        let sites = health::sites(&self.trainer.layout, &state, &self.spec.activations);
-        if sites.is_empty() {
-            return Ok(());
-        }
-        self.log(step, journal::sites(&sites))?;
+        let activations = &self.spec.activations;
+        Ok(health::sites(&self.trainer.layout, &state, activations))
+    }
+
+    /// Stops a run that has blown up, warns of one that is about to.
+    fn examine(
+        &self,
+        epoch: u64,
+        sites: &[SiteHealth],
+        result: &Evaluation,
+    ) -> Result<(), TrainError> {
         let Some(teacher) = self.spec.teacher_top1 else {
             return Ok(());
         };
+        let sums = &self.standing.sums;
+        let trained_ce = sums.ce / sums.images;
         if health::has_collapsed(result, trained_ce, teacher, self.trainer.network.classes()) {
             return Err(TrainError::Collapsed {
                 phase: self.spec.phase,
                 epoch: epoch + 1,
                 top1: 100.0 * result.top1,
                 teacher: 100.0 * teacher,
-                site: match health::runaway(&sites).or(health::widest(&sites)) {
+                site: match health::runaway(sites).or(health::widest(sites)) {
                     Some(site) => format!(
                         "; the inputs of {} spread {:.3e}, {:.1} times as wide as those of the site \
                          before",
@@ -404,17 +410,19 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
                     ),
                     None => String::new(),
                 },
+                advice: health::advice(&self.spec.activations),
                 checkpoint: self.last_good(),
                 rate: self.spec.descent.rate,
             });
         }
-        if let Some(site) = health::runaway(&sites) {
+        if let Some(site) = health::runaway(sites) {
             log::warn!(
                 "the inputs of {} spread {:.1}, {:.0} times as wide as those of the site before: the \
-                 polynomials before it let outliers grow; --polynomial hermite keeps them bounded",
+                 polynomials before it let outliers grow. What may help: {}",
                 site.site,
                 site.spread,
-                site.gain
+                site.gain,
+                health::advice(&self.spec.activations)
             );
         }
         Ok(())
@@ -435,9 +443,12 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
         per_epoch: u64,
         result: Evaluation,
     ) -> Result<(), TrainError> {
-        let values = journal::epoch(self.spec, epoch, &self.standing.sums, &result);
+        let sites = self.site_health()?;
+        // One record of the epoch, for a run that is resumed to know whether it stands behind it.
+        let mut values = journal::epoch(self.spec, epoch, &self.standing.sums, &result);
+        values.extend(journal::sites(&sites));
         self.log((epoch + 1) * per_epoch, values)?;
-        self.examine(epoch, (epoch + 1) * per_epoch, &result)?;
+        self.examine(epoch, &sites, &result)?;
         self.say(&journal::epoch_line(
             self.spec,
             epoch,

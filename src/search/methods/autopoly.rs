@@ -10,6 +10,7 @@ use crate::search::strategy::Strategy;
 
 pub(super) const METHOD: Method = Method {
     name: "autopoly",
+    title: "autopoly",
     summary: "as autorep, beside polynomials that are trained and never fitted",
     polynomials: Polynomials::Trained,
     chooses_squares: false,

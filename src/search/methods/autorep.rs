@@ -12,6 +12,7 @@ use crate::train::schedule::cosine;
 
 pub(super) const METHOD: Method = Method {
     name: "autorep",
+    title: "AutoReP",
     summary: "the paper: scores with hysteresis, trained with the network",
     polynomials: Polynomials::Fitted,
     chooses_squares: true,
@@ -52,10 +53,12 @@ impl Strategy for AutoRep {
         } = &self.task;
         self.finish_scalars(scalars);
         let fits = settings.polynomial != Polynomial::Identity;
-        if fits && step < dapa::refit_steps(settings, steps) {
-            scalars.rate[3] = 0.0;
+        if fits {
             let moments_begin = u32::from(step == 0) << 1;
             scalars.refit = u32::from(dapa::refits(settings, step, steps)) | moments_begin;
+            if step < dapa::refit_steps(settings, steps) {
+                scalars.rate[3] = 0.0;
+            }
         }
         let progress = step as f64 / steps.max(1) as f64;
         scalars.score_rate = score_rate * cosine(progress, 0.01) as f32;

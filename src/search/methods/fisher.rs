@@ -18,6 +18,7 @@ use crate::train::schedule::cosine;
 
 pub(super) const METHOD: Method = Method {
     name: "fisher",
+    title: "Fisher",
     summary: "what the loss is most sensitive to, for its price",
     polynomials: Polynomials::Fitted,
     chooses_squares: true,

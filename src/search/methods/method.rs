@@ -9,6 +9,8 @@ use crate::settings::{Polynomial, Search};
 pub struct Method {
     /// What settings and summaries call it.
     pub name: &'static str,
+    /// What tables for people call it.
+    pub title: &'static str,
     /// What it does, in a line.
     pub summary: &'static str,
     /// What stands where a ReLU goes.

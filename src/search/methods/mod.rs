@@ -62,6 +62,7 @@ pub fn list() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::strategy::Task;
     use crate::settings::Search;
 
     #[test]
@@ -71,6 +72,16 @@ mod tests {
             assert_eq!(found.summary, method.summary);
         }
         assert_eq!(METHODS[0].name, Search::default().method);
+        for method in METHODS {
+            let strategy = method.strategy(Task {
+                settings: Search::default(),
+                score_rate: 0.01,
+                full: 100.0,
+                budget: 10.0,
+            });
+            let name = method.name;
+            assert_eq!(strategy.rule().is_some(), method.searches, "{name}");
+        }
         let Err(error) = find("fischer") else {
             panic!("found")
         };

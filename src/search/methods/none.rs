@@ -10,6 +10,7 @@ use crate::search::strategy::Strategy;
 
 pub(super) const METHOD: Method = Method {
     name: "none",
+    title: "no search",
     summary: "no choice: all ReLUs, or none",
     polynomials: Polynomials::Fitted,
     chooses_squares: false,

@@ -12,6 +12,7 @@ use crate::train::schedule::cosine;
 
 pub(super) const METHOD: Method = Method {
     name: "snl",
+    title: "SNL",
     summary: "slopes between ReLU and y = x under a growing penalty; no polynomials",
     polynomials: Polynomials::Identity,
     chooses_squares: false,
