@@ -1,4 +1,4 @@
-// Kernel card: scores, masks and counts
+// Kernel card: scores
 //
 // Computes   update: for every element of every site, after a backward pass has left dL/dm,
 //              push = penalty·(price of a ReLU at its site), while the cost is above the budget
@@ -9,55 +9,60 @@
 //              slopes      g = dL/dm + push
 //                          aux ← Adam(aux, g), held within 0…1;  m ← aux, a slope (SNL);
 //                          kept while above t
-//              importance  v ← average of (dL/dm)²;  aux ← v/(2·penalty·price): what the loss
-//                          would rise by without the ReLU, to second order and with the Fisher
-//                          information for the curvature, over its share of the full cost
-//                          m stays 1 while aux > 0.9·θ;  m becomes 1 when aux > 1.1·θ
 //            and counts the ReLUs kept at each site. `penalty` is λ over the cost of the network
 //            with all its ReLUs, so push is the gradient of λ·relu(share − target); cost and
-//            prices are those after the step before (metrics.wgsl), and so is the threshold θ.
+//            prices are those after the step before (metrics.wgsl).
+//            Two rules only say what the loss would rise by without the ReLU, over its share of
+//            the full cost (penalty·price, here without λ); threshold.wgsl makes masks of it. With
+//            the gradient of a batch of B images, the Fisher information for the curvature, and n
+//            elements that are kept or dropped as one:
+//              taylor  ḡ, v ← averages of dL/dm and (dL/dm)², the newest with weight rate
+//                      aux ← (½·B·n·max(v − ḡ², 0) − ḡ)/(penalty·price)
+//              fisher  v ← average of (dL/dm)² with Adam's β₂;  aux ← n·v/(2·penalty·price)
 //            share: dL/dm of every element becomes the mean over its group of n, for masks that
-//            keep or drop a channel or a site as one: times √n for importance, whose square is then
-//            that of the sum over n, an element of the price's. Elements that begin alike stay so.
-// Layout     group 0; importance has no first moment, and the numbers go on without gaps
-//              update  0  step           uniform Step
-//                      1  scores         f32[length], updated: aux; each site of this and the
-//                                        other arenas starts at a multiple of 256
-//                      2  mask           f32[length], updated: m
-//                      3  mask_gradient  f32[length], read: dL/dm
-//                      4  first_moment   f32[length], updated: Adam's
-//                      5  second_moment  f32[length], updated: Adam's, or v
-//                      6  sites          u32[length/256], read: the site of a block
-//                      7  counts         u32[…] by site, added to
-//                      8  ledger         vec2f[1+sites], read: (cost, θ), then (price of a ReLU,
-//                                        of a square) by site
-//              share   0  groups         vec2u[G], read: first element, elements
-//                      1  mask_gradient  f32[length], updated
+//            keep or drop a channel or a site as one. Elements that begin alike stay so.
+// Layout     group 0; the numbers go on without gaps
+//              update  step           uniform Step
+//                      scores         f32[length], updated: aux; each site of this and the other
+//                                     arenas starts at a multiple of 256
+//                      mask_gradient  f32[length], read: dL/dm
+//                      first_moment   f32[length], updated: Adam's, or ḡ (not fisher)
+//                      second_moment  f32[length], updated: Adam's, or v
+//                      blocks         vec4u[length/256], read: site of a block, its elements, n, 0
+//                      ledger         vec2f[1+sites], read: (cost, 0), then (price of a ReLU,
+//                                     of a square) by site
+//                      mask           f32[length], updated: m (hysteresis, slopes)
+//                      counts         u32[…] by site, added to (hysteresis, slopes)
+//              share   groups         vec2u[G], read: first element, elements
+//                      mask_gradient  f32[length], updated
 // Split      update: a workgroup of 64 takes a block of 256 elements, four each; counts go
 //            through workgroup memory to one atomic addition a block: integers, so the order is
 //            free. share: a workgroup of 64 a group, summed by lanes and a tree.
-// Cost       update 30 flops and 36 bytes an element (importance is counted alike), share 1 and 12,
-//            whatever the network: one dispatch each.
+// Cost       update 30 flops and 36 bytes an element (taylor 12 and 28, fisher 8 and 20), share
+//            1 and 12, whatever the network: one dispatch each.
 // Dropped    nothing yet.
 
 {% if entry == "update" %}
+{% set selects = rule in ["hysteresis", "slopes"] %}
 {% include "common/step.wgsl" %}
 
 {% set b = namespace(next=0) %}
 {% macro binding() %}@group(0) @binding({{ b.next }}){% set b.next = b.next + 1 %}{% endmacro %}
 {{ binding() }} var<uniform> step: Step;
 {{ binding() }} var<storage, read_write> scores: array<vec4f>;
-{{ binding() }} var<storage, read_write> mask: array<vec4f>;
 {{ binding() }} var<storage, read> mask_gradient: array<vec4f>;
-{% if rule != "importance" %}
+{% if rule != "fisher" %}
 {{ binding() }} var<storage, read_write> first_moment: array<vec4f>;
 {% endif %}
 {{ binding() }} var<storage, read_write> second_moment: array<vec4f>;
-{{ binding() }} var<storage, read> sites: array<u32>;
-{{ binding() }} var<storage, read_write> counts: array<atomic<u32>>;
+{{ binding() }} var<storage, read> blocks: array<vec4u>;
 {{ binding() }} var<storage, read> ledger: array<vec2f>;
+{% if selects %}
+{{ binding() }} var<storage, read_write> mask: array<vec4f>;
+{{ binding() }} var<storage, read_write> counts: array<atomic<u32>>;
 
 var<workgroup> block_count: atomic<u32>;
+{% endif %}
 
 {% if rule == "hysteresis" %}
 // log(1 + eˣ), without overflow for large x.
@@ -70,23 +75,32 @@ fn softplus(x: vec4f) -> vec4f {
 fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) group: vec3u) {
     let block = group.y * {{ row }}u + group.x;
     let inside = block < {{ length // 256 }}u;
+    {% if selects %}
     if (lane == 0u) {
         atomicStore(&block_count, 0u);
     }
     workgroupBarrier();
+    {% endif %}
     if (inside) {
         let i = block * 64u + lane;
         let aux = scores[i];
-        let price = ledger[1u + sites[block]].x;
-        {% if rule == "importance" %}
+        let price = ledger[1u + blocks[block].x].x;
+        {% if not selects %}
+        let share = max(step.penalty * price, 1e-30);
+        let together = f32(blocks[block].z);
         let g = mask_gradient[i];
-        let v = mix(g * g, second_moment[i], step.beta2);
-        second_moment[i] = v;
-        let worth = v / (2.0 * step.correction2 * max(step.penalty * price, 1e-30));
-        scores[i] = worth;
-        let bound = ledger[0].y * select(vec4f(1.1), vec4f(0.9), mask[i] > vec4f(0.5));
-        let keep = select(vec4f(0.0), vec4f(1.0), worth > bound);
-        mask[i] = keep;
+        {% endif %}
+        {% if rule == "taylor" %}
+        let slope = mix(first_moment[i], g, step.score_rate);
+        let square = mix(second_moment[i], g * g, step.score_rate);
+        first_moment[i] = slope;
+        second_moment[i] = square;
+        let curvature = f32(step.count) * together * max(square - slope * slope, vec4f(0.0));
+        scores[i] = (0.5 * curvature - slope) / share;
+        {% elif rule == "fisher" %}
+        let square = mix(g * g, second_moment[i], step.beta2);
+        second_moment[i] = square;
+        scores[i] = together * square / (2.0 * step.correction2 * share);
         {% else %}
         let push = select(0.0, step.penalty * price, ledger[0].x > step.budget);
         {% if rule == "hysteresis" %}
@@ -111,13 +125,15 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
         mask[i] = slope;
         let keep = select(vec4f(0.0), vec4f(1.0), slope > vec4f(step.threshold));
         {% endif %}
-        {% endif %}
         atomicAdd(&block_count, u32(dot(keep, vec4f(1.0))));
+        {% endif %}
     }
+    {% if selects %}
     workgroupBarrier();
     if (lane == 0u && inside) {
-        atomicAdd(&counts[sites[block]], atomicLoad(&block_count));
+        atomicAdd(&counts[blocks[block].x], atomicLoad(&block_count));
     }
+    {% endif %}
 }
 {% else %}
 @group(0) @binding(0) var<storage, read> groups: array<vec2u>;
@@ -144,11 +160,7 @@ fn share(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) grou
         }
     }
     workgroupBarrier();
-    {% if rule == "importance" %}
-    let mean = tree[0] / sqrt(f32(elements));
-    {% else %}
     let mean = tree[0] / f32(elements);
-    {% endif %}
     for (var i = lane; i < elements; i += 64u) {
         mask_gradient[first + i] = mean;
     }

@@ -12,8 +12,6 @@
 //                                            with 0 for what squares cost where there are none
 //              price of a square at a site   square + (k = 0 ? square_site / max(q, 1) : 0)
 //            What a site costs as such is shared by what is left at it: the less, the dearer.
-//            θ, the threshold of searches by importance, rises by the share step.score_rate while
-//            the cost is above the budget, and falls by it otherwise.
 // Layout     group 0
 //              0  step           uniform Step
 //              1  samples        vec4f[N], read: cross-entropy, distillation, top-1 hit, top-5 hit
@@ -28,7 +26,7 @@
 {% endif %}
 {% if sites > 0 %}
 //              5  counts         u32[2,sites], read and cleared: ReLUs, squares
-//              6  ledger         vec2f[1+sites], updated: (cost, θ), then the prices of each site
+//              6  ledger         vec2f[1+sites], updated: (cost, 0), then the prices of each site
 {% endif %}
 // Split      one workgroup of {{ workgroup }}; a tree in workgroup memory, so the order of the sums is fixed;
 //            then one invocation writes the row.
@@ -106,8 +104,7 @@ fn record(@builtin(local_invocation_index) lane: u32) {
             {{ square }} + select({{ square_site }} / f32(max(q, 1u)), 0.0, k > 0u),
         );
     }
-    let rise = select(-step.score_rate, step.score_rate, cost > step.budget);
-    ledger[0] = vec2f(cost, ledger[0].y * (1.0 + rise));
+    ledger[0] = vec2f(cost, 0.0);
     {% endif %}
     ring[row + 6u] = kept;
     ring[row + 10u] = bitcast<u32>(cost);

@@ -7,7 +7,8 @@
 //                         m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,
 //                         p ← p − r · (m/c₁) / (√(v/c₂) + ε), c₁ = 1 − β₁ᵗ, c₂ = 1 − β₂ᵗ
 //                         (Kingma & Ba 2015, as torch.optim.Adam)
-//            square_sums  partial[w] = Σ g² over what workgroup w visits
+//            square_sums  partial[w] = Σ g² over what workgroup w visits; with `trained`, over
+//                         groups with a rate: what is not moved must not shorten other steps
 //            norm         clip = (‖g‖, factor, 0, 0) from the partial sums: factor = 1 where
 //                         step.clip is 0 or ‖g‖ below it, else step.clip/‖g‖; 0 where ‖g‖ is
 //                         not finite
@@ -36,6 +37,10 @@
 {% elif pass == "square_sums" %}
 //              0  grads    f32[length], read
 //              1  partial  f32[workgroups], written
+{% if trained %}
+//              2  step     uniform Step
+//              3  kinds    u32[length/256], read: the group, 0 to 3, of each block of 256
+{% endif %}
 {% elif pass == "norm" %}
 //              0  step     uniform Step
 //              1  partial  f32[workgroups of square_sums], read
@@ -57,7 +62,7 @@
 // Dropped    strides across the whole arena: 3 times slower on a CPU. See
 //            docs/rejected-optimizations.md, "Streaming kernels on a CPU".
 
-{% if pass != "square_sums" %}
+{% if pass != "square_sums" or trained %}
 {% include "common/step.wgsl" %}
 
 {% endif %}
@@ -86,7 +91,11 @@ fn workgroup_sum(lane: u32, value: f32) -> f32 {
     return sums[0];
 }
 {% endif %}
-{% if pass == "sgd" or pass == "adam" %}
+{% if pass == "square_sums" and trained %}
+
+// 256 elements share a group.
+const VECTORS_PER_BLOCK = 64u;
+{% elif pass == "sgd" or pass == "adam" %}
 // 256 elements share a group.
 const VECTORS_PER_BLOCK = 64u;
 
@@ -154,6 +163,10 @@ fn adam(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 {% elif pass == "square_sums" %}
 @group(0) @binding(0) var<storage, read> grads: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> partial: array<f32>;
+{% if trained %}
+@group(0) @binding(2) var<uniform> step: Step;
+@group(0) @binding(3) var<storage, read> kinds: array<u32>;
+{% endif %}
 
 @compute @workgroup_size({{ workgroup }})
 fn square_sums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
@@ -162,7 +175,13 @@ fn square_sums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id
     for (var first = group.x * RUN; first < end; first += {{ workgroup }}u) {
         let i = first + local.x;
         let g = grads[i];
+        {% if trained %}
+        // A product, for what is not finite to be seen wherever it is.
+        let is_trained = step.rate[kinds[first / VECTORS_PER_BLOCK]] != 0.0;
+        sum += g * g * select(0.0, 1.0, is_trained);
+        {% else %}
         sum += g * g;
+        {% endif %}
     }
     let total = workgroup_sum(local.x, (sum.x + sum.y) + (sum.z + sum.w));
     if local.x == 0u {

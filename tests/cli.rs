@@ -156,18 +156,28 @@ fn json_is_all_there_is_on_standard_output() {
     let output = succeed(search(&out, &more).args(["--json", "--control"]));
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut summary = json(out.join("summary.json"));
-    let control = json(out.join("control/summary.json"));
-    assert_eq!(control["relu_count"], 0);
-    assert_eq!(control["relu_budget"], 0);
-    assert_eq!(control["teacher"], summary["teacher"], "the same teacher");
-    summary["control"] = control;
+    let total = summary["relu_total"].clone();
+    let count = summary["relu_count"].clone();
+    for (name, method, kept) in [
+        ("control", "autorep", &serde_json::json!(0)),
+        ("control-random", "random", &count),
+        ("control-relu", "none", &total),
+    ] {
+        let control = json(out.join(name).join("summary.json"));
+        assert_eq!(control["method"], method, "{name}");
+        assert_eq!(&control["relu_count"], kept, "{name}");
+        assert_eq!(control["teacher"], summary["teacher"], "the same teacher");
+        summary["controls"][name] = control;
+    }
     assert_eq!(printed, summary);
 
     // The table has a row for it, and a run that is over is told again, not done again.
     let before = contents(&out);
     let output = succeed(search(&out, &more).args(["--control", "--resume"]));
     let table = text(&output.stdout);
-    assert!(table.contains("control, all polynomial"), "{table}");
+    for row in ["all polynomial", "drawn at random", "all ReLU, as long"] {
+        assert!(table.contains(&format!("control, {row}")), "{table}");
+    }
     assert_eq!(contents(&out), before);
 }
 

@@ -85,6 +85,8 @@ fn every_method_and_granularity_keeps_its_budget() {
         ("snl", "element", "100", 100, 100),
         ("snl", "channel", "100", 97, 100),
         ("autopoly", "element", "100", 100, 100),
+        ("random", "element", "100", 100, 100),
+        ("random", "channel", "100", 97, 100),
         ("none", "element", "0", 0, 0),
         ("none", "element", "100%", TOTAL, TOTAL),
     ];

@@ -1,6 +1,7 @@
 {# Gives      struct Step, which src/kernels/step.rs mirrors.
    Asks for   nothing
-   Used by    augment, batch_norm, dapa, dropout, indicator, loss, metrics, optimizer, squares #}
+   Used by    augment, batch_norm, dapa, dropout, indicator, loss, metrics, optimizer, squares,
+              threshold #}
 // The scalars of one step; src/kernels/step.rs documents each.
 struct Step {
     rate: vec4f,

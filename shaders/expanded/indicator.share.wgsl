@@ -1,8 +1,8 @@
 // Expanded from shaders/indicator.wgsl
-// for indicator share: 3,840 groups of 491,520, hysteresis (tiling large).
+// for indicator share: 3,840 groups of 491,520 (tiling large).
 // Written by `autorep shaders --typical --write shaders/expanded`: change the template.
 //
-// Kernel card: scores, masks and counts
+// Kernel card: scores
 //
 // Computes   update: for every element of every site, after a backward pass has left dL/dm,
 //              push = penalty·(price of a ReLU at its site), while the cost is above the budget
@@ -13,35 +13,37 @@
 //              slopes      g = dL/dm + push
 //                          aux ← Adam(aux, g), held within 0…1;  m ← aux, a slope (SNL);
 //                          kept while above t
-//              importance  v ← average of (dL/dm)²;  aux ← v/(2·penalty·price): what the loss
-//                          would rise by without the ReLU, to second order and with the Fisher
-//                          information for the curvature, over its share of the full cost
-//                          m stays 1 while aux > 0.9·θ;  m becomes 1 when aux > 1.1·θ
 //            and counts the ReLUs kept at each site. `penalty` is λ over the cost of the network
 //            with all its ReLUs, so push is the gradient of λ·relu(share − target); cost and
-//            prices are those after the step before (metrics.wgsl), and so is the threshold θ.
+//            prices are those after the step before (metrics.wgsl).
+//            Two rules only say what the loss would rise by without the ReLU, over its share of
+//            the full cost (penalty·price, here without λ); threshold.wgsl makes masks of it. With
+//            the gradient of a batch of B images, the Fisher information for the curvature, and n
+//            elements that are kept or dropped as one:
+//              taylor  ḡ, v ← averages of dL/dm and (dL/dm)², the newest with weight rate
+//                      aux ← (½·B·n·max(v − ḡ², 0) − ḡ)/(penalty·price)
+//              fisher  v ← average of (dL/dm)² with Adam's β₂;  aux ← n·v/(2·penalty·price)
 //            share: dL/dm of every element becomes the mean over its group of n, for masks that
-//            keep or drop a channel or a site as one: times √n for importance, whose square is then
-//            that of the sum over n, an element of the price's. Elements that begin alike stay so.
-// Layout     group 0; importance has no first moment, and the numbers go on without gaps
-//              update  0  step           uniform Step
-//                      1  scores         f32[length], updated: aux; each site of this and the
-//                                        other arenas starts at a multiple of 256
-//                      2  mask           f32[length], updated: m
-//                      3  mask_gradient  f32[length], read: dL/dm
-//                      4  first_moment   f32[length], updated: Adam's
-//                      5  second_moment  f32[length], updated: Adam's, or v
-//                      6  sites          u32[length/256], read: the site of a block
-//                      7  counts         u32[…] by site, added to
-//                      8  ledger         vec2f[1+sites], read: (cost, θ), then (price of a ReLU,
-//                                        of a square) by site
-//              share   0  groups         vec2u[G], read: first element, elements
-//                      1  mask_gradient  f32[length], updated
+//            keep or drop a channel or a site as one. Elements that begin alike stay so.
+// Layout     group 0; the numbers go on without gaps
+//              update  step           uniform Step
+//                      scores         f32[length], updated: aux; each site of this and the other
+//                                     arenas starts at a multiple of 256
+//                      mask_gradient  f32[length], read: dL/dm
+//                      first_moment   f32[length], updated: Adam's, or ḡ (not fisher)
+//                      second_moment  f32[length], updated: Adam's, or v
+//                      blocks         vec4u[length/256], read: site of a block, its elements, n, 0
+//                      ledger         vec2f[1+sites], read: (cost, 0), then (price of a ReLU,
+//                                     of a square) by site
+//                      mask           f32[length], updated: m (hysteresis, slopes)
+//                      counts         u32[…] by site, added to (hysteresis, slopes)
+//              share   groups         vec2u[G], read: first element, elements
+//                      mask_gradient  f32[length], updated
 // Split      update: a workgroup of 64 takes a block of 256 elements, four each; counts go
 //            through workgroup memory to one atomic addition a block: integers, so the order is
 //            free. share: a workgroup of 64 a group, summed by lanes and a tree.
-// Cost       update 30 flops and 36 bytes an element (importance is counted alike), share 1 and 12,
-//            whatever the network: one dispatch each.
+// Cost       update 30 flops and 36 bytes an element (taylor 12 and 28, fisher 8 and 20), share
+//            1 and 12, whatever the network: one dispatch each.
 // Dropped    nothing yet.
 
 @group(0) @binding(0) var<storage, read> groups: array<vec2u>;

@@ -11,7 +11,8 @@
 //                         m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,
 //                         p ← p − r · (m/c₁) / (√(v/c₂) + ε), c₁ = 1 − β₁ᵗ, c₂ = 1 − β₂ᵗ
 //                         (Kingma & Ba 2015, as torch.optim.Adam)
-//            square_sums  partial[w] = Σ g² over what workgroup w visits
+//            square_sums  partial[w] = Σ g² over what workgroup w visits; with `trained`, over
+//                         groups with a rate: what is not moved must not shorten other steps
 //            norm         clip = (‖g‖, factor, 0, 0) from the partial sums: factor = 1 where
 //                         step.clip is 0 or ‖g‖ below it, else step.clip/‖g‖; 0 where ‖g‖ is
 //                         not finite

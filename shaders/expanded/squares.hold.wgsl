@@ -17,25 +17,32 @@
 //              score ← Adam(score, g);  q by hysteresis, as in indicator.wgsl, but a square comes
 //                  back only from a score far above 0: one that comes and goes upsets all layers
 //                  behind it
-//              by importance instead: v ← average of (dL/dq)²;  score ← v/(2·penalty·price·squares);
-//                  q by the threshold θ, as in indicator.wgsl
 //              a square lost takes c₂·r(x) from the polynomial and leaves a mark of 1 in its
 //                  fourth component; a square regained adds c₂·r(x) of the fit
 //            and adds the squares of groups that have them to their site's count.
+//            Where all scores share a threshold (threshold.wgsl) it is done in two kernels:
+//            measure: as in indicator.wgsl, with dL/dq for dL/dm and penalty·price·squares:
+//              taylor  ḡ, v ← averages of dL/dq and (dL/dq)²
+//                      score ← (½·B·max(v − ḡ², 0) − ḡ)/(penalty·price·squares)
+//              fisher  v ← average of (dL/dq)²;  score ← v/(2·penalty·price·squares)
+//            apply: q ← 1 if worth ≥ θ, and what update does with a new q.
 //            hold: c₂ ← 0 for every channel that is marked: what an optimiser did to it.
-// Layout     group 0
-//              update  0  step       uniform Step
-//                      1  params     vec4f[…], an arena, updated: coefficients c₀, c₁, c₂, mark
-//                      2  gradients  vec4f[…], an arena, read
-//                      3  moments    vec2f[…], an arena, read: mean, variance
-//                      4  mask       f32[…], an arena, read
-//                      5  groups     vec4u[G,2], read: (first element, elements, first coefficient,
-//                                    channels), (first moment, site, 0, 0)
-//                      6  states     vec4f[G], updated: score, Adam's moments, q
-//                      7  counts     u32[2,sites], added to: ReLUs, squares
-//                      8  ledger     vec2f[1+sites], read: as in indicator.wgsl
-//              hold    0  params     vec4f[…], an arena, updated
-//                      1  groups     vec4u[G,2], read
+// Layout     group 0; the numbers go on without gaps
+//              update, measure, apply
+//                      step       uniform Step (not apply)
+//                      params     vec4f[…], an arena: coefficients c₀, c₁, c₂, mark; measure reads
+//                                 them, the others update them
+//                      gradients  vec4f[…], an arena, read (not apply)
+//                      moments    vec2f[…], an arena, read: mean, variance
+//                      mask       f32[…], an arena, read
+//                      groups     vec4u[G,2], read: (first element, elements, first coefficient,
+//                                 channels), (first moment, site, 0, 0)
+//                      states     vec4f[G], updated: score, Adam's moments or ḡ and v, q
+//                      ledger     vec2f[1+sites], read: as in indicator.wgsl (not apply)
+//                      cut        u32[…], read: the first is θ as a key (apply)
+//                      counts     u32[2,sites], added to: ReLUs, squares (not measure)
+//              hold    params     vec4f[…], an arena, updated
+//                      groups     vec4u[G,2], read
 // Split      a workgroup of 64 a group: lanes over elements, then over channels; sums by a tree.
 // Cost       update 1 flop and 4 bytes an element, 30 and 56 a channel; hold 16 bytes a channel.
 // Dropped    nothing yet.

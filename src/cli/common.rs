@@ -10,7 +10,7 @@ use crate::run::store::{RESULT, TEACHER};
 use crate::run::summary::Summary;
 use crate::search::methods;
 use crate::search::phases::footprints;
-use crate::search::pipeline::RunError;
+use crate::search::pipeline::{self, RunError};
 use crate::settings::Settings;
 use crate::settings::layers::Layers;
 use crate::settings::presets;
@@ -239,8 +239,12 @@ pub fn begin<'g>(
     }
     let text = toml::to_string(&settings).context("the settings have no TOML form")?;
     let (footprints, at) = (footprints(&settings, last), checkpoint.as_ref());
-    let made = Trainer::new(gpu, settings, folder, at, &footprints, args.progress())
-        .map_err(RunError::from)
+    let made = pipeline::division(&settings, at)
+        .and_then(|division| {
+            let (footprints, progress) = (&footprints, args.progress());
+            let trainer = Trainer::new(gpu, settings, folder, at, division, footprints, progress);
+            Ok(trainer?)
+        })
         .and_then(|trainer| {
             if checkpoint.is_none() {
                 check(&trainer)?;

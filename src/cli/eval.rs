@@ -10,7 +10,7 @@ use crate::settings::layers::Layers;
 use crate::settings::{MOST_BATCH, Settings};
 use crate::step::evaluate::evaluation;
 use crate::tensor_file::Tensor;
-use crate::train::images::{open_data, split};
+use crate::train::images::{Division, open_data};
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::io::{Write, stdout};
@@ -59,6 +59,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         bail!("--batch {}: must lie in 1…65535", args.batch);
     }
     let checkpoint = load_result(&args.run)?;
+    let division = Division::read(&checkpoint)?;
     let Unpacked {
         model, spec, sites, ..
     } = model_file::unpack(checkpoint)?;
@@ -86,10 +87,11 @@ pub(super) fn run(args: Args) -> Result<End> {
             dataset.classes.len()
         );
     }
+    let division = division.unwrap_or_else(|| Division::new(&settings, &dataset));
     let images = match args.split {
         Split::Test => dataset.test.clone(),
-        Split::Val => dataset.train.subset(&split(&settings, &dataset)?.1),
-        Split::Train => dataset.train.subset(&split(&settings, &dataset)?.0),
+        Split::Val => dataset.train.subset(&division.indices(&dataset)?.1),
+        Split::Train => dataset.train.subset(&division.indices(&dataset)?.0),
     };
     let gpu = args.adapter.open(&args.kernels)?;
     let preset = Tiling::parse(&args.kernels, &gpu).map_err(anyhow::Error::msg)?;

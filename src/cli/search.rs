@@ -52,7 +52,8 @@ pub struct Args {
     /// Degree of the polynomial: 1 or 2.
     #[arg(long, allow_negative_numbers = true)]
     degree: Option<usize>,
-    /// Also run the control without any ReLU, into OUT/control, from the same teacher.
+    /// Also run what the search is to be compared with, from the same teacher, into folders of OUT:
+    /// no ReLU, as many ReLUs drawn at random, and all ReLUs trained for as long.
     #[arg(long)]
     control: bool,
 }
@@ -84,30 +85,86 @@ pub(super) fn run(args: Args) -> Result<End> {
     let Some(summary) = search(&args.run, &gpu, settings.clone(), out)? else {
         return Ok(End::Interrupted);
     };
-    let mut control = None;
+    let mut controls = Vec::new();
     if args.control {
-        note("control without any ReLU:");
-        let mut settings = settings;
-        settings.search.budget = "0".into();
-        settings.search.cost = "relu".into();
-        settings.teacher.from = out.clone();
-        let folder = out.join("control");
-        // A control that was begun goes on when its run does.
-        let Some(summary) = search(&args.run, &gpu, settings, &folder)? else {
-            return Ok(End::Interrupted);
-        };
-        control = Some(summary);
+        for control in Control::of(&settings, &summary)? {
+            note(format_args!("{}:", control.title));
+            let settings = control.settings(&settings, out);
+            // A control that was begun goes on when its run does.
+            let folder = out.join(control.folder);
+            let Some(summary) = search(&args.run, &gpu, settings, &folder)? else {
+                return Ok(End::Interrupted);
+            };
+            controls.push((control, summary));
+        }
     }
     if args.run.json {
         let mut json = serde_json::to_value(&summary)?;
-        if let Some(control) = &control {
-            json["control"] = serde_json::to_value(control)?;
+        for (control, summary) in &controls {
+            json["controls"][control.folder] = serde_json::to_value(summary)?;
         }
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&json)?)?;
     } else {
-        print_table(&summary, control.as_ref(), out)?;
+        print_table(&summary, &controls, out)?;
     }
     Ok(End::Done)
+}
+
+/// Something that a search is compared with.
+struct Control {
+    /// Its folder within that of the search.
+    folder: &'static str,
+    /// What tables for people call it.
+    title: &'static str,
+    method: String,
+    /// Its budget, where that is not the search's.
+    budget: Option<&'static str>,
+}
+
+impl Control {
+    /// Those of a search, by what came of it.
+    fn of(settings: &Settings, summary: &Summary) -> Result<Vec<Self>> {
+        let method = methods::find(&settings.search.method)?;
+        let mut controls = vec![Self {
+            folder: "control",
+            title: match method.polynomials {
+                Polynomials::Identity => "control, all identity",
+                Polynomials::Fitted | Polynomials::Trained => "control, all polynomial",
+            },
+            method: method.name.to_owned(),
+            budget: Some("0"),
+        }];
+        let chooses = (1..summary.relu_total).contains(&summary.relu_count);
+        if chooses && method.name != "random" {
+            controls.push(Self {
+                folder: "control-random",
+                title: "control, drawn at random",
+                method: "random".to_owned(),
+                budget: None,
+            });
+        }
+        controls.push(Self {
+            folder: "control-relu",
+            title: "control, all ReLU, as long",
+            method: "none".to_owned(),
+            budget: Some("100%"),
+        });
+        Ok(controls)
+    }
+
+    /// The settings of its run.
+    fn settings(&self, search: &Settings, out: &Path) -> Settings {
+        let mut settings = search.clone();
+        settings.search.method = self.method.clone();
+        if let Some(budget) = self.budget {
+            settings.search.budget = budget.into();
+            settings.search.cost = "relu".into();
+        }
+        settings.teacher.from = out.to_owned();
+        // It is the teacher's already.
+        settings.train_images = 0;
+        settings
+    }
 }
 
 /// One search; `None` when interrupted.
@@ -133,7 +190,7 @@ fn rounded(value: f64) -> String {
     }
 }
 
-fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> Result<()> {
+fn print_table(summary: &Summary, controls: &[(Control, Summary)], out: &Path) -> Result<()> {
     writeln!(
         stdout(),
         "\n{} on {}, seed {}\n",
@@ -162,15 +219,8 @@ fn print_table(summary: &Summary, control: Option<&Summary>, out: &Path) -> Resu
     row("teacher, all ReLU", summary.relu_total, &summary.teacher)?;
     let method = methods::find(&summary.method)?;
     row(method.title, summary.relu_count, &summary.result)?;
-    if let Some(control) = control {
-        row(
-            match method.polynomials {
-                Polynomials::Identity => "control, all identity",
-                Polynomials::Fitted | Polynomials::Trained => "control, all polynomial",
-            },
-            control.relu_count,
-            &control.result,
-        )?;
+    for (control, summary) in controls {
+        row(control.title, summary.relu_count, &summary.result)?;
     }
     if let (Some(spent), Some(cost)) = (&summary.spent, &summary.cost)
         && cost != "relu"

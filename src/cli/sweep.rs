@@ -7,10 +7,11 @@ use crate::report::published::Published;
 use crate::run::folder::RunFolder;
 use crate::run::model_file::{self, Unpacked};
 use crate::run::summary::Summary;
+use crate::search::agreement::Overlap;
 use crate::search::methods;
 use crate::search::objective::prices;
 use crate::search::pipeline;
-use crate::search::sweep::{Entry, Grid, Row, Spread, rows};
+use crate::search::sweep::{Entry, Finished, Grid, Row, Spread, rows};
 use crate::settings::layers::Layers;
 use crate::settings::{self, Settings};
 use crate::train::interrupt::Interrupt;
@@ -105,7 +106,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         searches: searches.len(),
         finished: summaries.len(),
         published: match summaries.first() {
-            Some((entry, summary)) => published(&out.join(&entry.name), summary, &rows)?,
+            Some(first) => published(&out.join(&first.entry.name), &first.summary, &rows)?,
             None => Vec::new(),
         },
         rows,
@@ -431,8 +432,8 @@ fn toml_text(path: &Path) -> Result<String> {
     Ok(toml::Value::String(text.to_owned()).to_string())
 }
 
-/// Summaries of the searches that are done.
-fn finished(out: &Path, searches: &[Search]) -> Result<Vec<(Entry, Summary)>> {
+/// The searches that are done.
+fn finished(out: &Path, searches: &[Search]) -> Result<Vec<Finished>> {
     let mut summaries = Vec::new();
     for search in searches {
         let path = search.folder(out);
@@ -451,7 +452,14 @@ fn finished(out: &Path, searches: &[Search]) -> Result<Vec<(Entry, Summary)>> {
              --out",
             path.display()
         );
-        summaries.push((search.entry.clone(), folder.read_summary()?));
+        let Unpacked { model, .. } = model_file::unpack(load_result(&path)?)?;
+        let sites = model.layout.sites.iter();
+        let kept = sites.flat_map(|site| &model.tensors.mask[site.range()]);
+        summaries.push(Finished {
+            entry: search.entry.clone(),
+            summary: folder.read_summary()?,
+            kept: kept.map(|&mask| mask != 0.0).collect(),
+        });
     }
     Ok(summaries)
 }
@@ -519,13 +527,13 @@ fn print(table: &Table, out: &Path) -> io::Result<()> {
             unit = &row.unit;
             writeln!(
                 to,
-                "\n  {:<width$} {:>5} {:>9} {:>9} {:>9} {:>16} {:>16}   (cost in {unit})",
-                "search", "seeds", "ReLUs", "squares", "cost", "validation", "test"
+                "\n  {:<width$} {:>5} {:>9} {:>9} {:>9} {:>16} {:>16} {:>9}   (cost in {unit})",
+                "search", "seeds", "ReLUs", "squares", "cost", "validation", "test", "overlap"
             )?;
         }
         writeln!(
             to,
-            "{} {:<width$} {:>5} {:>9} {:>9.0} {:>9.0} {:>16} {:>16}",
+            "{} {:<width$} {:>5} {:>9} {:>9.0} {:>9.0} {:>16} {:>16} {:>9}",
             if row.pareto { '*' } else { ' ' },
             row.name,
             row.seeds.len(),
@@ -533,7 +541,11 @@ fn print(table: &Table, out: &Path) -> io::Result<()> {
             row.squares,
             row.cost,
             spread(row.validation),
-            spread(row.test)
+            spread(row.test),
+            match row.overlap {
+                Some(Overlap { share, chance }) => format!("{share:.2}/{chance:.2}"),
+                None => String::new(),
+            }
         )?;
     }
     if !table.published.is_empty() {
@@ -554,8 +566,9 @@ fn print(table: &Table, out: &Path) -> io::Result<()> {
     }
     writeln!(
         to,
-        "\n* no other row costs as little and is as accurate on the validation images\n{} of {} searches are \
-         done; written to {}",
+        "\n* no other row costs as little and is as accurate on the validation images\n\
+         overlap: what two seeds keep alike, and what chance would\n\
+         {} of {} searches are done; written to {}",
         table.finished,
         table.searches,
         out.display()

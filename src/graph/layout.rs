@@ -297,11 +297,17 @@ impl Layout {
         table
     }
 
-    /// Site of each block of [`ALIGN`] scores.
-    pub fn site_table(&self) -> Vec<u32> {
-        let mut table = vec![0; self.elements / ALIGN];
+    /// What kernels know of each block of [`ALIGN`] scores: its site, how many of the scores are
+    /// elements of it (the rest is padding), how many are kept or dropped as one by `together`, and
+    /// 0.
+    pub fn block_table(&self, together: impl Fn(&Site) -> usize) -> Vec<[u32; 4]> {
+        let mut table = vec![[0; 4]; self.elements / ALIGN];
         for (site, index) in self.sites.iter().zip(0..) {
-            table[site.offset / ALIGN..site.range().end.div_ceil(ALIGN)].fill(index);
+            let blocks = &mut table[site.offset / ALIGN..site.range().end.div_ceil(ALIGN)];
+            for (k, block) in blocks.iter_mut().enumerate() {
+                let elements = (site.shape.len() - k * ALIGN).min(ALIGN);
+                *block = [index, elements as u32, together(site) as u32, 0];
+            }
         }
         table
     }

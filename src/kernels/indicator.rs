@@ -1,4 +1,4 @@
-//! Scores, masks and counts: `shaders/indicator.wgsl`.
+//! Scores, and the masks of rules that need nothing else: `shaders/indicator.wgsl`.
 
 use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
 use super::family::{Family, Table};
@@ -13,16 +13,21 @@ pub(super) const FAMILY: Family = Family {
     permutations,
 };
 
-/// How a mask follows its score.
+/// How scores follow the gradient of the loss, and masks the scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rule {
-    /// 0 or 1 with hysteresis; the gradient passes straight through (AutoReP).
+    /// Gradient and penalty move a score together, through Adam; 0 or 1 with hysteresis around 0
+    /// (AutoReP as published).
     Hysteresis,
-    /// The score itself, held within 0…1 (SNL).
+    /// The same; the mask is the score itself, held within 0…1 (SNL).
     Slopes,
-    /// 0 or 1 by a threshold that all scores share; a score is what the loss would rise by for
-    /// the cost that is saved (Fisher information).
-    Importance,
+    /// A score is what the loss would rise by for the cost that is saved, to second order: by the
+    /// slope and the Fisher information. Those that are worth most are kept.
+    Taylor,
+    /// The same by the Fisher information alone.
+    Fisher,
+    /// Scores stay what they are; those that are worth most are kept.
+    Fixed,
 }
 
 impl Rule {
@@ -30,7 +35,36 @@ impl Rule {
         match self {
             Rule::Hysteresis => "hysteresis",
             Rule::Slopes => "slopes",
-            Rule::Importance => "importance",
+            Rule::Taylor => "taylor",
+            Rule::Fisher => "fisher",
+            Rule::Fixed => "fixed",
+        }
+    }
+
+    /// Whether masks come of one threshold that all scores share
+    /// ([`threshold::select`](super::threshold::select)), which makes the cost follow its target
+    /// whatever the scores.
+    pub fn shares_threshold(self) -> bool {
+        matches!(self, Rule::Taylor | Rule::Fisher | Rule::Fixed)
+    }
+
+    /// Whether it needs the mean of gradients.
+    pub fn has_first_moment(self) -> bool {
+        matches!(self, Rule::Hysteresis | Rule::Slopes | Rule::Taylor)
+    }
+
+    /// Whether it needs the mean of their squares.
+    pub fn has_second_moment(self) -> bool {
+        self.has_first_moment() || self == Rule::Fisher
+    }
+
+    /// Flops and bytes of an update, by element.
+    fn update_cost(self) -> (f64, f64) {
+        match self {
+            Rule::Hysteresis | Rule::Slopes => (30.0, 36.0),
+            Rule::Taylor => (12.0, 28.0),
+            Rule::Fisher => (8.0, 20.0),
+            Rule::Fixed => (0.0, 0.0),
         }
     }
 }
@@ -41,43 +75,40 @@ pub(super) fn rows_of(groups: usize) -> ([u32; 3], u32) {
     ([row, (groups as u32).div_ceil(row), 1], row)
 }
 
-/// One update of all scores and masks. `length` is a multiple of 256. Arguments: step scalars,
-/// scores, masks, mask gradient, Adam's two moments (each `f32[length]`; importance has the second
-/// only), site table
-/// u32[length/256], counts u32[…] (added to), ledger vec2[1+sites].
+/// One update of all scores, and with rules that share no threshold of the masks, too. `length` is a
+/// multiple of 256. Arguments: step scalars, scores, mask gradient, two moments (each `f32[length]`;
+/// Fisher has the second only), blocks `vec4u[length/256]` (site,
+/// elements, elements that go as one, 0), ledger `vec2[1+sites]`,
+/// and with rules that share no threshold masks `f32[length]` and counts `u32[…]` (added to).
 ///
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn update(compiler: &Compiler, length: usize, rule: Rule) -> Result<Recipe, GpuError> {
+    debug_assert!(rule != Rule::Fixed, "nothing moves");
     let (grid, row) = rows_of(length / 256);
-    let arguments = if rule == Rule::Importance { 8 } else { 9 };
-    let rule = rule.name();
-    let constants = context! { entry => "update", length, row, rule };
+    let moments = usize::from(rule.has_first_moment()) + usize::from(rule.has_second_moment());
+    let arguments = 5 + moments + 2 * usize::from(!rule.shares_threshold());
+    let (flops, bytes) = rule.update_cost();
+    let constants = context! { entry => "update", length, row, rule => rule.name() };
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, "update", constants)?,
         grid,
         cost: Cost {
-            flops: 30.0 * length as f64,
-            bytes: 36.0 * length as f64,
+            flops: flops * length as f64,
+            bytes: bytes * length as f64,
         },
     };
     Ok(Recipe::single(kernel, arguments))
 }
 
-/// Gives every element of a group the mean of the group's mask gradients (for importance, times
-/// the root of its size). `elements` counts those of all groups. Arguments: groups `vec2u[groups]` (first element, elements), mask gradient.
+/// Gives every element of a group the mean of the group's mask gradients. `elements` counts those of
+/// all groups. Arguments: groups `vec2u[groups]` (first element, elements), mask gradient.
 ///
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
-pub fn share(
-    compiler: &Compiler,
-    groups: usize,
-    elements: usize,
-    rule: Rule,
-) -> Result<Recipe, GpuError> {
+pub fn share(compiler: &Compiler, groups: usize, elements: usize) -> Result<Recipe, GpuError> {
     let (grid, row) = rows_of(groups);
-    let rule = rule.name();
-    let constants = context! { entry => "share", groups, row, rule };
+    let constants = context! { entry => "share", groups, row };
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, "share", constants)?,
         grid,
@@ -91,7 +122,7 @@ pub fn share(
 
 /// Shapes and options that take every arm of the template.
 fn permutations(table: &mut Table) {
-    let rules = [Rule::Hysteresis, Rule::Slopes, Rule::Importance];
+    let rules = [Rule::Hysteresis, Rule::Slopes, Rule::Taylor, Rule::Fisher];
     for (length, rule) in [256, 16_777_216]
         .into_iter()
         .flat_map(|n| rules.map(|r| (n, r)))
@@ -100,11 +131,9 @@ fn permutations(table: &mut Table) {
             update(c, length, rule)
         });
     }
-    for (groups, rule) in [1, 100_000].into_iter().flat_map(|n| rules.map(|r| (n, r))) {
-        table.push(
-            "indicator share",
-            format!("{groups} groups {rule:?}"),
-            move |c| share(c, groups, 16 * groups, rule),
-        );
+    for groups in [1, 100_000] {
+        table.push("indicator share", format!("{groups} groups"), move |c| {
+            share(c, groups, 16 * groups)
+        });
     }
 }

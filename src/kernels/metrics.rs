@@ -70,8 +70,8 @@ impl Prices {
     }
 
     /// The ledger that `shaders/metrics.wgsl` writes after a step that left `(ReLUs, squares)` at
-    /// the sites: (cost, threshold), then the prices of a ReLU and of a square for each site.
-    pub fn ledger(&self, sites: &[(usize, usize)], threshold: f32) -> Vec<[f32; 2]> {
+    /// the sites: (cost, 0), then the prices of a ReLU and of a square for each site.
+    pub fn ledger(&self, sites: &[(usize, usize)]) -> Vec<[f32; 2]> {
         let prices = sites.iter().map(|&(relus, squares)| {
             let (beside, site_beside) = match squares {
                 0 => (0.0, 0.0),
@@ -87,10 +87,7 @@ impl Prices {
             [relu as f32, square as f32]
         });
         let cost = self.cost(sites.iter().copied());
-        [[cost as f32, threshold]]
-            .into_iter()
-            .chain(prices)
-            .collect()
+        [[cost as f32, 0.0]].into_iter().chain(prices).collect()
     }
 }
 

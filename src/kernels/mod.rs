@@ -36,6 +36,7 @@ pub mod scale;
 pub mod sigmoid;
 pub mod squares;
 pub mod step;
+pub mod threshold;
 pub mod typical;
 
 use crate::gpu::Pipeline;
@@ -64,6 +65,7 @@ pub const FAMILIES: &[Family] = &[
     scale::FAMILY,
     sigmoid::FAMILY,
     squares::FAMILY,
+    threshold::FAMILY,
 ];
 
 /// Every template of `shaders/`: those of the families, and what they include.

@@ -50,7 +50,7 @@ pub fn adam(compiler: &Compiler, length: usize, decoupled: bool) -> Result<Recip
     Ok(Recipe::single(kernel, 7))
 }
 
-/// Global gradient norm and the factor that clips it to `step.clip`.
+/// Norm of a whole arena, and the factor that clips it to `step.clip`.
 ///
 /// Arguments: `step` (uniform), `grads`, `clip` f32×4 (written: norm, factor, 0, 0). The
 /// factor is `min(1, step.clip/norm)`, 1 when `step.clip` is 0, and 0 when the norm is not
@@ -58,8 +58,23 @@ pub fn adam(compiler: &Compiler, length: usize, decoupled: bool) -> Result<Recip
 ///
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
+pub fn norm(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
+    norm_of(compiler, length, false)
+}
+
+/// The same over the parameters that have a learning rate: global gradient norm.
+///
+/// Arguments: `step` (uniform), `grads`, `clip` f32×4 (written), `kinds` u32 per block.
+///
+/// # Errors
+/// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn gradient_norm(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
-    let sums = streaming(compiler, "square_sums", length, context! {}, (2.0, 4.0))?;
+    norm_of(compiler, length, true)
+}
+
+fn norm_of(compiler: &Compiler, length: usize, trained: bool) -> Result<Recipe, GpuError> {
+    let options = context! { trained };
+    let sums = streaming(compiler, "square_sums", length, options, (2.0, 4.0))?;
     let partials = sums.grid[0];
     let constants = context! {
         pass => "norm", length, partials, workgroup => workgroup(compiler),
@@ -72,14 +87,13 @@ pub fn gradient_norm(compiler: &Compiler, length: usize) -> Result<Recipe, GpuEr
             bytes: 4.0 * f64::from(partials),
         },
     };
+    let mut of_sums = vec![Arg::External(1), Arg::Scratch(0)];
+    if trained {
+        of_sums.extend([Arg::External(0), Arg::External(3)]);
+    }
+    let of_norm = vec![Arg::External(0), Arg::Scratch(0), Arg::External(2)];
     Ok(Recipe {
-        stages: vec![
-            (sums, vec![Arg::External(1), Arg::Scratch(0)]),
-            (
-                norm,
-                vec![Arg::External(0), Arg::Scratch(0), Arg::External(2)],
-            ),
-        ],
+        stages: vec![(sums, of_sums), (norm, of_norm)],
         scratch: vec![4 * u64::from(partials)],
     })
 }
@@ -153,6 +167,7 @@ fn permutations(table: &mut Table) {
         table.push("optimizer gradient_norm", &name, move |c| {
             gradient_norm(c, length)
         });
+        table.push("optimizer norm", &name, move |c| norm(c, length));
         table.push("optimizer lookahead", &name, move |c| lookahead(c, length));
         table.push("optimizer average", name, move |c| average(c, length));
     }

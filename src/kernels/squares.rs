@@ -39,42 +39,91 @@ pub struct Group {
 /// Score from which a channel regains its square.
 pub const REGAIN: f64 = 0.5;
 
-/// One update of the squares of `groups`. Arguments: step scalars, parameters, their gradients,
-/// state, masks, groups [`Group`]`[groups]`, states `vec4[groups]` (score, Adam's two moments, 1
-/// where there is a square), counts `u32[2,sites]` (added to), ledger `vec2[1+sites]`.
+impl Group {
+    /// A channel of 64 positions.
+    pub(super) const CHANNEL: Self = Self {
+        first_element: 0,
+        elements: 64,
+        first_coefficient: 0,
+        channels: 1,
+        first_moment: 0,
+        site: 0,
+        padding: [0; 2],
+    };
+}
+
+/// What the kernels of one search have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Search<'a> {
+    /// Channels that are chosen together.
+    pub groups: &'a [Group],
+    /// Activation sites of the network.
+    pub sites: usize,
+    /// What a channel that regains its square begins with.
+    pub fit: Fit,
+    /// How scores move.
+    pub rule: Rule,
+}
+
+impl Search<'_> {
+    fn kernel(&self, compiler: &Compiler, entry: &str) -> Result<Kernel, GpuError> {
+        let (grid, row) = rows_of(self.groups.len());
+        let constants = context! {
+            entry, row,
+            groups => self.groups.len(),
+            sites => self.sites,
+            regain => REGAIN,
+            rule => self.rule.name(),
+            official => self.fit.official().is_some(),
+            scale_x2 => self.fit.official().unwrap_or(1.0),
+            variance_floor => VARIANCE_FLOOR,
+        };
+        let sum = |of: fn(&Group) -> u32| self.groups.iter().map(|g| f64::from(of(g))).sum::<f64>();
+        let (elements, channels) = (sum(|g| g.elements), sum(|g| g.channels));
+        // Of a channel: moments, gradient, and coefficients there and back.
+        let (flops, bytes) = match entry {
+            "update" => (30.0, 56.0),
+            "measure" => (20.0, 40.0),
+            _ => (10.0, 40.0),
+        };
+        Ok(Kernel {
+            pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
+            grid,
+            cost: Cost {
+                flops: elements + flops * channels,
+                bytes: 4.0 * elements + bytes * channels,
+            },
+        })
+    }
+}
+
+/// One update of the squares of groups whose scores share no threshold. Arguments: step scalars,
+/// parameters, their gradients, state, masks, groups [`Group`]`[groups]`, states `vec4[groups]`
+/// (score, Adam's two moments, 1 where there is a square), ledger `vec2[1+sites]`, counts
+/// `u32[2,sites]` (added to).
 ///
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
-pub fn update(
-    compiler: &Compiler,
-    groups: &[Group],
-    sites: usize,
-    fit: Fit,
-    rule: Rule,
-) -> Result<Recipe, GpuError> {
-    let (grid, row) = rows_of(groups.len());
-    let constants = context! {
-        entry => "update",
-        groups => groups.len(),
-        row, sites,
-        regain => REGAIN,
-        rule => rule.name(),
-        official => fit.official().is_some(),
-        scale_x2 => fit.official().unwrap_or(1.0),
-        variance_floor => VARIANCE_FLOOR,
-    };
-    let sum = |of: fn(&Group) -> u32| groups.iter().map(|g| f64::from(of(g))).sum::<f64>();
-    let (elements, channels) = (sum(|g| g.elements), sum(|g| g.channels));
-    let kernel = Kernel {
-        pipeline: compiler.pipeline(TEMPLATE, "update", constants)?,
-        grid,
-        cost: Cost {
-            flops: elements + 30.0 * channels,
-            // Of a channel: moments, gradient, and coefficients there and back.
-            bytes: 4.0 * elements + 56.0 * channels,
-        },
-    };
-    Ok(Recipe::single(kernel, 9))
+pub fn update(compiler: &Compiler, search: &Search) -> Result<Recipe, GpuError> {
+    Ok(Recipe::single(search.kernel(compiler, "update")?, 9))
+}
+
+/// The scores of squares whose scores share a threshold. Arguments: as for [`update`], up to the
+/// ledger; parameters are only read.
+///
+/// # Errors
+/// [`GpuError::Compile`] where the driver refuses the shader.
+pub fn measure(compiler: &Compiler, search: &Search) -> Result<Recipe, GpuError> {
+    Ok(Recipe::single(search.kernel(compiler, "measure")?, 8))
+}
+
+/// Gives and takes squares by the threshold that all scores share. Arguments: parameters, state,
+/// masks, groups, states, cut (see [`threshold::select`](super::threshold::select)), counts.
+///
+/// # Errors
+/// [`GpuError::Compile`] where the driver refuses the shader.
+pub fn apply(compiler: &Compiler, search: &Search) -> Result<Recipe, GpuError> {
+    Ok(Recipe::single(search.kernel(compiler, "apply")?, 7))
 }
 
 /// Lines stay lines, whatever an optimiser did to their squares. Arguments: parameters, groups
@@ -97,27 +146,30 @@ pub fn hold(compiler: &Compiler, groups: &[Group]) -> Result<Recipe, GpuError> {
     Ok(Recipe::single(kernel, 2))
 }
 
-/// A channel of 64 positions.
-const GROUP: Group = Group {
-    first_element: 0,
-    elements: 64,
-    first_coefficient: 0,
-    channels: 1,
-    first_moment: 0,
-    site: 0,
-    padding: [0; 2],
-};
-
 /// Shapes and options that take every arm of the template.
 fn permutations(table: &mut Table) {
-    let rules = [Rule::Hysteresis, Rule::Importance];
+    type Make = fn(&Compiler, &Search) -> Result<Recipe, GpuError>;
+    let kernels: [(&str, Make, Rule); 5] = [
+        ("squares update", update, Rule::Hysteresis),
+        ("squares measure", measure, Rule::Taylor),
+        ("squares measure", measure, Rule::Fisher),
+        ("squares apply", apply, Rule::Taylor),
+        ("squares apply", apply, Rule::Fisher),
+    ];
     let forms = [Form::Exact { limit: 2.0 }, Form::Official { scale_x2: 0.1 }];
-    for (form, rule) in forms.into_iter().flat_map(|f| rules.map(|r| (f, r))) {
+    for (form, (name, make, rule)) in forms.into_iter().flat_map(|f| kernels.map(|k| (f, k))) {
         let fit = Fit { degree: 2, form };
-        let name = format!("2 groups {form:?} {rule:?}");
-        table.push("squares update", name, move |c| {
-            update(c, &[GROUP; 2], 16, fit, rule)
+        table.push(name, format!("2 groups {form:?} {rule:?}"), move |c| {
+            let search = Search {
+                groups: &[Group::CHANNEL; 2],
+                sites: 16,
+                fit,
+                rule,
+            };
+            make(c, &search)
         });
     }
-    table.push("squares hold", "2 groups", |c| hold(c, &[GROUP; 2]));
+    table.push("squares hold", "2 groups", |c| {
+        hold(c, &[Group::CHANNEL; 2])
+    });
 }

@@ -14,6 +14,7 @@ use super::metrics::Prices;
 use super::{
     Compiler, Recipe, Tiling, add, augment, batch_norm, conv2d, dapa, dropout, gate, indicator,
     linear, loss, max_pool, metrics, optimizer, plane, pool, roofline, scale, sigmoid, squares,
+    threshold,
 };
 use crate::gpu::{Gpu, GpuError, Pipeline};
 use std::collections::HashSet;
@@ -485,16 +486,33 @@ fn updates() -> Vec<Typical> {
             padding: [0; 2],
         })
         .collect();
-    let held = groups.clone();
-    let hysteresis = Rule::Hysteresis;
+    let prices = Prices {
+        relu: 184.0,
+        square: 8.0,
+        relu_site: 0.0,
+        square_site: 0.0,
+    };
+    // One copy for each row that needs it.
+    let [counted, measured, applied, held] = std::array::from_fn(|_| groups.clone());
+    fn search(groups: &[squares::Group]) -> squares::Search<'_> {
+        squares::Search {
+            groups,
+            sites: 16,
+            fit: FIT,
+            rule: Rule::Taylor,
+        }
+    }
     vec![
-        row("indicator", "491,520 elements, hysteresis", move |c| {
-            indicator::update(c, ELEMENTS, hysteresis)
+        row("indicator", "491,520 elements, taylor", |c| {
+            indicator::update(c, ELEMENTS, Rule::Taylor)
+        }),
+        row("indicator share", "3,840 groups of 491,520", |c| {
+            indicator::share(c, 3_840, ELEMENTS)
         }),
         row(
-            "indicator share",
-            "3,840 groups of 491,520, hysteresis",
-            move |c| indicator::share(c, 3_840, ELEMENTS, hysteresis),
+            "threshold",
+            "491,520 elements, 16 sites, 64 groups of squares",
+            move |c| threshold::select(c, ELEMENTS, 16, prices, &counted),
         ),
         row("optimizer sgd", "11,173,888 parameters, momentum", |c| {
             optimizer::sgd(c, PARAMETERS, false)
@@ -505,6 +523,9 @@ fn updates() -> Vec<Typical> {
         row("optimizer gradient_norm", "11,173,888 parameters", |c| {
             optimizer::gradient_norm(c, PARAMETERS)
         }),
+        row("optimizer norm", "491,520 elements", |c| {
+            optimizer::norm(c, ELEMENTS)
+        }),
         row("optimizer lookahead", "11,173,888 parameters", |c| {
             optimizer::lookahead(c, PARAMETERS)
         }),
@@ -514,7 +535,23 @@ fn updates() -> Vec<Typical> {
         row(
             "squares update",
             "64 channels of 32×32, 16 sites, hysteresis",
-            move |c| squares::update(c, &groups, 16, FIT, hysteresis),
+            move |c| {
+                let search = squares::Search {
+                    rule: Rule::Hysteresis,
+                    ..search(&groups)
+                };
+                squares::update(c, &search)
+            },
+        ),
+        row(
+            "squares measure",
+            "64 channels of 32×32, 16 sites, taylor",
+            move |c| squares::measure(c, &search(&measured)),
+        ),
+        row(
+            "squares apply",
+            "64 channels of 32×32, 16 sites",
+            move |c| squares::apply(c, &search(&applied)),
         ),
         row("squares hold", "64 channels of 32×32", move |c| {
             squares::hold(c, &held)

@@ -8,9 +8,12 @@ use crate::gpu::{Gpu, GpuError, Tape, Timing, View};
 use crate::graph::{Layout, Network, NodeId, Op};
 use crate::kernels::batch_norm::NormSlot;
 use crate::kernels::gate::{Activation, Residual};
+use crate::kernels::indicator::Rule;
+use crate::kernels::metrics::Prices;
 use crate::kernels::step::StepScalars;
 use crate::kernels::{
     Compiler, Cost, Recipe, add, augment, batch_norm, conv2d, gate, indicator, optimizer, plane,
+    threshold,
 };
 use crate::models::{ModelError, ModelSpec};
 use serde::{Deserialize, Serialize};
@@ -522,6 +525,7 @@ fn updates(network: &Network) -> Vec<Case> {
         build,
     };
     let sites = layout.sites.len();
+    let blocks: Vec<u32> = layout.block_table(|_| 1).concat();
     vec![
         case(
             "sgd",
@@ -535,27 +539,40 @@ fn updates(network: &Network) -> Vec<Case> {
         case(
             "adam",
             params,
-            update(arenas(4, params).collect(), vec![kinds, clip.clone()]),
+            update(
+                arenas(4, params).collect(),
+                vec![kinds.clone(), clip.clone()],
+            ),
             Box::new(move |c| optimizer::adam(c, params, false)),
         ),
         case(
             "norm of ∇",
             params,
-            update(arenas(1, params).collect(), vec![clip]),
+            update(arenas(1, params).collect(), vec![clip, kinds]),
             Box::new(move |c| optimizer::gradient_norm(c, params)),
         ),
         case(
             "scores",
             elements,
             update(
-                arenas(5, elements).collect(),
+                arenas(4, elements).collect(),
+                vec![Words(blocks.clone()), Words(vec![0; 2 * (sites + 1)])],
+            ),
+            Box::new(move |c| indicator::update(c, elements, Rule::Taylor)),
+        ),
+        case(
+            "threshold",
+            elements,
+            update(
+                arenas(2, elements).collect(),
                 vec![
-                    Words(layout.site_table()),
+                    Words(blocks),
                     Words(vec![0; 2 * sites]),
-                    Words(vec![0; 2 * (sites + 1)]),
+                    Words(vec![0; threshold::cut_words(sites)]),
+                    Words(vec![0; threshold::histogram_words(sites)]),
                 ],
             ),
-            Box::new(move |c| indicator::update(c, elements, indicator::Rule::Hysteresis)),
+            Box::new(move |c| threshold::select(c, elements, sites, Prices::COUNT, &[])),
         ),
     ]
 }

@@ -56,8 +56,9 @@ impl Score {
         }
     }
 
-    /// What the loss would rise by, `½·E[g²]`, for each unit of cost saved.
-    pub fn measure(self, g: f64, cost: f64, adam: &Adam) -> Self {
+    /// Fisher information: what the loss would rise by to second order, `½·E[g²]`, for each unit of
+    /// cost saved.
+    pub fn fisher(self, g: f64, cost: f64, adam: &Adam) -> Self {
         let second = adam.betas[1] * self.second + (1.0 - adam.betas[1]) * g * g;
         Self {
             value: second / adam.corrections[1] / (2.0 * cost),
@@ -65,19 +66,26 @@ impl Score {
             ..self
         }
     }
+
+    /// What the loss would rise by, slope and curvature, for each unit of cost saved. `images` of a
+    /// batch have the mean gradient g, so that the variance of g is their own over their number.
+    pub fn taylor(self, g: f64, cost: f64, rate: f64, images: f64) -> Self {
+        let first = self.first + rate * (g - self.first);
+        let second = self.second + rate * (g * g - self.second);
+        let curvature = images * (second - first * first).max(0.0);
+        Self {
+            value: (0.5 * curvature - first) / cost,
+            first,
+            second,
+        }
+    }
 }
 
-/// Every element of a group of n gets the mean of the group, times √n for `importance`; groups are
-/// disjoint.
-pub fn share(gradient: &mut [f64], groups: &[Range<usize>], importance: bool) {
+/// Every element of a group gets the mean of the group; groups are disjoint.
+pub fn share(gradient: &mut [f64], groups: &[Range<usize>]) {
     for group in groups {
         let sum: f64 = gradient[group.clone()].iter().sum();
-        let elements = group.len() as f64;
-        let divisor = if importance {
-            elements.sqrt()
-        } else {
-            elements
-        };
-        gradient[group.clone()].fill(sum / divisor);
+        let mean = sum / group.len() as f64;
+        gradient[group.clone()].fill(mean);
     }
 }

@@ -66,9 +66,3 @@ pub fn record(samples: &[[f64; 4]], sites: &[(usize, usize)], prices: &Prices) -
     }
     record
 }
-
-/// The threshold of importance after a step: it rises by `rate` while the cost is above the
-/// budget, else it falls.
-pub fn threshold(before: f64, cost: f64, budget: f64, rate: f64) -> f64 {
-    before * (1.0 + if cost > budget { rate } else { -rate })
-}

@@ -24,3 +24,4 @@ pub mod roofline;
 pub mod scale;
 pub mod sigmoid;
 pub mod squares;
+pub mod threshold;

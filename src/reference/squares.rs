@@ -33,9 +33,6 @@ pub struct Step<'a> {
     pub adam: Adam,
     /// Factor of the published code's fit, where that is used.
     pub official: Option<f64>,
-    /// Instead of scores that follow the gradient, those that measure importance, and the
-    /// threshold that all of them share; the push is then a square's price.
-    pub importance: Option<f64>,
 }
 
 /// Coefficients of x² − 2u·x − (s² − u²): what the least-squares line under N(u, s²) leaves of a
@@ -66,31 +63,33 @@ pub fn with_square(c: [f64; 4], mean: f64, variance: f64, official: Option<f64>)
 }
 
 impl Group {
-    /// One step. A line's c₂ is that of the fit to its moments.
+    /// One step of scores that share no threshold.
     pub fn step(&mut self, step: &Step) {
-        let mut slope = 0.0;
-        for (c, &[mean, variance]) in step.moments.iter().enumerate() {
+        let g = score_gradient(self.score.value, self.slope(step), step.push * step.squares);
+        self.score = self.score.step(g, &step.adam);
+        let bound = match self.has_square {
+            true => -step.threshold,
+            false => step.regain,
+        };
+        self.decide(self.score.value > bound, step);
+    }
+
+    /// dL/dq. A line's c₂ is that of the fit to its moments.
+    pub fn slope(&self, step: &Step) -> f64 {
+        let channels = self.coefficients.iter().zip(step.moments);
+        let slope = |(c, (coefficients, &[mean, variance])): (usize, (&[f64; 4], &[f64; 2]))| {
             let c2 = match self.has_square {
-                true => self.coefficients[c][2],
+                true => coefficients[2],
                 false => fitted(mean, variance, step.official),
             };
             let r = remainder(mean, variance);
-            slope += c2 * (0..3).map(|k| r[k] * step.gradients[c][k]).sum::<f64>();
-        }
-        let push = step.push * step.squares;
-        let bounds = match step.importance {
-            None => {
-                let g = score_gradient(self.score.value, slope, push);
-                self.score = self.score.step(g, &step.adam);
-                [step.regain, -step.threshold]
-            }
-            Some(threshold) => {
-                self.score = self.score.measure(slope, push, &step.adam);
-                [1.1 * threshold, 0.9 * threshold]
-            }
+            c2 * (0..3).map(|k| r[k] * step.gradients[c][k]).sum::<f64>()
         };
-        let bound = bounds[usize::from(self.has_square)];
-        let keeps = self.score.value > bound;
+        channels.enumerate().map(slope).sum()
+    }
+
+    /// Gives the channels their squares, or takes them.
+    pub fn decide(&mut self, keeps: bool, step: &Step) {
         for (c, &[mean, variance]) in self.coefficients.iter_mut().zip(step.moments) {
             *c = match (keeps, self.has_square) {
                 (false, true) => without_square(*c, mean, variance),

@@ -17,6 +17,7 @@ use crate::files::{FileError, is_partial, sweep, write_atomic};
 
 const CONFIG: &str = "config.toml";
 const SUMMARY: &str = "summary.json";
+const SEARCH: &str = "search.json";
 const METRICS: &str = "metrics.jsonl";
 const REPORT: &str = "report.html";
 const CHECKPOINTS: &str = "checkpoints";
@@ -195,16 +196,37 @@ impl RunFolder {
 
     /// Writes `summary.json`.
     pub fn write_summary(&self, summary: &impl Serialize) -> Result<(), RunFolderError> {
-        let path = self.root.join(SUMMARY);
-        let mut json = serde_json::to_vec_pretty(summary)
+        self.write_json(SUMMARY, summary)
+    }
+
+    /// Reads `summary.json`.
+    pub fn read_summary<T: DeserializeOwned>(&self) -> Result<T, RunFolderError> {
+        self.read_json(SUMMARY)
+    }
+
+    /// Writes `search.json`: what the search phase came to.
+    pub fn write_search_end(&self, end: &impl Serialize) -> Result<(), RunFolderError> {
+        self.write_json(SEARCH, end)
+    }
+
+    /// Reads `search.json`; `None` where a run has none, as one of an earlier version.
+    pub fn read_search_end<T: DeserializeOwned>(&self) -> Result<Option<T>, RunFolderError> {
+        match self.root.join(SEARCH).exists() {
+            true => self.read_json(SEARCH).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunFolderError> {
+        let path = self.root.join(name);
+        let mut json = serde_json::to_vec_pretty(value)
             .map_err(|error| FileError::on("write", &path)(error.into()))?;
         json.push(b'\n');
         Ok(write_atomic(&path, &json)?)
     }
 
-    /// Reads `summary.json`.
-    pub fn read_summary<T: DeserializeOwned>(&self) -> Result<T, RunFolderError> {
-        let path = self.root.join(SUMMARY);
+    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunFolderError> {
+        let path = self.root.join(name);
         let json = fs::read(&path).map_err(FileError::on("read", &path))?;
         serde_json::from_slice(&json).map_err(|error| RunFolderError::Json { path, error })
     }

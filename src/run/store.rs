@@ -3,7 +3,7 @@
 use super::checkpoint::{Checkpoint, CheckpointError, EXTENSION};
 use super::mark::Mark;
 use crate::files::{FileError, sync_folder};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
 /// Name of the checkpoint with the teacher.
@@ -36,6 +36,14 @@ impl CheckpointStore {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
         Self { folder }
+    }
+
+    /// The checkpoint that a path given as teacher means: a file, or a run's teacher.
+    pub fn teacher_of(path: &Path) -> PathBuf {
+        match path.is_dir() {
+            true => Self::new(path.join("checkpoints")).path(TEACHER),
+            false => path.to_owned(),
+        }
     }
 
     /// Where the checkpoint of a mark or a name is kept.

@@ -40,6 +40,32 @@ pub struct Spent {
     pub cost: f64,
 }
 
+/// What a search had come to by itself, before what it chose was brought within the budget, and what
+/// that cost. The run folder keeps it in `search.json`, for a run that is killed between the two phases.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SearchEnd {
+    /// ReLUs.
+    pub relu_count: usize,
+    /// What they and the squares cost, in the unit of the budget.
+    pub cost: f64,
+    /// Accuracy on the held-out images, a share of 1.
+    pub val_top1: f64,
+    /// The same once it was brought within the budget.
+    pub settled_val_top1: f64,
+}
+
+/// Where the images came from that a teacher was trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TeacherSplit {
+    /// It held out the images that this run holds out.
+    #[default]
+    Same,
+    /// It does not say: it may have been trained on images that are held out here, so that the
+    /// accuracy on those says little.
+    Unknown,
+}
+
 /// `summary.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -75,6 +101,19 @@ pub struct Summary {
     pub adapter: String,
     /// Kernel preset.
     pub preset: String,
+    /// Seed by which images were held out: the teacher's.
+    #[serde(default)]
+    pub split_seed: u32,
+    /// Whether the teacher was trained on none of them.
+    #[serde(default)]
+    pub teacher_split: TeacherSplit,
+    /// What the search had come to before it was brought within the budget.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub search_end: Option<SearchEnd>,
+    /// Rank correlation of the final scores with those that the search began with: near 1, the draw
+    /// has decided.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub start_agreement: Option<f64>,
     /// ReLUs of the network.
     pub relu_total: usize,
     /// ReLUs that could stay.

@@ -7,6 +7,7 @@ use super::strategy::Strategy;
 use super::{granularity, indicator};
 use crate::graph::{Layout, Tensors};
 use crate::kernels::dapa::VARIANCE_FLOOR;
+use crate::kernels::indicator::Rule;
 use crate::kernels::squares::Group;
 use crate::reference::squares::{with_square, without_square};
 use crate::settings::Granularity;
@@ -20,6 +21,8 @@ pub(super) struct Choice {
     pub runs: Vec<Range<usize>>,
     /// How scores are trained; `None` where there are none.
     pub scoring: Option<Scoring>,
+    /// What is kept or dropped as one.
+    pub granularity: Granularity,
 }
 
 impl Choice {
@@ -30,14 +33,23 @@ impl Choice {
         objective: &Objective,
     ) -> Self {
         let settings = &trainer.settings;
-        let granularity = settings.search.granularity;
+        let granularity = match objective.prices.relu_site > 0.0 {
+            // The last ReLU of a site costs what all of them do.
+            true => Granularity::Site,
+            false => settings.search.granularity,
+        };
         let runs = granularity::runs(&trainer.layout, granularity);
         let squares = method
             .squares(&settings.search)
             .filter(|_| objective.prices.has_squares());
         let squares = squares.map(|fit| {
             let groups = granularity::squares(&trainer.layout, granularity);
-            let scores = indicator::squares(groups.len(), settings.seed);
+            let draws = matches!(strategy.rule(), Some(Rule::Hysteresis | Rule::Fixed));
+            let scores = match draws {
+                true => indicator::squares(groups.len(), settings.seed),
+                // They are measured.
+                false => vec![0.0; groups.len()],
+            };
             SquareScoring {
                 groups,
                 scores,
@@ -57,7 +69,11 @@ impl Choice {
             prices: objective.prices,
             squares,
         });
-        Self { runs, scoring }
+        Self {
+            runs,
+            scoring,
+            granularity,
+        }
     }
 
     /// Groups of squares, where they are chosen among.
@@ -66,27 +82,65 @@ impl Choice {
         squares.map_or(&[], |squares| &squares.groups)
     }
 
-    /// Brings masks and squares within the budget. `states` are those of the squares, see
+    fn squares_of(&self, states: &[[f32; 4]]) -> Squares {
+        Squares {
+            groups: self.squares().to_vec(),
+            scores: states.iter().map(|state| state[0]).collect(),
+            kept: states.iter().map(|state| state[3] > 0.5).collect(),
+        }
+    }
+
+    /// The ReLUs that a search has come to, and what it costs. `states` are those of the squares, see
     /// [`PhaseResult::squares`](crate::train::phase::PhaseResult::squares).
+    pub fn end(
+        &self,
+        layout: &Layout,
+        objective: &Objective,
+        tensors: &Tensors,
+        states: &[[f32; 4]],
+    ) -> (usize, f64) {
+        let squares = self.squares_of(states);
+        let cost = objective.cost(layout, &tensors.mask, &squares);
+        let relu_count = tensors.kept(layout).iter().sum();
+        let share = |cost: f64| 100.0 * cost / objective.full.max(1e-9);
+        if self.scoring.is_some() && (cost - objective.budget).abs() > 0.1 * objective.budget {
+            log::warn!(
+                "the search ends at {:.2} % of the full cost where {:.2} % were allowed: what the \
+                 budget is brought to now was not searched for. Search for longer \
+                 (--search-epochs), or with another method",
+                share(cost),
+                share(objective.budget)
+            );
+        }
+        (relu_count, cost)
+    }
+
+    /// Brings masks and squares within the budget, and if asked for spends what is left of it.
+    /// `states` are those of the squares.
     pub fn settle(
         &self,
         layout: &Layout,
         objective: &Objective,
         tensors: &mut Tensors,
         states: &[[f32; 4]],
+        spend: bool,
     ) {
         if self.scoring.is_none() {
             return;
         }
-        let mut squares = Squares {
-            groups: self.squares().to_vec(),
-            scores: states.iter().map(|state| state[0]).collect(),
-            kept: states.iter().map(|state| state[3] > 0.5).collect(),
-        };
+        let mut squares = self.squares_of(states);
         let before: usize = tensors.kept(layout).iter().sum();
         let scores = tensors.scores.clone();
         let mask = &mut tensors.mask;
-        settle(layout, objective, &self.runs, &scores, mask, &mut squares);
+        settle(
+            layout,
+            objective,
+            &self.runs,
+            &scores,
+            mask,
+            &mut squares,
+            spend,
+        );
         let after: usize = tensors.kept(layout).iter().sum();
         log::info!("the search ends with {before} ReLUs; {after} will stay");
         let fit = self

@@ -1,8 +1,5 @@
-//! Scores: where they start, and how fast they move.
-//!
-//! Each element has a score (`aux` in checkpoints). The mask follows it with hysteresis: a 1
-//! stays while the score is above −t, a 0 becomes 1 when it is above +t. The gradient passes
-//! straight through, scaled by softplus(score). The arithmetic is `shaders/indicator.wgsl`.
+//! Scores: where they start, and how fast they move. The arithmetic is `shaders/indicator.wgsl` and
+//! `shaders/threshold.wgsl`.
 
 use crate::graph::{Layout, Tensors};
 use crate::reference::random::random;
@@ -18,8 +15,9 @@ fn uniform(seed: u32, index: u32, element: u32, purpose: u32) -> f32 {
     (random(seed, index, element, purpose) >> 8) as f32 / 16_777_216.0
 }
 
-/// Scores drawn from U(0, 1), all masks 1: how a search begins.
-pub fn begin(tensors: &mut Tensors, layout: &Layout, seed: u32) {
+/// Scores drawn from U(0, 1), all masks 1: how a search begins with a penalty, and what a random
+/// choice keeps most of.
+pub fn draw(tensors: &mut Tensors, layout: &Layout, seed: u32) {
     for (index, site) in (0..).zip(&layout.sites) {
         for (element, i) in (0..).zip(site.range()) {
             tensors.scores[i] = uniform(seed, index, element, SCORES);
@@ -60,13 +58,26 @@ pub fn squares(groups: usize, seed: u32) -> Vec<f32> {
         .collect()
 }
 
-/// Learning rate of the scores for a search of `steps` steps, when none is set.
+/// Learning rate of scores that move by Adam, in a search of `steps` steps: `given`, if it is not 0.
 ///
 /// Adam moves a score by about the rate in each step that all agree on, so what a score can
 /// travel is about rate × steps × ½ (the cosine's mean). Scores start up to 1 away from their
 /// threshold; the published 1e-3 has 78,000 steps for that (200 epochs of CIFAR at batch 128).
 /// Shorter searches need a larger rate: this one lets a score travel five times that distance,
 /// between the published rate and a bound well below the scores' own range.
-pub fn default_rate(steps: u64) -> f32 {
-    (10.0 / steps.max(1) as f32).clamp(1e-3, 2e-2)
+pub fn rate(given: f32, steps: u64) -> f32 {
+    match given {
+        0.0 => (10.0 / steps.max(1) as f32).clamp(1e-3, 2e-2),
+        _ => given,
+    }
+}
+
+/// Weight of the newest step in the averages that scores are made of, in a search of `steps` steps:
+/// `given`, if it is not 0. A sixth of the search is remembered: more is less noise, but of a
+/// network that is gone.
+pub fn weight(given: f32, steps: u64) -> f32 {
+    match given {
+        0.0 => (6.0 / steps.max(1) as f32).clamp(1e-3, 0.2),
+        _ => given.min(1.0),
+    }
 }

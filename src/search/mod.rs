@@ -4,6 +4,7 @@
 //! selection that meets the budget ([`settle`]), the three phases ([`pipeline`]), and the memory that
 //! they take ([`phases`]).
 
+pub mod agreement;
 pub mod budget;
 mod choice;
 pub mod dapa;

@@ -1,5 +1,6 @@
 //! A whole run: teacher (or a given one), search, finish, and what is written about it.
 
+use super::agreement;
 use super::choice::Choice;
 use super::indicator;
 use super::methods::{self, Method, Polynomials, UnknownMethod};
@@ -12,13 +13,13 @@ use crate::run::checkpoint::Checkpoint;
 use crate::run::mark::{Mark, Phase};
 use crate::run::model_file::Sites;
 use crate::run::store::{CheckpointStore, RESULT, TEACHER};
-use crate::run::summary::{Accuracy, SiteSummary, Spent, Summary};
+use crate::run::summary::{Accuracy, SearchEnd, SiteSummary, Spent, Summary, TeacherSplit};
 use crate::settings::{Search, Settings};
 use crate::step::Evaluation;
+use crate::train::images::Division;
 use crate::train::phase::{self, PhaseEnd, PhaseResult, Resume};
 use crate::train::spec::{PhaseSpec, Supervised};
 use crate::train::{TrainError, Trainer};
-use std::path::Path;
 
 /// Why a run ends without a result.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +78,26 @@ pub fn check(trainer: &Trainer) -> Result<(), RunError> {
     fits_method(&trainer.settings, &objective)?;
     let given = &trainer.settings.teacher.from;
     if !given.as_os_str().is_empty() {
-        trainer.tensors_of(Checkpoint::load(&teacher_file(given))?)?;
+        trainer.tensors_of(Checkpoint::load(&CheckpointStore::teacher_of(given))?)?;
     }
     Ok(())
+}
+
+/// Which images are trained on and which are held out, where a checkpoint says it: that which a run
+/// goes on from, or a given teacher.
+///
+/// # Errors
+/// [`RunError`] where the teacher cannot be read.
+pub fn division(
+    settings: &Settings,
+    at: Option<&(Mark, Checkpoint)>,
+) -> Result<Option<Division>, RunError> {
+    let given = &settings.teacher.from;
+    Ok(match at {
+        Some((_, checkpoint)) => Division::read(checkpoint)?,
+        None if given.as_os_str().is_empty() => None,
+        None => Division::read(&Checkpoint::load(&CheckpointStore::teacher_of(given))?)?,
+    })
 }
 
 /// Whether the method can spend the objective.
@@ -179,10 +197,6 @@ pub fn search(
     let steps = Steps::of(trainer);
     let strategy = method.strategy(Task {
         settings: settings.search.clone(),
-        score_rate: match settings.search.score_rate {
-            0.0 => indicator::default_rate(steps.search),
-            rate => rate,
-        },
         full: objective.full,
         budget: objective.budget,
     });
@@ -206,7 +220,12 @@ pub fn search(
     };
     let checkpoint = trainer.model_checkpoint(result.tensors.clone(), Sites::Gate);
     trainer.folder.checkpoints().save_as(RESULT, &checkpoint)?;
-    let summary = summary_of_search(trainer, method, &course.objective, &teacher, &result)?;
+    let mut summary = summary_of_search(trainer, method, &course.objective, &teacher, &result)?;
+    if course.choice.scoring.is_some() {
+        summary.granularity = Some(course.choice.granularity);
+        summary.search_end = trainer.folder.read_search_end()?;
+        summary.start_agreement = Some(start_agreement(trainer, &start, &result.tensors));
+    }
     trainer.folder.write_summary(&summary)?;
     Ok(RunEnd::Done(Box::new(summary)))
 }
@@ -308,11 +327,45 @@ impl Course<'_> {
         };
         let mut tensors = result.tensors;
         self.strategy.decide(&mut tensors);
-        let layout = &trainer.layout;
-        self.choice
-            .settle(layout, &self.objective, &mut tensors, &result.squares);
+        let (layout, squares) = (&trainer.layout, &result.squares);
+        let (relu_count, cost) = self.choice.end(layout, &self.objective, &tensors, squares);
+        let (tensors, settled) = self.settle(trainer, &tensors, squares)?;
+        trainer.folder.write_search_end(&SearchEnd {
+            relu_count,
+            cost,
+            val_top1: result.validation.top1,
+            settled_val_top1: settled.top1,
+        })?;
         student.write(trainer.gpu(), &tensors);
         Ok(true)
+    }
+
+    /// Brings what the search chose within the budget. What is left of the budget may be spent, or
+    /// better not, where squares come back that all behind them has learnt to do without: the
+    /// held-out images decide.
+    fn settle(
+        &self,
+        trainer: &Trainer,
+        tensors: &Tensors,
+        squares: &[[f32; 4]],
+    ) -> Result<(Tensors, Evaluation), RunError> {
+        let settled = |spend| -> Result<(Tensors, Evaluation), RunError> {
+            let mut tensors = tensors.clone();
+            let layout = &trainer.layout;
+            self.choice
+                .settle(layout, &self.objective, &mut tensors, squares, spend);
+            let validation = trainer.validate(&tensors, Sites::Gate)?;
+            Ok((tensors, validation))
+        };
+        let spent = settled(true)?;
+        if squares.is_empty() {
+            return Ok(spent);
+        }
+        let kept = settled(false)?;
+        Ok(match spent.1.top1 >= kept.1.top1 {
+            true => spent,
+            false => kept,
+        })
     }
 
     /// Trains what is left with fixed masks. `None` when interrupted.
@@ -382,6 +435,17 @@ fn summary_of_search(
     Ok(summary)
 }
 
+/// Whether the final scores are ordered as those that the search began with.
+fn start_agreement(trainer: &Trainer, start: &Tensors, end: &Tensors) -> f64 {
+    let of = |tensors: &Tensors| -> Vec<f32> {
+        let sites = trainer.layout.sites.iter();
+        sites
+            .flat_map(|site| tensors.scores[site.range()].iter().copied())
+            .collect()
+    };
+    agreement::rank_correlation(&of(start), &of(end))
+}
+
 fn done(end: PhaseEnd) -> Option<PhaseResult> {
     match end {
         PhaseEnd::Done(result) => Some(result),
@@ -434,7 +498,10 @@ fn teacher(
             validation: result.validation.top1,
         }
     } else {
-        load_teacher(trainer, &teacher_file(&settings.teacher.from))?
+        load_teacher(
+            trainer,
+            &CheckpointStore::teacher_of(&settings.teacher.from),
+        )?
     };
     // The run stands on its own from here on, whatever becomes of the given teacher.
     let checkpoint = trainer.model_checkpoint(end.tensors.clone(), Sites::Relu);
@@ -442,22 +509,20 @@ fn teacher(
     Ok(Some(end))
 }
 
-/// The checkpoint that a path given as teacher means: a file, or a run's teacher.
-pub fn teacher_file(path: &Path) -> std::path::PathBuf {
-    if path.is_dir() {
-        CheckpointStore::new(path.join("checkpoints")).path(TEACHER)
-    } else {
-        path.to_owned()
-    }
-}
-
-fn load_teacher(trainer: &mut Trainer, path: &Path) -> Result<TeacherEnd, RunError> {
+fn load_teacher(trainer: &mut Trainer, path: &std::path::Path) -> Result<TeacherEnd, RunError> {
     let model = trainer.model_of(Checkpoint::load(path)?)?;
     // Its weights, and so the student's, are those for pixels scaled as it knows them.
     trainer.pixels = Normalization {
         mean: model.mean,
         std: model.std,
     };
+    if !trainer.division_known {
+        log::warn!(
+            "{} does not say which of these images it was trained on: it may know those that are \
+             held out here, and the accuracy on them says little. Compare by the test images",
+            path.display()
+        );
+    }
     let mut tensors = model.tensors;
     // A given network may have lost ReLUs already; as a teacher it has all of them.
     for site in &trainer.layout.sites {
@@ -499,6 +564,13 @@ fn summary(
         seed: settings.seed,
         adapter: format!("{} ({})", report.name, report.driver),
         preset: trainer.compiler.tiling.to_string(),
+        split_seed: trainer.division.seed,
+        teacher_split: match trainer.division_known {
+            true => TeacherSplit::Same,
+            false => TeacherSplit::Unknown,
+        },
+        search_end: None,
+        start_agreement: None,
         relu_total: trainer.network.relu_total(),
         relu_budget: budget,
         relu_count: kept.iter().sum(),

@@ -222,8 +222,34 @@ impl Ledger<'_> {
     }
 }
 
+/// ReLUs and squares of each site, and the ReLUs within each group of squares.
+fn counts(layout: &Layout, mask: &[f32], squares: &Squares) -> (Vec<(usize, usize)>, Vec<usize>) {
+    let count = |range: Range<usize>| mask[range].iter().filter(|m| **m != 0.0).count();
+    let of_group = |group: &squares::Group| {
+        let first = group.first_element as usize;
+        count(first..first + group.elements as usize)
+    };
+    let relus: Vec<usize> = squares.groups.iter().map(of_group).collect();
+    let sites = layout.sites.iter();
+    let mut sites: Vec<(usize, usize)> = sites.map(|site| (count(site.range()), 0)).collect();
+    for (index, group) in squares.groups.iter().enumerate() {
+        if squares.kept[index] {
+            sites[group.site as usize].1 += group.elements as usize - relus[index];
+        }
+    }
+    (sites, relus)
+}
+
+impl Objective {
+    /// What a selection costs.
+    pub fn cost(&self, layout: &Layout, mask: &[f32], squares: &Squares) -> f64 {
+        self.prices.cost(counts(layout, mask, squares).0)
+    }
+}
+
 /// Makes `mask` and `squares` a selection within the budget: what is too much goes, lowest score
-/// first; what is left over is spent, highest score first; what costs nothing is kept. Equal scores go by position, so the
+/// first; with `spend` what is left over is spent, highest score first, and what costs nothing is
+/// kept. Equal scores go by position, so the
 /// selection is reproducible. `runs` are kept or dropped as one, by the score of their first
 /// element. Where only ReLUs are counted, one by one, the budget is met exactly. Padding between
 /// sites is never touched. Returns the cost.
@@ -234,27 +260,10 @@ pub fn settle(
     scores: &[f32],
     mask: &mut [f32],
     squares: &mut Squares,
+    spend: bool,
 ) -> f64 {
     let mut items = items(layout, runs, scores, squares);
-    let count = |range: Range<usize>, mask: &[f32]| {
-        let kept = mask[range].iter().filter(|m| **m != 0.0);
-        kept.count()
-    };
-    let of_group = |group: &squares::Group| {
-        let first = group.first_element as usize;
-        count(first..first + group.elements as usize, mask)
-    };
-    let relus: Vec<usize> = squares.groups.iter().map(of_group).collect();
-    let mut sites: Vec<(usize, usize)> = layout
-        .sites
-        .iter()
-        .map(|site| (count(site.range(), mask), 0))
-        .collect();
-    for (index, group) in squares.groups.iter().enumerate() {
-        if squares.kept[index] {
-            sites[group.site as usize].1 += group.elements as usize - relus[index];
-        }
-    }
+    let (sites, relus) = counts(layout, mask, squares);
     let cost = objective.prices.cost(sites.iter().copied());
     let mut ledger = Ledger {
         objective,
@@ -269,9 +278,11 @@ pub fn settle(
     ledger.empty_while_over(&items, |item| matches!(item.what, What::Relus(..)));
     ledger.empty_while_over(&items, |item| matches!(item.what, What::Squares(_)));
     items.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(by_place(a, b)));
-    ledger.reopen(&items);
-    ledger.spend(&items);
-    ledger.keep_what_is_free(&items);
+    if spend {
+        ledger.reopen(&items);
+        ledger.spend(&items);
+        ledger.keep_what_is_free(&items);
+    }
     objective.prices.cost(ledger.sites)
 }
 
@@ -372,7 +383,7 @@ mod tests {
                 full: total as f64,
             };
             let none = &mut Squares::default();
-            let cost = settle(&layout, &objective, &runs, &scores, &mut mask, none);
+            let cost = settle(&layout, &objective, &runs, &scores, &mut mask, none, true);
             assert_eq!(cost, budget as f64);
             assert_eq!(mask.iter().filter(|m| **m != 0.0).count(), budget);
             let inside: Vec<usize> = layout.sites.iter().flat_map(|s| s.range()).collect();
@@ -462,7 +473,15 @@ mod tests {
                 full,
             };
             let what = format!("case {case}, {granularity}, {prices:?}");
-            let cost = settle(&layout, &objective, &runs, &scores, &mut mask, &mut squares);
+            let cost = settle(
+                &layout,
+                &objective,
+                &runs,
+                &scores,
+                &mut mask,
+                &mut squares,
+                true,
+            );
             assert_eq!(cost, recount(&layout, &prices, &mask, &squares), "{what}");
             assert!(
                 cost <= objective.budget,
@@ -513,7 +532,15 @@ mod tests {
             budget: (9 * sites - 8) as f64,
             full: (9 * sites) as f64,
         };
-        let cost = settle(&layout, &objective, &runs, &scores, &mut mask, &mut squares);
+        let cost = settle(
+            &layout,
+            &objective,
+            &runs,
+            &scores,
+            &mut mask,
+            &mut squares,
+            true,
+        );
         assert_eq!(cost, objective.budget);
         let all = |mask: &[f32], site: usize, kept| {
             let mask = &mask[layout.sites[site].range()];
@@ -527,7 +554,15 @@ mod tests {
         // A search that emptied too much: all that can be paid for comes back, squares too.
         mask.fill(0.0);
         squares.kept[3..].fill(false);
-        let cost = settle(&layout, &objective, &runs, &scores, &mut mask, &mut squares);
+        let cost = settle(
+            &layout,
+            &objective,
+            &runs,
+            &scores,
+            &mut mask,
+            &mut squares,
+            true,
+        );
         assert_eq!(cost, objective.budget);
         assert!(all(&mask, 2, 0.0) && all(&mask, 3, 1.0));
         assert!(squares.kept.iter().all(|kept| *kept));

@@ -40,8 +40,6 @@ pub struct Task {
     pub full: f64,
     /// What it may cost.
     pub budget: f64,
-    /// Largest learning rate of the scores.
-    pub score_rate: f32,
 }
 
 impl Task {
@@ -53,7 +51,12 @@ impl Task {
 
     /// λ over the cost of the network with all its ReLUs.
     pub fn penalty(&self) -> f32 {
-        (f64::from(self.settings.lambda) / self.full.max(1e-9)) as f32
+        self.settings.lambda * self.share()
+    }
+
+    /// What a unit of cost is of the cost of the network with all its ReLUs.
+    pub fn share(&self) -> f32 {
+        (1.0 / self.full.max(1e-9)) as f32
     }
 }
 

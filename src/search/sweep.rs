@@ -1,5 +1,6 @@
 //! Many searches from one teacher: which there are, and what they say together.
 
+use super::agreement::{Overlap, overlap};
 use super::budget::Budget;
 use super::methods;
 use crate::run::summary::Summary;
@@ -143,20 +144,49 @@ pub struct Row {
     pub validation: Spread,
     /// Test accuracy, a share of 1.
     pub test: Spread,
+    /// What its seeds keep alike, in the mean of all pairs, and what chance would; `None` for a
+    /// single seed and where nothing is chosen.
+    pub overlap: Option<Overlap>,
     /// Whether no other row with this unit is as accurate (validation) at a lower cost, or more at
     /// the same.
     pub pareto: bool,
 }
 
-/// Rows from the summaries of finished searches, by unit, the cheapest first.
-pub fn rows(summaries: &[(Entry, Summary)]) -> Vec<Row> {
-    let mut groups: BTreeMap<&str, Vec<&Summary>> = BTreeMap::new();
-    for (entry, summary) in summaries {
-        groups.entry(&entry.row).or_default().push(summary);
+/// A search of a sweep that is done.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Which it is.
+    pub entry: Entry,
+    /// What became of it.
+    pub summary: Summary,
+    /// Whether each element of the network has kept its ReLU.
+    pub kept: Vec<bool>,
+}
+
+/// The mean over all pairs of a search's seeds.
+fn mean_overlap(group: &[&Finished]) -> Option<Overlap> {
+    let pairs = group.iter().enumerate().flat_map(|(index, a)| {
+        let others = group[index + 1..].iter();
+        others.filter_map(|b| overlap(&a.kept, &b.kept))
+    });
+    let pairs: Vec<Overlap> = pairs.collect();
+    let mean = |of: fn(&Overlap) -> f64| pairs.iter().map(of).sum::<f64>() / pairs.len() as f64;
+    (!pairs.is_empty()).then(|| Overlap {
+        share: mean(|pair| pair.share),
+        chance: mean(|pair| pair.chance),
+    })
+}
+
+/// Rows from searches that are done, by unit, the cheapest first.
+pub fn rows(searches: &[Finished]) -> Vec<Row> {
+    let mut groups: BTreeMap<&str, Vec<&Finished>> = BTreeMap::new();
+    for search in searches {
+        groups.entry(&search.entry.row).or_default().push(search);
     }
     let mut rows: Vec<Row> = groups
         .into_iter()
-        .map(|(name, group)| {
+        .map(|(name, members)| {
+            let group: Vec<&Summary> = members.iter().map(|search| &search.summary).collect();
             let of = |value: &dyn Fn(&Summary) -> f64| {
                 Spread::of(
                     &group
@@ -175,6 +205,7 @@ pub fn rows(summaries: &[(Entry, Summary)]) -> Vec<Row> {
                 unit: group.first().map_or(String::new(), |s| unit(s)),
                 validation: of(&|s| s.result.val_top1),
                 test: of(&|s| s.result.test_top1),
+                overlap: mean_overlap(&members),
                 pareto: false,
             }
         })

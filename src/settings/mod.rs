@@ -118,11 +118,14 @@ pub struct Search {
     /// Optimiser and its rates.
     #[serde(flatten)]
     pub descent: Descent,
-    /// Learning rate of the scores; 0: from the number of steps.
+    /// How scores become masks in a search by AutoReP: threshold, or penalty (as published).
+    pub selection: Selection,
+    /// How fast scores move: by `threshold` the weight of the newest step in what they average, by
+    /// `penalty` their learning rate; 0: from the number of steps.
     pub score_rate: f32,
-    /// Hysteresis threshold t.
+    /// Hysteresis threshold t of the published selection.
     pub threshold: f32,
-    /// λ: weight of the penalty on ReLUs above the target.
+    /// λ: weight of the published selection's penalty on ReLUs above the target.
     pub lambda: f32,
     /// Share of the search over which the target falls from all ReLUs to the budget; 0: the
     /// target is the budget from the start, as published.
@@ -184,6 +187,18 @@ impl fmt::Display for Granularity {
             Granularity::Site => "site",
         })
     }
+}
+
+/// How scores become masks in a search by AutoReP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Selection {
+    /// A score says what the loss would rise by without the ReLU; those worth most are kept, as many
+    /// as the target pays for.
+    Threshold,
+    /// The paper's: scores drawn at random move by Adam along the loss and a penalty on what is above
+    /// the target.
+    Penalty,
 }
 
 /// What replaces a ReLU.
@@ -326,6 +341,7 @@ impl Default for Search {
             budget: "10%".into(),
             epochs: 20,
             descent: Descent::default(),
+            selection: Selection::Threshold,
             score_rate: 0.0,
             threshold: 0.003,
             lambda: 100.0,

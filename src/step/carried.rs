@@ -6,7 +6,6 @@ use super::scoring::Scoring;
 use super::spec::TrainSpec;
 use crate::gpu::{Buffer, Gpu, GpuError};
 use crate::graph::Arenas;
-use crate::kernels::indicator::Rule;
 use crate::settings::Optimizer;
 
 /// Name of the buffer with the optimiser's mean of gradients.
@@ -30,10 +29,6 @@ pub const SQUARES: &str = "squares";
 /// [`Prices::ledger`](crate::kernels::metrics::Prices::ledger).
 pub(super) const LEDGER: &str = "ledger";
 
-/// The threshold that searches by importance begin with: loss for the full cost. It moves by shares
-/// of itself, and finds its level from wherever it is in some dozens of steps.
-const THRESHOLD: f32 = 1e-4;
-
 /// What training carries from step to step beside the network itself. All are f32 arenas with
 /// the network's layout; a checkpoint holds every one that exists.
 pub struct Carried {
@@ -54,13 +49,15 @@ impl Carried {
             buffers.push((SECOND_MOMENT, zeros("second moment", params)?));
         }
         if let Some(search) = spec.search {
-            let moments = [SCORE_FIRST_MOMENT, SCORE_SECOND_MOMENT];
-            // Importance is an average of squares only.
-            let first = usize::from(search.rule == Rule::Importance);
-            for name in &moments[first..] {
-                buffers.push((name, zeros("score moment", layout.elements)?));
+            for (name, has) in [
+                (SCORE_FIRST_MOMENT, search.rule.has_first_moment()),
+                (SCORE_SECOND_MOMENT, search.rule.has_second_moment()),
+            ] {
+                if has {
+                    buffers.push((name, zeros("score moment", layout.elements)?));
+                }
             }
-            let ledger = search.prices.ledger(&Scoring::start(layout), THRESHOLD);
+            let ledger = search.prices.ledger(&Scoring::start(layout));
             buffers.push((LEDGER, gpu.upload("ledger", &ledger)?));
             if let Some(squares) = &search.squares {
                 let states = squares.scores.iter().map(|&score| [score, 0.0, 0.0, 1.0]);

@@ -30,9 +30,9 @@ pub struct SquareScoring {
     pub fit: dapa::Fit,
 }
 
-/// The paper's: a score for every element, the number of ReLUs as the cost.
+/// What a search does unasked: a score for every element, the number of ReLUs as the cost.
 pub static AUTOREP: Scoring = Scoring {
-    rule: Rule::Hysteresis,
+    rule: Rule::Taylor,
     groups: Vec::new(),
     prices: Prices::COUNT,
     squares: None,

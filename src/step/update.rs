@@ -12,9 +12,23 @@ use super::spec::TrainSpec;
 use super::wiring::Wiring;
 use crate::gpu::{Buffer, GpuError, View};
 use crate::graph::Gradients;
+use crate::graph::layout::Site;
+use crate::kernels::indicator::Rule;
 use crate::kernels::metrics::Prices;
-use crate::kernels::{Compiler, indicator, metrics, optimizer, squares};
+use crate::kernels::{Compiler, indicator, metrics, optimizer, squares, threshold};
 use crate::settings::Optimizer;
+
+/// What the kernels of a search share.
+struct Searched<'a> {
+    search: &'a Scoring,
+    /// ReLUs, then squares, by site.
+    counts: View,
+    /// Site and elements of each block of scores.
+    blocks: View,
+    ledger: Vec<View>,
+    /// Groups of squares.
+    groups: View,
+}
 
 /// An update under construction.
 pub(super) struct Update<'a> {
@@ -81,7 +95,12 @@ impl<'a> Update<'a> {
         let (parameters, gradients) = (self.parameters_view(), self.gradients.params.view());
 
         let recipe = optimizer::gradient_norm(compiler, length)?;
-        let arguments = [self.scalars(), gradients.clone(), norm.clone()];
+        let arguments = [
+            self.scalars(),
+            gradients.clone(),
+            norm.clone(),
+            kinds.clone(),
+        ];
         self.step.recipe(Pass::Update, recipe, &arguments, "norm")?;
 
         let recipe = match self.spec.optimizer {
@@ -108,58 +127,144 @@ impl<'a> Update<'a> {
     /// squares where they have a price. Returns what the record reads: how many there are, and
     /// the ledger.
     fn scores(&mut self, search: &Scoring) -> Result<Vec<View>, GpuError> {
-        let (compiler, gpu) = (self.compiler, self.compiler.gpu);
-        let (layout, arenas) = (self.spec.student.layout, self.spec.student.arenas);
+        let gpu = self.compiler.gpu;
+        let layout = self.spec.student.layout;
         let sites = self.spec.counted_sites();
-        let counts = gpu.upload("counts", &vec![0u32; 2 * sites.max(1)])?.view();
-        let mut tally = vec![counts];
-        tally.extend(self.carried(&[LEDGER]));
-        if !search.groups.is_empty() {
-            let table = gpu.upload("groups", &search.groups)?.view();
-            let elements = search.groups.iter().map(|g| g[1] as usize).sum();
-            let recipe = indicator::share(compiler, search.groups.len(), elements, search.rule)?;
-            let arguments = [table, self.gradients.mask.view()];
-            self.step
-                .recipe(Pass::Update, recipe, &arguments, "scores")?;
+        let together = |site: &Site| {
+            let mut groups = search.groups.iter();
+            let own = groups.find(|group| group[0] as usize == site.offset);
+            own.map_or(1, |group| group[1] as usize)
+        };
+        let searched = Searched {
+            search,
+            counts: gpu.upload("counts", &vec![0u32; 2 * sites.max(1)])?.view(),
+            blocks: gpu.upload("blocks", &layout.block_table(together))?.view(),
+            ledger: self.carried(&[LEDGER]),
+            groups: match &search.squares {
+                Some(squares) => gpu.upload("groups of squares", &squares.groups)?.view(),
+                // Nothing binds it.
+                None => self.scalars(),
+            },
+        };
+        self.share_among_groups(search)?;
+        self.measure(&searched)?;
+        if search.rule.shares_threshold() {
+            self.select(&searched)?;
         }
-        let mut arguments = vec![
-            self.scalars(),
-            arenas.scores.view(),
-            arenas.mask.view(),
-            self.gradients.mask.view(),
-        ];
-        arguments.extend(self.carried(&[SCORE_FIRST_MOMENT, SCORE_SECOND_MOMENT]));
-        arguments.push(gpu.upload("sites", &layout.site_table())?.view());
-        arguments.extend(tally.clone());
-        let recipe = indicator::update(compiler, layout.elements, search.rule)?;
-        self.step
-            .recipe(Pass::Update, recipe, &arguments, "scores")?;
-        if let Some(squares) = &search.squares {
-            self.squares(search, squares, &tally)?;
-        }
+        let mut tally = vec![searched.counts];
+        tally.extend(searched.ledger);
         Ok(tally)
     }
 
-    fn squares(
-        &mut self,
-        search: &Scoring,
-        scoring: &SquareScoring,
-        tally: &[View],
-    ) -> Result<(), GpuError> {
-        let (compiler, arenas) = (self.compiler, self.spec.student.arenas);
-        let groups = compiler.gpu.upload("groups of squares", &scoring.groups)?;
+    /// Elements that are kept or dropped together share the mean of their gradients.
+    fn share_among_groups(&mut self, search: &Scoring) -> Result<(), GpuError> {
+        let groups = &search.groups;
+        if groups.is_empty() || search.rule == Rule::Fixed {
+            return Ok(());
+        }
+        let table = self.compiler.gpu.upload("groups", groups)?.view();
+        let elements = groups.iter().map(|g| g[1] as usize).sum();
+        let recipe = indicator::share(self.compiler, groups.len(), elements)?;
+        let arguments = [table, self.gradients.mask.view()];
+        self.step.recipe(Pass::Update, recipe, &arguments, "scores")
+    }
+
+    /// Moves all scores; rules that share no threshold set masks and squares, too.
+    fn measure(&mut self, searched: &Searched) -> Result<(), GpuError> {
+        let (search, compiler) = (searched.search, self.compiler);
+        let rule = search.rule;
+        if rule == Rule::Fixed {
+            return Ok(());
+        }
+        let (layout, arenas) = (self.spec.student.layout, self.spec.student.arenas);
+        let mut arguments = vec![
+            self.scalars(),
+            arenas.scores.view(),
+            self.gradients.mask.view(),
+        ];
+        arguments.extend(self.carried(&[SCORE_FIRST_MOMENT, SCORE_SECOND_MOMENT]));
+        arguments.push(searched.blocks.clone());
+        arguments.extend(searched.ledger.clone());
+        if !rule.shares_threshold() {
+            arguments.extend([arenas.mask.view(), searched.counts.clone()]);
+        }
+        let recipe = indicator::update(compiler, layout.elements, rule)?;
+        self.step
+            .recipe(Pass::Update, recipe, &arguments, "scores")?;
+        let Some(squares) = &search.squares else {
+            return Ok(());
+        };
         let mut arguments = vec![
             self.scalars(),
             self.parameters_view(),
             self.gradients.params.view(),
             arenas.state.view(),
             arenas.mask.view(),
-            groups.view(),
+            searched.groups.clone(),
         ];
         arguments.extend(self.carried(&[SQUARES]));
-        arguments.extend_from_slice(tally);
-        let (sites, fit) = (self.spec.counted_sites(), scoring.fit);
-        let recipe = squares::update(compiler, &scoring.groups, sites, fit, search.rule)?;
+        arguments.extend(searched.ledger.clone());
+        let search = self.square_search(squares, rule);
+        let recipe = match rule.shares_threshold() {
+            true => squares::measure(compiler, &search)?,
+            false => {
+                arguments.push(searched.counts.clone());
+                squares::update(compiler, &search)?
+            }
+        };
+        self.step
+            .recipe(Pass::Update, recipe, &arguments, "squares")
+    }
+
+    fn square_search<'s>(&self, squares: &'s SquareScoring, rule: Rule) -> squares::Search<'s> {
+        squares::Search {
+            groups: &squares.groups,
+            sites: self.spec.counted_sites(),
+            fit: squares.fit,
+            rule,
+        }
+    }
+
+    /// Sets masks and squares by the threshold that all scores share.
+    fn select(&mut self, searched: &Searched) -> Result<(), GpuError> {
+        let (search, compiler) = (searched.search, self.compiler);
+        let (layout, arenas) = (self.spec.student.layout, self.spec.student.arenas);
+        let sites = self.spec.counted_sites();
+        let zeros = |what, words| compiler.gpu.upload(what, &vec![0u32; words]);
+        let cut = zeros("cut", threshold::cut_words(sites))?.view();
+        let histogram = zeros("histogram", threshold::histogram_words(sites))?.view();
+        let mut arguments = vec![
+            self.scalars(),
+            arenas.scores.view(),
+            arenas.mask.view(),
+            searched.blocks.clone(),
+            searched.counts.clone(),
+            cut.clone(),
+            histogram,
+        ];
+        let groups: &[squares::Group] = match &search.squares {
+            Some(squares) => {
+                arguments.extend(self.carried(&[SQUARES]));
+                arguments.push(searched.groups.clone());
+                &squares.groups
+            }
+            None => &[],
+        };
+        let recipe = threshold::select(compiler, layout.elements, sites, search.prices, groups)?;
+        self.step
+            .recipe(Pass::Update, recipe, &arguments, "threshold")?;
+        let Some(squares) = &search.squares else {
+            return Ok(());
+        };
+        let mut arguments = vec![
+            self.parameters_view(),
+            arenas.state.view(),
+            arenas.mask.view(),
+            searched.groups.clone(),
+        ];
+        arguments.extend(self.carried(&[SQUARES]));
+        arguments.extend([cut, searched.counts.clone()]);
+        let recipe = squares::apply(compiler, &self.square_search(squares, search.rule))?;
         self.step
             .recipe(Pass::Update, recipe, &arguments, "squares")
     }

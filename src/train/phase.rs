@@ -270,7 +270,7 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
     /// Takes the rest of an epoch's steps; `false` when interrupted.
     fn epoch(&mut self, epoch: u64, per_epoch: u64) -> Result<bool, TrainError> {
         let gpu = self.trainer.gpu();
-        let key = ((self.spec.steps_before + epoch * per_epoch) / per_epoch.max(1)) as u32;
+        let key = self.spec.epoch_key(epoch);
         let order = shuffled(&self.trainer.train, self.trainer.settings.seed, key);
         let batch = self.trainer.batch();
         let first = (self.standing.step - epoch * per_epoch) as usize * batch;

@@ -71,6 +71,12 @@ impl PhaseSpec<'_> {
         }
     }
 
+    /// What an epoch of the phase is called in random streams: other phases draw others, also where
+    /// they begin in a run of their own.
+    pub(super) fn epoch_key(&self, epoch: u64) -> u32 {
+        ((self.phase as u32) << 24) + epoch as u32
+    }
+
     /// The scalars of step `step`.
     pub(super) fn scalars(&self, trainer: &Trainer, step: u64, steps: u64) -> StepScalars {
         let per_epoch = trainer.steps_per_epoch().max(1);
@@ -85,7 +91,7 @@ impl PhaseSpec<'_> {
             decay: [descent.decay, 0.0, 0.0, 0.0],
             step: step as u32,
             seed: trainer.settings.seed,
-            epoch: ((self.steps_before + step) / per_epoch) as u32,
+            epoch: self.epoch_key(step / per_epoch),
             first: ((step % per_epoch) * trainer.batch() as u64) as u32,
             count: trainer.batch() as u32,
             augment: 1 + u32::from(trainer.settings.augment.alternate),

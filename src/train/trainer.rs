@@ -2,7 +2,7 @@
 
 use super::error::TrainError;
 use super::forecast::{self, Cut, Footprint, Forecast};
-use super::images::{open_data, split};
+use super::images::{Division, open_data};
 use super::interrupt::Interrupt;
 use super::progress::compile_bar;
 use super::standing::logged_before;
@@ -48,6 +48,10 @@ pub struct Trainer<'g> {
     pub cut: Cut,
     /// All training images, held-out ones among them.
     pub images: Arc<Source>,
+    /// Which of them are trained on.
+    pub division: Division,
+    /// Whether the network that is trained on says which images it was trained on.
+    pub division_known: bool,
     /// Indices of those that are trained on.
     pub train: Vec<u32>,
     /// Indices of those that are held out for choices.
@@ -75,7 +79,7 @@ pub struct Trainer<'g> {
 impl<'g> Trainer<'g> {
     /// Opens the data, builds the network, checks that the phases of `footprints` will fit, and
     /// prepares the run folder. A resumed folder keeps its log up to the checkpoint that it goes
-    /// on from.
+    /// on from. `division` is that of the network that is trained on.
     ///
     /// # Errors
     /// [`TrainError`] where data, network or folder are not what the settings ask for.
@@ -84,6 +88,7 @@ impl<'g> Trainer<'g> {
         settings: Settings,
         folder: RunFolder,
         at: Option<&(Mark, Checkpoint)>,
+        division: Option<Division>,
         footprints: &[Footprint],
         progress: bool,
     ) -> Result<Self, TrainError> {
@@ -94,7 +99,14 @@ impl<'g> Trainer<'g> {
         for problem in &dataset.problems {
             log::warn!("{problem}");
         }
-        let (train, validation) = split(&settings, &dataset)?;
+        let continued = match division {
+            Some(division) => division.continued(&settings, &dataset)?,
+            None => None,
+        };
+        // A network may have been trained elsewhere and not say on what.
+        let division_known = continued.is_some() || settings.teacher.from.as_os_str().is_empty();
+        let division = continued.unwrap_or_else(|| Division::new(&settings, &dataset));
+        let (train, validation) = division.indices(&dataset)?;
         let spec = ModelSpec {
             name: settings.model.clone(),
             width: settings.width,
@@ -133,6 +145,8 @@ impl<'g> Trainer<'g> {
             images: Arc::new(images),
             dataset: dataset.name,
             classes: dataset.classes,
+            division,
+            division_known,
             train,
             validation,
             test: dataset.test,
@@ -245,7 +259,8 @@ impl<'g> Trainer<'g> {
 
     /// A checkpoint of the network alone, without the state of its training.
     pub fn model_checkpoint(&self, tensors: Tensors, sites: Sites) -> Checkpoint {
-        let (tensors, metadata) = model_file::pack(&self.model(tensors), &self.spec, sites);
+        let (tensors, mut metadata) = model_file::pack(&self.model(tensors), &self.spec, sites);
+        self.division.write(&mut metadata);
         Checkpoint::new(tensors, metadata)
     }
 

@@ -20,3 +20,4 @@ mod roofline;
 mod scale;
 mod sigmoid;
 mod squares;
+mod threshold;

@@ -125,24 +125,38 @@ fn adam_matches_its_twin() {
 }
 
 #[test]
-fn gradient_norm_matches_its_twin() {
+fn norms_match_their_twin() {
     on_every_engine(|compiler| {
-        for length in LENGTHS {
-            for clip in [0.0, 3.0, 1e9] {
-                let grads = noise(1, length);
-                let step = StepScalars { clip, ..scalars() };
-                let recipe = optimizer::gradient_norm(compiler, length).unwrap();
-                let got = run(
-                    compiler,
-                    &recipe,
-                    &[
-                        Data::Uniform(bytemuck::bytes_of(&step)),
-                        Data::In(&grads),
-                        Data::Out(4),
-                    ],
-                );
-                let (norm, factor) = twin::gradient_norm(&wide(&grads), clip.into());
-                let what = format!("of {length}, clip {clip} ({})", compiler.tiling);
+        for (length, clip) in LENGTHS.iter().flat_map(|&n| [(n, 0.0), (n, 3.0), (n, 1e9)]) {
+            let grads = noise(1, length);
+            // The second group rests.
+            let step = StepScalars {
+                clip,
+                rate: [0.1, 0.0, 0.2, 0.3],
+                ..scalars()
+            };
+            let kinds = kinds(length);
+            let moves = |i: usize| kinds[i / 256] != 1;
+            let trained: Vec<f64> = (0..length)
+                .filter(|&i| moves(i))
+                .map(|i| grads[i].into())
+                .collect();
+            for (all, recipe) in [
+                (true, optimizer::norm(compiler, length).unwrap()),
+                (false, optimizer::gradient_norm(compiler, length).unwrap()),
+            ] {
+                let mut arguments = vec![
+                    Data::Uniform(bytemuck::bytes_of(&step)),
+                    Data::In(&grads),
+                    Data::Out(4),
+                ];
+                arguments.extend((!all).then_some(Data::Words(&kinds)));
+                let got = run(compiler, &recipe, &arguments);
+                let (norm, factor) = match all {
+                    true => twin::gradient_norm(&wide(&grads), clip.into()),
+                    false => twin::gradient_norm(&trained, clip.into()),
+                };
+                let what = format!("of {length}, all {all}, clip {clip} ({})", compiler.tiling);
                 assert_close(&format!("norm {what}"), &got[2][..1], &[norm], 1e-5);
                 assert_close(&format!("factor {what}"), &got[2][1..2], &[factor], 1e-5);
                 assert_eq!(got[2][2..], [0.0, 0.0]);
@@ -165,7 +179,12 @@ fn a_gradient_that_is_not_finite_moves_nothing() {
             let mut grads = noise(2, length);
             grads[index] = value;
             let recipe = optimizer::gradient_norm(compiler, length).unwrap();
-            let arguments = [Data::Uniform(uniform), Data::In(&grads), Data::Out(4)];
+            let arguments = [
+                Data::Uniform(uniform),
+                Data::In(&grads),
+                Data::Out(4),
+                Data::Words(&kinds),
+            ];
             let clip = run(compiler, &recipe, &arguments).swap_remove(2);
             assert!(!clip[0].is_finite());
             assert_eq!(clip[1], 0.0);

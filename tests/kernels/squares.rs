@@ -1,11 +1,12 @@
 use crate::harness::*;
 use crate::indicator::adam;
+use crate::threshold::key;
 use autorep::kernels::dapa::{Fit, Form};
 use autorep::kernels::indicator::Rule;
 use autorep::kernels::squares::{self, Group};
 use autorep::kernels::step::StepScalars;
 use autorep::reference::indicator::Score;
-use autorep::reference::squares as twin;
+use autorep::reference::{squares as twin, threshold};
 
 const FIT: Fit = Fit {
     degree: 2,
@@ -47,8 +48,8 @@ fn update_matches_its_twin() {
         let variants = [
             (Rule::Hysteresis, 100.0),
             (Rule::Hysteresis, 98.0),
-            (Rule::Importance, 100.0),
-            (Rule::Importance, 98.0),
+            (Rule::Taylor, 100.0),
+            (Rule::Fisher, 98.0),
         ];
         let cases = cases
             .iter()
@@ -93,6 +94,7 @@ fn update_matches_its_twin() {
                 score_rate: 0.002,
                 threshold: 0.003,
                 penalty: 0.05,
+                count: 8,
                 budget: 99.0,
                 correction1: 0.3,
                 correction2: 0.2,
@@ -108,20 +110,59 @@ fn update_matches_its_twin() {
                 }
             }
 
-            let recipe = squares::update(compiler, &groups, 2, fit, rule).unwrap();
+            let search = squares::Search {
+                groups: &groups,
+                sites: 2,
+                fit,
+                rule,
+            };
             let table: Vec<u32> = bytemuck::cast_slice(&groups).to_vec();
-            let arguments = [
-                Data::Uniform(bytemuck::bytes_of(&scalars)),
-                Data::InOut(&params),
-                Data::In(&gradients),
-                Data::In(&state),
-                Data::In(&mask),
-                Data::Words(&table),
-                Data::InOut(&states),
-                Data::InOutWords(&[9, 9, 5, 6]),
-                Data::In(&ledger),
-            ];
-            let got = run(compiler, &recipe, &arguments);
+            let uniform = Data::Uniform(bytemuck::bytes_of(&scalars));
+            let counts = Data::InOutWords(&[9, 9, 5, 6]);
+            // A threshold in the midst of what scores will be.
+            let theta = 0.1f32;
+            let [got_params, got_states, got_counts] = if rule.shares_threshold() {
+                let recipe = squares::measure(compiler, &search).unwrap();
+                let arguments = [
+                    uniform,
+                    Data::In(&params),
+                    Data::In(&gradients),
+                    Data::In(&state),
+                    Data::In(&mask),
+                    Data::Words(&table),
+                    Data::InOut(&states),
+                    Data::In(&ledger),
+                ];
+                let measured = run(compiler, &recipe, &arguments).swap_remove(6);
+                let recipe = squares::apply(compiler, &search).unwrap();
+                let cut = [key(theta), 0, 0, 0];
+                let arguments = [
+                    Data::InOut(&params),
+                    Data::In(&state),
+                    Data::In(&mask),
+                    Data::Words(&table),
+                    Data::InOut(&measured),
+                    Data::Words(&cut),
+                    counts,
+                ];
+                let mut got = run(compiler, &recipe, &arguments);
+                [0, 4, 6].map(|index| std::mem::take(&mut got[index]))
+            } else {
+                let recipe = squares::update(compiler, &search).unwrap();
+                let arguments = [
+                    uniform,
+                    Data::InOut(&params),
+                    Data::In(&gradients),
+                    Data::In(&state),
+                    Data::In(&mask),
+                    Data::Words(&table),
+                    Data::InOut(&states),
+                    Data::In(&ledger),
+                    counts,
+                ];
+                let mut got = run(compiler, &recipe, &arguments);
+                [1, 6, 8].map(|index| std::mem::take(&mut got[index]))
+            };
 
             let what = format!(
                 "{rule:?}, {} groups, cost {cost}, {}",
@@ -151,44 +192,54 @@ fn update_matches_its_twin() {
                         .map(|c| std::array::from_fn(|k| params[coefficient(c) + k].into()))
                         .collect(),
                 };
-                let importance = (rule == Rule::Importance).then_some(0.2);
-                let push = match importance.is_some() || cost > scalars.budget {
-                    true => f64::from(scalars.penalty * ledger[3 + 2 * group.site as usize]),
-                    false => 0.0,
-                };
-                after.step(&twin::Step {
-                    gradients: &channels
-                        .clone()
-                        .map(|c| std::array::from_fn(|k| gradients[coefficient(c) + k].into()))
-                        .collect::<Vec<_>>(),
-                    moments: &channels
-                        .clone()
-                        .map(|c| [state[moment(c)].into(), state[moment(c) + 1].into()])
-                        .collect::<Vec<_>>(),
-                    push,
+                let price = f64::from(scalars.penalty * ledger[3 + 2 * group.site as usize]);
+                let gradients: Vec<[f64; 3]> = channels
+                    .clone()
+                    .map(|c| std::array::from_fn(|k| gradients[coefficient(c) + k].into()))
+                    .collect();
+                let moments: Vec<[f64; 2]> = channels
+                    .clone()
+                    .map(|c| [state[moment(c)].into(), state[moment(c) + 1].into()])
+                    .collect();
+                let step = twin::Step {
+                    gradients: &gradients,
+                    moments: &moments,
+                    push: if cost > scalars.budget { price } else { 0.0 },
                     squares: squares as f64,
                     threshold: scalars.threshold.into(),
                     regain: squares::REGAIN,
                     adam: adam(&scalars),
-                    importance,
                     official: fit.official(),
-                });
-                let score = after.score;
-                let thresholds = match rule {
-                    Rule::Importance => [0.18, 0.22],
-                    _ => [-0.003, squares::REGAIN],
                 };
-                for threshold in thresholds {
-                    let distance = (score.value - threshold).abs();
-                    assert!(distance > 1e-6, "{what}: choose another seed");
-                }
-                let has = f64::from(u8::from(after.has_square));
-                let first = if importance.is_some() {
-                    0.0
-                } else {
-                    score.first
+                let (slope, price) = (after.slope(&step), (price * squares as f64).max(1e-30));
+                let measured = match rule {
+                    Rule::Taylor => {
+                        let rate = scalars.score_rate.into();
+                        Some(after.score.taylor(slope, price, rate, scalars.count.into()))
+                    }
+                    Rule::Fisher => Some(Score {
+                        first: 0.0,
+                        ..after.score.fisher(slope, price, &step.adam)
+                    }),
+                    _ => None,
                 };
-                want_states.extend([score.value, first, score.second, has]);
+                let margin = match measured {
+                    None => {
+                        after.step(&step);
+                        let bounds = [-0.003, squares::REGAIN];
+                        let distances = bounds.map(|bound| (after.score.value - bound).abs());
+                        distances[0].min(distances[1])
+                    }
+                    Some(score) => {
+                        after.score = score;
+                        let worth = threshold::worth(score.value, after.has_square);
+                        after.decide(worth >= theta.into(), &step);
+                        (worth - f64::from(theta)).abs()
+                    }
+                };
+                assert!(margin > 1e-6, "{what}: choose another seed");
+                let (score, has) = (after.score, f64::from(u8::from(after.has_square)));
+                want_states.extend([score.value, score.first, score.second, has]);
                 for c in channels {
                     let at = coefficient(c);
                     want_params[at..at + 4].copy_from_slice(&after.coefficients[c]);
@@ -197,10 +248,10 @@ fn update_matches_its_twin() {
                     counts[group.site as usize] += squares as u32;
                 }
             }
-            assert_close(&format!("params, {what}"), &got[1], &want_params, 1e-5);
+            assert_close(&format!("params, {what}"), &got_params, &want_params, 1e-5);
             // Averages of squares of sums that nearly cancel: adapters differ in the last digits.
-            assert_close(&format!("states, {what}"), &got[6], &want_states, 1e-4);
-            let got: Vec<u32> = got[7].iter().map(|v| v.to_bits()).collect();
+            assert_close(&format!("states, {what}"), &got_states, &want_states, 1e-4);
+            let got: Vec<u32> = got_counts.iter().map(|v| v.to_bits()).collect();
             assert_eq!(got, [9, 9, counts[0], counts[1]], "counts, {what}");
         }
     });

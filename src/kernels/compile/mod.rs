@@ -55,6 +55,7 @@ pub const COMMON: &[Template] = &[
     template!("common/stream.wgsl"),
     template!("common/subgroup.wgsl"),
     template!("common/tile.wgsl"),
+    template!("common/worth.wgsl"),
 ];
 
 /// Turns a template and constants into a pipeline.

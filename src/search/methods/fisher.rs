@@ -4,8 +4,7 @@
 //! is worth shows in the curvature only: dropping it costs about ½·F, with F = E[(∂L/∂m)²], the
 //! Fisher information, in the place of the second derivative (LeCun, Denker, Solla, NIPS 1989;
 //! Theis, Korshunova, Tejani, Huszár 2018 with F). ReLUs and squares are measured alike, and so can
-//! be weighed against each other: all that is worth more than θ for its share of the cost is
-//! kept, and θ rises while too much is.
+//! be weighed against each other: what is worth most for its share of the cost is kept.
 
 use super::autorep::AutoRep;
 use super::method::{Method, Polynomials};
@@ -14,7 +13,6 @@ use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
 use crate::search::indicator;
 use crate::search::strategy::Strategy;
-use crate::train::schedule::cosine;
 
 pub(super) const METHOD: Method = Method {
     name: "fisher",
@@ -28,12 +26,6 @@ pub(super) const METHOD: Method = Method {
         Box::new(Fisher { search })
     },
 };
-
-/// The shares by which θ rises in all steps of a search, if it were to rise in all: enough to go
-/// from anywhere to anywhere.
-const TRAVEL: f64 = 60.0;
-/// Bounds of the share by which θ moves in a step.
-const RISE: [f64; 2] = [1e-3, 0.3];
 
 /// Importance by price, beside AutoReP's polynomials.
 pub struct Fisher {
@@ -56,17 +48,12 @@ impl Strategy for Fisher {
     }
 
     fn rule(&self) -> Option<Rule> {
-        Some(Rule::Importance)
+        Some(Rule::Fisher)
     }
 
     fn scalars(&self, step: u64, steps: u64, scalars: &mut StepScalars) {
         self.search.scalars(step, steps, scalars);
-        let task = &self.search.task;
-        let full = task.full;
-        let progress = step as f64 / steps.max(1) as f64;
-        let rise = (TRAVEL / steps.max(1) as f64).clamp(RISE[0], RISE[1]);
-        scalars.score_rate = (rise * cosine(progress, 0.25)) as f32;
-        scalars.penalty = (1.0 / full.max(1e-9)) as f32;
+        scalars.penalty = self.search.task.share();
     }
 
     fn finish_scalars(&self, scalars: &mut StepScalars) {

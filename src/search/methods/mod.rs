@@ -6,6 +6,7 @@ mod autorep;
 mod fisher;
 mod method;
 mod none;
+mod random;
 mod snl;
 
 pub use method::{Method, Polynomials};
@@ -16,6 +17,7 @@ pub const METHODS: &[Method] = &[
     fisher::METHOD,
     snl::METHOD,
     autopoly::METHOD,
+    random::METHOD,
     none::METHOD,
 ];
 
@@ -75,7 +77,6 @@ mod tests {
         for method in METHODS {
             let strategy = method.strategy(Task {
                 settings: Search::default(),
-                score_rate: 0.01,
                 full: 100.0,
                 budget: 10.0,
             });

@@ -68,7 +68,8 @@ impl Strategy for Snl {
         let progress = step as f64 / steps.max(1) as f64;
         let growths = (GROWTHS * progress).floor() - 0.5 * GROWTHS;
         scalars.penalty = (f64::from(self.task.penalty()) * GROWTH.powf(growths)) as f32;
-        scalars.score_rate = self.task.score_rate * cosine(progress, 0.01) as f32;
+        let rate = indicator::rate(self.task.settings.score_rate, steps);
+        scalars.score_rate = rate * cosine(progress, 0.01) as f32;
         scalars.threshold = THRESHOLD;
         scalars.budget = self.task.budget as f32;
     }
