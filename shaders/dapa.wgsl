@@ -23,8 +23,10 @@
 //                               squares.wgsl)
 //              4  health        u32[2]: the first layer that is not finite
 //              5  kurtosis      f32[C], updated: κ, for `hermite`
+//              6  norm          vec4f[3,C], the last row written, for `hermite`: mean, 1/s, k, T of
+//                               the bounds that gate.wgsl holds x within
 // Split      one invocation per channel adds its parts in order.
-// Cost       50 flops and 16·parts + 48 bytes a channel, `hermite` 90 and 16·parts + 56: next to
+// Cost       50 flops and 16·parts + 48 bytes a channel, `hermite` 95 and 16·parts + 72: next to
 //            nothing.
 // Dropped    nothing yet.
 
@@ -37,6 +39,7 @@
 @group(0) @binding(4) var<storage, read_write> health: array<atomic<u32>>;
 {% if hermite %}
 @group(0) @binding(5) var<storage, read_write> kurtosis: array<f32>;
+@group(0) @binding(6) var<storage, read_write> norm: array<vec4f>;
 {% endif %}
 
 {% include "common/fit.wgsl" %}
@@ -114,6 +117,10 @@ fn finish_hermite(@builtin(global_invocation_id) id: vec3u) {
     a.z = 0.0;
     {% endif %}
     coefficients[c] = vec4f(from_basis(a, running.x, running.y, running.z), kept.w);
+    // The slope of weight·mean(max(|t| − T, 0)²) over all of the site, by x.
+    let inverse = 1.0 / spread(running.y);
+    let slope = {{ 2.0 / (count * channels) }} * step.range_weight * inverse;
+    norm[{{ 2 * channels }}u + c] = vec4f(running.x, inverse, slope, step.range_limit);
     if (!is_finite(sums.w)) {
         atomicMin(&health[0], {{ layer }}u);
     }

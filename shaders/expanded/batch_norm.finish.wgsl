@@ -82,6 +82,10 @@ struct Step {
     momentum: f32,
     lookahead: f32,
     averaging: f32,
+    range_weight: f32,
+    range_limit: f32,
+    unused0: f32,
+    unused1: f32,
 }
 
 // A value whose exponent is all ones is infinite or not a number. Asked of the bits, since

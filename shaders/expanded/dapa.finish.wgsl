@@ -27,8 +27,10 @@
 //                               squares.wgsl)
 //              4  health        u32[2]: the first layer that is not finite
 //              5  kurtosis      f32[C], updated: κ, for `hermite`
+//              6  norm          vec4f[3,C], the last row written, for `hermite`: mean, 1/s, k, T of
+//                               the bounds that gate.wgsl holds x within
 // Split      one invocation per channel adds its parts in order.
-// Cost       50 flops and 16·parts + 48 bytes a channel, `hermite` 90 and 16·parts + 56: next to
+// Cost       50 flops and 16·parts + 48 bytes a channel, `hermite` 95 and 16·parts + 72: next to
 //            nothing.
 // Dropped    nothing yet.
 
@@ -60,6 +62,10 @@ struct Step {
     momentum: f32,
     lookahead: f32,
     averaging: f32,
+    range_weight: f32,
+    range_limit: f32,
+    unused0: f32,
+    unused1: f32,
 }
 
 @group(0) @binding(0) var<uniform> step: Step;

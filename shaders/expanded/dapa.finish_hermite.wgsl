@@ -27,8 +27,10 @@
 //                               squares.wgsl)
 //              4  health        u32[2]: the first layer that is not finite
 //              5  kurtosis      f32[C], updated: κ, for `hermite`
+//              6  norm          vec4f[3,C], the last row written, for `hermite`: mean, 1/s, k, T of
+//                               the bounds that gate.wgsl holds x within
 // Split      one invocation per channel adds its parts in order.
-// Cost       50 flops and 16·parts + 48 bytes a channel, `hermite` 90 and 16·parts + 56: next to
+// Cost       50 flops and 16·parts + 48 bytes a channel, `hermite` 95 and 16·parts + 72: next to
 //            nothing.
 // Dropped    nothing yet.
 
@@ -60,6 +62,10 @@ struct Step {
     momentum: f32,
     lookahead: f32,
     averaging: f32,
+    range_weight: f32,
+    range_limit: f32,
+    unused0: f32,
+    unused1: f32,
 }
 
 @group(0) @binding(0) var<uniform> step: Step;
@@ -68,6 +74,7 @@ struct Step {
 @group(0) @binding(3) var<storage, read_write> coefficients: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> health: array<atomic<u32>>;
 @group(0) @binding(5) var<storage, read_write> kurtosis: array<f32>;
+@group(0) @binding(6) var<storage, read_write> norm: array<vec4f>;
 
 // The least-squares fits of ReLU under x ~ N(u, s²); with a = u/s, φ and Φ the density and
 // distribution of the standard normal:
@@ -179,6 +186,10 @@ fn finish_hermite(@builtin(global_invocation_id) id: vec3u) {
     // A channel that is a line stays one.
     a.z = select(a.z, 0.0, kept.w > 0.5);
     coefficients[c] = vec4f(from_basis(a, running.x, running.y, running.z), kept.w);
+    // The slope of weight·mean(max(|t| − T, 0)²) over all of the site, by x.
+    let inverse = 1.0 / spread(running.y);
+    let slope = 0.0000002384185791015625 * step.range_weight * inverse;
+    norm[128u + c] = vec4f(running.x, inverse, slope, step.range_limit);
     if (!is_finite(sums.w)) {
         atomicMin(&health[0], 3u);
     }

@@ -11,6 +11,8 @@
 //            between ReLU and polynomial per element, and the sums Σz, Σz² for DaPa.
 //            Backward, in one pass, with z computed again from u and r:
 //              dz = dy·(m·[z>0] + (1−m)·p'(z))           in the place of dy
+//                   + k·sign(t)·max(|t| − T, 0) where m is 0, t = (z − mean)/s: the slope of a
+//                   penalty on what lies too far out for a polynomial
 //              dm = Σ_n dy·(relu(z) − p(z))              per element
 //              Σdz, Σdz·(u−μ_u), Σdz·(r−μ_r)             per channel, for batch norm's backward
 //              dc_k = Σ dy·(1−m)·z^k                     per channel, k = 0, 1, 2
@@ -24,7 +26,8 @@
 //                 0        1      u              f32[N,C,P], read
 //                 1        2      r              f32[N,C,P], read
 //                 2        3      norm           vec4f[2,C], read: scale, shift, mean, 1/σ of u,
-//                                                then of r
+//                                                then of r; with bounds vec4f[3,C], at last
+//                                                mean, 1/s, k, T of z (dapa.wgsl)
 //                 3        4      mask           f32[C,P], read
 //                 4        5      coefficients   vec4f[C], read: c₀, c₁, c₂, –
 //                 5        –      y              f32[N,C,P], written
@@ -44,9 +47,9 @@
 //            sum_mask_slices adds in order.
 // Cost       forward moves 8 bytes an element, 12 with a residual; 2 flops for norm(u), 1 or 3 for
 //            the residual, 5 for a mask of 0 and 1, 3 for the moments. Backward moves 12 or 16 in
-//            about twice the flops. A position's mask is 4 bytes, a slice of dm as many. So it is
-//            bound by memory; as separate tensor operations it takes about ten passes. moments reads
-//            4 or 8 bytes an element for 8 flops.
+//            about twice the flops, and 7 more for the bounds. A position's mask is 4 bytes, a slice
+//            of dm as many. So it is bound by memory; as separate tensor operations it takes about
+//            ten passes. moments reads 4 or 8 bytes an element for 8 flops.
 //            finish_coefficients: 4·parts flops and 16·(parts + 1) bytes a channel;
 //            sum_mask_slices: slices flops and 4·(slices + 1) bytes a position.
 // Dropped    other ways to walk, to sum and to cut the images: docs/rejected-optimizations.md, "The

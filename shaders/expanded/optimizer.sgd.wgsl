@@ -65,6 +65,10 @@ struct Step {
     momentum: f32,
     lookahead: f32,
     averaging: f32,
+    range_weight: f32,
+    range_limit: f32,
+    unused0: f32,
+    unused1: f32,
 }
 
 const VECTORS = 2793472u;

@@ -75,6 +75,10 @@ struct Step {
     momentum: f32,
     lookahead: f32,
     averaging: f32,
+    range_weight: f32,
+    range_limit: f32,
+    unused0: f32,
+    unused1: f32,
 }
 
 // The least-squares fits of ReLU under x ~ N(u, s²); with a = u/s, φ and Φ the density and

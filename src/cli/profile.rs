@@ -351,6 +351,7 @@ fn cases(kernel: &str, shape: &str, batch: usize) -> Result<Vec<Case>> {
                     normalized: true,
                     residual,
                     activation: Activation::Gate,
+                    bounded: false,
                 };
                 suite::gate_passes("gate", "", spec)
             })

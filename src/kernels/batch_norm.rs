@@ -173,6 +173,7 @@ fn permutations(table: &mut Table) {
                 normalized: true,
                 residual: gate::Residual::Normalized,
                 activation: gate::Activation::Gate,
+                bounded: false,
             };
             table.push("batch_norm parameter_gradients", shape_and_slot, {
                 move |c| {

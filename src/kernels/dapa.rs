@@ -68,7 +68,8 @@ pub const VARIANCE_FLOOR: f64 = 1e-4;
 
 /// Running moments and, in refitting steps, coefficients. Arguments: step scalars, partials of
 /// [`super::gate::forward`], moments `vec2[C]`, coefficients `vec4[C]`, health `u32[2]`. Hermite
-/// polynomials take the partials of [`super::gate::moments`], and at the end kurtosis `f32[C]`.
+/// polynomials take the partials of [`super::gate::moments`], and at the end kurtosis `f32[C]` and the
+/// constants of the site's norms, of which they write the last row, the bounds: `vec4[3,C]`.
 ///
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
@@ -98,7 +99,7 @@ pub fn finish(
         Form::Exact { .. } | Form::Official { .. } => "finish",
     };
     let (flops, bytes) = match fit.form {
-        Form::Hermite => (90.0, 56.0),
+        Form::Hermite => (95.0, 72.0),
         Form::Exact { .. } | Form::Official { .. } => (50.0, 48.0),
     };
     let channels = shape.channels as f64;
@@ -110,7 +111,7 @@ pub fn finish(
             bytes: partials.bytes as f64 + bytes * channels,
         },
     };
-    let arguments = 5 + usize::from(fit.form == Form::Hermite);
+    let arguments = 5 + 2 * usize::from(fit.form == Form::Hermite);
     Ok(Recipe::single(kernel, arguments))
 }
 
@@ -137,6 +138,7 @@ fn permutations(table: &mut Table) {
                     normalized: true,
                     residual: gate::Residual::None,
                     activation: gate::Activation::Gate,
+                    bounded: false,
                 };
                 let (_, partials) = match form {
                     Form::Hermite => gate::moments(c, &spec)?,

@@ -61,6 +61,9 @@ pub struct Spec {
     pub residual: Residual,
     /// What is applied.
     pub activation: Activation,
+    /// Whether the loss holds what polynomials are given within bounds, in training: beside a mask
+    /// of 0 and 1.
+    pub bounded: bool,
 }
 
 /// Where a recipe's partial sums lie, for the kernel that finishes them.
@@ -107,6 +110,11 @@ impl Spec {
         16 * norms * channels + gate
     }
 
+    /// Bytes of the bounds, which the backward pass reads.
+    fn bound_bytes(&self) -> usize {
+        16 * usize::from(self.bounded) * self.shape.channels
+    }
+
     fn walk(&self, tiling: Tiling) -> Walk {
         // Three tensors at once crowd a CPU's caches with half as many images.
         let images = match self.residual {
@@ -126,6 +134,7 @@ impl Spec {
     ) -> Result<Kernel, GpuError> {
         let constants = context! {
             entry, partials,
+            bounded => self.bounded && entry == "backward",
             normalized => self.normalized,
             residual => match self.residual {
                 Residual::None => "none",
@@ -213,7 +222,7 @@ pub fn moments(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), G
 }
 
 /// The backward pass. Arguments, those that the permutation has: `dy` `[N,C,P]` (becomes dz),
-/// `u`, `r`, `norm`, mask, coefficients, mask gradient `[C,P]` (written in full), partials
+/// `u`, `r`, `norm` (`vec4[3,C]` with bounds), mask, coefficients, mask gradient `[C,P]` (written in full), partials
 /// `vec4[C,parts,stride]` (wanted by batch norm's backward and by [`coefficient_gradients`]; left
 /// out when the permutation has neither).
 ///
@@ -240,10 +249,13 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
         };
         let normed = 3 * usize::from(spec.normalized);
         let beside = 3 * usize::from(spec.residual == Residual::Normalized);
-        let flops = spec.flops_to_z() + activation + usize::from(with_partials) + normed + beside;
+        let bounds = 7 * usize::from(spec.bounded);
+        let to_norms = usize::from(with_partials) + normed + beside;
+        let flops = spec.flops_to_z() + activation + bounds + to_norms;
         let mask_gradients = 4 * spec.shape.channels * spec.shape.pixels * slices;
         let bytes = 4 * spec.shape.len() * (spec.operands() + 2)
             + spec.constant_bytes()
+            + spec.bound_bytes()
             + usize::from(gated) * mask_gradients;
         let cost = Cost {
             flops: (flops * spec.shape.len()) as f64,
@@ -256,7 +268,8 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
         };
         spec.kernel(compiler, &walk, "backward", with_partials, cost)?
     };
-    let mut arguments = 1 + spec.operands() + usize::from(spec.has_norm());
+    let with_norm = spec.has_norm() || spec.bounded;
+    let mut arguments = 1 + spec.operands() + usize::from(with_norm);
     if !gated {
         arguments += usize::from(with_partials);
         return Ok((Recipe::single(kernel, arguments), partials));
@@ -344,11 +357,21 @@ fn permutations(table: &mut Table) {
                 normalized,
                 residual,
                 activation,
+                bounded: false,
             };
             let name = format!(
                 "{shape} {activation:?}{} residual {residual:?}",
                 if normalized { " normalized" } else { "" }
             );
+            if activation == Activation::Gate {
+                let bounded = Spec {
+                    bounded: true,
+                    ..spec
+                };
+                table.push("gate backward", format!("{name} bounded"), move |c| {
+                    Ok(backward(c, &bounded)?.0)
+                });
+            }
             if activation == Activation::Identity {
                 table.push("gate moments", &name, move |c| Ok(moments(c, &spec)?.0));
             }

@@ -66,6 +66,14 @@ pub struct StepScalars {
     pub lookahead: f32,
     /// Weight averaging: weight of the newest parameters, 0 when off.
     pub averaging: f32,
+    /// Weight of the penalty on what polynomials are given from too far away, 0 when off.
+    pub range_weight: f32,
+    /// How far is too far, in standard deviations.
+    pub range_limit: f32,
+    /// What a uniform buffer's size wants.
+    pub unused0: f32,
+    /// The same.
+    pub unused1: f32,
 }
 
 impl Default for StepScalars {
@@ -110,7 +118,7 @@ mod tests {
         let host = members! {
             rate decay step seed epoch first count augment refit budget beta1 beta2 correction1
             correction2 epsilon clip score_rate threshold penalty ce_weight kd_weight temperature
-            smoothing momentum lookahead averaging
+            smoothing momentum lookahead averaging range_weight range_limit unused0 unused1
         };
         assert_eq!(shader, host);
         assert_eq!(*span as usize, size_of::<StepScalars>());

@@ -156,6 +156,7 @@ const BLOCK_END: gate::Spec = gate::Spec {
     normalized: true,
     residual: Residual::Plain,
     activation: Activation::Gate,
+    bounded: true,
 };
 
 const FIT: dapa::Fit = dapa::Fit {

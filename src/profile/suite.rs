@@ -397,6 +397,7 @@ fn gates(network: &Network, batch: usize) -> Vec<Case> {
             normalized,
             residual,
             activation: Activation::Gate,
+            bounded: false,
         };
         Some((node.name.clone(), spec))
     });

@@ -55,6 +55,43 @@ pub struct Gradients {
     pub coefficients: Vec<f64>,
 }
 
+/// What polynomials are given from too far away costs `weight/2·s·(|t| − limit)²` with
+/// t = (z − mean)/s, for every z beyond the limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounds {
+    /// Mean of the channel.
+    pub mean: f64,
+    /// 1/s.
+    pub inverse: f64,
+    /// Weight.
+    pub weight: f64,
+    /// Limit of |t|.
+    pub limit: f64,
+}
+
+impl Bounds {
+    /// The cost of a z.
+    pub fn penalty(&self, z: f64) -> f64 {
+        let t = (z - self.mean) * self.inverse;
+        let beyond = (t.abs() - self.limit).max(0.0);
+        0.5 * self.weight / self.inverse * beyond * beyond
+    }
+
+    /// Its slope.
+    pub fn slope(&self, z: f64) -> f64 {
+        let t = (z - self.mean) * self.inverse;
+        self.weight * t.signum() * (t.abs() - self.limit).max(0.0)
+    }
+}
+
+/// Adds what the bounds of each channel ask for where the mask is 0.
+pub fn hold(dz: &mut [f64], z: &[f64], mask: &[f64], bounds: &[Bounds], batch: usize) {
+    let pixels = z.len() / (batch * bounds.len());
+    each(batch, bounds.len(), pixels, |i, c| {
+        dz[i] += (1.0 - mask[i % mask.len()]) * bounds[c].slope(z[i]);
+    });
+}
+
 /// Gradients from `dy` = dL/dy and the pre-activation `z`, both `[N,C,P]`.
 pub fn backward(
     dy: &[f64],
@@ -90,4 +127,26 @@ pub fn backward(
         }
     });
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slope_of_bounds_is_that_of_their_penalty() {
+        let bounds = Bounds {
+            mean: 0.3,
+            inverse: 2.5,
+            weight: 0.7,
+            limit: 1.5,
+        };
+        for z in [-2.0, -0.31, -0.2, 0.3, 0.89, 0.95, 4.0] {
+            let step = 1e-6;
+            let slope = (bounds.penalty(z + step) - bounds.penalty(z - step)) / (2.0 * step);
+            assert!((bounds.slope(z) - slope).abs() < 1e-6, "{z}");
+        }
+        assert_eq!(bounds.slope(0.3), 0.0);
+        assert!(bounds.slope(-2.0) < 0.0 && bounds.slope(2.0) > 0.0);
+    }
 }

@@ -119,10 +119,31 @@ pub fn training(id: &str, run: &Run) -> Vec<String> {
         ],
         "Cross-entropy; the share of distillation in the training loss is left out.",
     );
+    // Of all sites that one which stands out.
+    let most = |prefix: &str| -> Vec<(f64, f64)> {
+        let points = epochs.points.iter();
+        let most = points.filter_map(|(epoch, values)| {
+            let sites = values.iter().filter(|(name, _)| name.starts_with(prefix));
+            let most = sites.map(|(_, &value)| value).reduce(f64::max)?;
+            Some((*epoch, most))
+        });
+        most.collect()
+    };
+    let inputs = curves(
+        "inputs",
+        "",
+        [
+            ("largest spread of a site", most("spread/")),
+            ("largest kurtosis of a channel", most("kurtosis/")),
+        ],
+        "What polynomials are given: standard deviation, and kurtosis, 3 in a normal distribution. Where \
+         they grow from epoch to epoch, outliers do, and the loss will.",
+    );
     accuracy
         .into_iter()
         .chain(loss)
         .chain(relus(id, run))
+        .chain(inputs)
         .collect()
 }
 

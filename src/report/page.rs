@@ -7,6 +7,7 @@ use super::published::Published;
 use super::run::{Found, Run};
 use super::svg::short;
 use crate::cost::{self, Link, Parts, Price, Protocol, SiteCost, SiteCounts, Weights};
+use crate::run::summary::TeacherSplit;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, context};
@@ -238,6 +239,7 @@ fn of_run(id: &str, run: &Run, protocols: &[Protocol]) -> Value {
             "{:+.2}",
             100.0 * (summary.result.test_top1 - summary.teacher.test_top1)
         ),
+        doubts => doubts(run),
         training => all_safe(charts::training(id, run)),
         kept => charts::kept(run),
         maps => all_safe(maps),
@@ -246,6 +248,39 @@ fn of_run(id: &str, run: &Run, protocols: &[Protocol]) -> Value {
         command => command(run),
         config => &run.config,
     }
+}
+
+/// What speaks against taking the figures of a run at their face.
+fn doubts(run: &Run) -> Vec<String> {
+    let summary = &run.summary;
+    let mut doubts = Vec::new();
+    if summary.teacher_split == TeacherSplit::Unknown {
+        doubts.push(
+            "The teacher does not say which images it was trained on. It may know those that were held \
+             out here, so that the validation accuracies say little."
+                .to_owned(),
+        );
+    }
+    if let (Some(end), Some(spent)) = (&summary.search_end, &summary.spent)
+        && (end.cost - spent.budget).abs() > 0.1 * spent.budget
+    {
+        doubts.push(format!(
+            "The search ended with {} ReLUs, at {} where {} were allowed ({} on the validation images). \
+             What stays beyond that was not searched for.",
+            grouped(end.relu_count),
+            short(end.cost),
+            short(spent.budget),
+            percent(end.val_top1),
+        ));
+    }
+    match summary.start_agreement {
+        Some(agreement) if agreement > 0.5 && summary.method != "random" => doubts.push(format!(
+            "The final scores are ordered as those that the search began with (rank correlation \
+             {agreement:.2}): the draw has decided what stays, more than the data."
+        )),
+        _ => {}
+    }
+    doubts
 }
 
 /// A row of the cost table.

@@ -43,10 +43,12 @@ pub struct Task {
 }
 
 impl Task {
-    /// Distillation, as all methods have it.
+    /// What all methods have: distillation, and bounds of what polynomials are given.
     pub fn distil(&self, scalars: &mut StepScalars) {
         scalars.kd_weight = self.settings.distill;
         scalars.temperature = self.settings.temperature;
+        scalars.range_weight = self.settings.range_penalty;
+        scalars.range_limit = self.settings.range_limit;
     }
 
     /// λ over the cost of the network with all its ReLUs.

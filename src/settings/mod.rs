@@ -143,6 +143,11 @@ pub struct Search {
     pub refit_every: u32,
     /// Share of the search after which polynomials are trained instead of refitted.
     pub refit_until: f64,
+    /// Weight of the penalty on what `hermite` polynomials are given from too far away, in the mean
+    /// of all elements of a site: what lies there is squared from layer to layer.
+    pub range_penalty: f32,
+    /// How far is too far, in standard deviations of the channel.
+    pub range_limit: f32,
     /// Weight of distillation from the teacher.
     pub distill: f32,
     /// Distillation temperature.
@@ -352,6 +357,8 @@ impl Default for Search {
             curvature_limit: 2.0,
             refit_every: 10,
             refit_until: 0.3,
+            range_penalty: 1.0,
+            range_limit: 4.0,
             distill: 1.0,
             temperature: 4.0,
             lookahead_every: 0,
@@ -512,6 +519,8 @@ impl Search {
             ("search.score-rate", self.score_rate),
             ("search.threshold", self.threshold),
             ("search.lambda", self.lambda),
+            ("search.range-penalty", self.range_penalty),
+            ("search.range-limit", self.range_limit),
             ("search.distill", self.distill),
             ("search.curvature-limit", self.curvature_limit as f32),
             ("search.scale-x2", (self.scale_x2 as f32).abs()),

@@ -200,6 +200,7 @@ fn micro_batch(step: &StepScalars, index: usize, count: usize, refits_ahead: boo
         // The loss is a mean over the part.
         ce_weight: step.ce_weight * share,
         kd_weight: step.kd_weight * share,
+        range_weight: step.range_weight * share,
         momentum: 1.0 - (1.0 - step.momentum).powf(share),
         refit: u32::from(refits) * refit + u32::from(index == 0) * anew,
         ..*step

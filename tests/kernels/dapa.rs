@@ -229,6 +229,9 @@ fn outliers_do_not_run_away_through_normalised_polynomials() {
     }
 }
 
+/// What no kernel writes.
+const POISONED: f32 = -77.5;
+
 #[test]
 fn hermite_follows_its_inputs_as_its_twin_does() {
     on_every_engine(|compiler| {
@@ -246,6 +249,7 @@ fn hermite_follows_its_inputs_as_its_twin_does() {
                     normalized: false,
                     residual: Residual::Plain,
                     activation: Activation::Gate,
+                    bounded: false,
                 };
                 let u = heavy_tailed(1, shape.len());
                 let r: Vec<f32> = noise(2, shape.len()).iter().map(|v| v + 5.0).collect();
@@ -268,6 +272,8 @@ fn hermite_follows_its_inputs_as_its_twin_does() {
                 let scalars = StepScalars {
                     refit: u32::from(refit) | (u32::from(first) << 1),
                     momentum: 0.25,
+                    range_weight: 0.7,
+                    range_limit: 4.5,
                     ..Default::default()
                 };
                 let fit = Fit {
@@ -285,8 +291,11 @@ fn hermite_follows_its_inputs_as_its_twin_does() {
                         Data::InOut(&trained),
                         Data::InOutWords(&[u32::MAX, 0]),
                         Data::InOut(&kurtosis),
+                        Data::InOut(&[POISONED; 12 * 3]),
                     ],
                 );
+                let (norms, bounds) = got[6].split_at(8 * shape.channels);
+                assert!(norms.iter().all(|v| *v == POISONED), "the norms' rows");
                 for c in 0..shape.channels {
                     let what =
                         format!("{fit:?} refit {refit} first {first} mark {mark} channel {c}");
@@ -321,6 +330,11 @@ fn hermite_follows_its_inputs_as_its_twin_does() {
                     let want = after.from_basis(a);
                     assert_close(&what, &got[3][4 * c..4 * c + 3], &want, 1e-3);
                     assert_eq!(got[3][4 * c + 3], mark);
+                    // The penalty is a mean over the site.
+                    let s = after.variance.max(twin::VARIANCE_FLOOR).sqrt();
+                    let weight = 2.0 * 0.7 / (shape.len() as f64 * s);
+                    let wanted = [after.mean, 1.0 / s, weight, 4.5];
+                    assert_close(&what, &bounds[4 * c..4 * c + 4], &wanted, 1e-4);
                 }
                 assert_eq!(got[4][0].to_bits(), u32::MAX, "healthy data reported sick");
             }

@@ -59,12 +59,13 @@ impl Case {
     }
 
     /// The arguments after `dy` and before what is written.
-    fn operands(&self) -> Vec<Data<'_>> {
+    fn operands(&self, backward: bool) -> Vec<Data<'_>> {
         let mut data = vec![Data::In(&self.u)];
         if self.spec.residual != Residual::None {
             data.push(Data::In(&self.r));
         }
-        if self.spec.normalized || self.spec.residual == Residual::Normalized {
+        let bounded = self.spec.bounded && backward;
+        if self.spec.normalized || self.spec.residual == Residual::Normalized || bounded {
             data.push(Data::In(&self.norm));
         }
         if self.spec.activation.is_gated() {
@@ -114,11 +115,12 @@ fn on_every_case(test: impl Fn(&autorep::kernels::Compiler, &Case)) {
                             normalized,
                             residual,
                             activation,
+                            bounded: activation == Activation::Gate && (s + n) % 2 == 0,
                         },
                         u: noise(1, shape.len()),
                         r: noise(2, shape.len()),
                         dy: noise(3, shape.len()),
-                        norm: noise(4, 8 * shape.channels),
+                        norm: noise(4, 12 * shape.channels),
                         mask: noise(5, image)
                             .iter()
                             .map(|v| match activation {
@@ -147,7 +149,7 @@ fn forward_matches_its_twin() {
         let want = case.twin(|a| gate_twin::forward(&z, a, shape.batch, shape.channels));
         for moments in [false, true] {
             let (recipe, partials) = gate::forward(compiler, &case.spec, moments).unwrap();
-            let mut arguments = case.operands();
+            let mut arguments = case.operands(false);
             let y = arguments.len();
             arguments.push(Data::Out(shape.len()));
             if moments {
@@ -180,17 +182,32 @@ fn backward_matches_its_twin() {
             normalized,
             residual,
             activation,
+            bounded,
         } = case.spec;
         let what = format!("{:?} on {}", case.spec, compiler.tiling);
         let gated = activation.is_gated();
         let has_partials = gated || normalized || residual == Residual::Normalized;
         let z = case.preactivation();
         let dy = wide(&case.dy);
-        let want = case.twin(|a| gate_twin::backward(&dy, &z, a, shape.batch, shape.channels));
+        let mut want = case.twin(|a| gate_twin::backward(&dy, &z, a, shape.batch, shape.channels));
+        if bounded {
+            // The last row: mean, 1/s, weight, limit, of either sign.
+            let bounds: Vec<gate_twin::Bounds> = case
+                .constants(2)
+                .iter()
+                .map(|&[mean, inverse, weight, limit]| gate_twin::Bounds {
+                    mean,
+                    inverse,
+                    weight,
+                    limit,
+                })
+                .collect();
+            gate_twin::hold(&mut want.z, &z, &wide(&case.mask), &bounds, shape.batch);
+        }
 
         let (recipe, partials) = gate::backward(compiler, &case.spec).unwrap();
         let mut arguments = vec![Data::InOut(&case.dy)];
-        arguments.extend(case.operands());
+        arguments.extend(case.operands(true));
         let after = arguments.len();
         if gated {
             arguments.push(Data::Out(shape.channels * shape.pixels));

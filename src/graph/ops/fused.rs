@@ -29,9 +29,9 @@ struct Pass {
     moments: Option<Moments>,
 }
 
-/// The batch norms of a pass, one or two.
+/// The batch norms of a pass, none to two.
 struct Norms {
-    /// Scale and shift of both, per channel.
+    /// Scale and shift of both, per channel, and the bounds of what the gate is given.
     constants: ValueId,
     norms: Vec<Norm>,
 }
@@ -111,13 +111,14 @@ impl Pass {
                 Some(Input { norm: Some(_), .. }) => Residual::Normalized,
             },
             activation,
+            bounded: gate.as_ref().is_some_and(Gate::follows_ahead),
         };
         Self {
             node,
             main,
             residual,
             spec,
-            norms: Norms::new(emitter, main, residual, spec.shape.channels),
+            norms: Norms::new(emitter, main, residual, &spec),
             gate,
             moments: None,
         }
@@ -127,13 +128,20 @@ impl Pass {
     fn preactivation(&self, emitter: &mut Emitter) -> Vec<Storage> {
         let mut operands = vec![emitter.tensor(self.main.tensor)];
         operands.extend(self.residual.map(|input| emitter.tensor(input.tensor)));
-        operands.extend(self.norms.iter().map(|norms| norms.constants.into()));
+        let norms = self.norms.iter().filter(|norms| !norms.norms.is_empty());
+        operands.extend(norms.map(|norms| norms.constants.into()));
         operands
     }
 
-    /// The operands that forward and backward read: u, r, norm, mask, coefficients.
-    fn reads(&self, emitter: &mut Emitter) -> Vec<Storage> {
+    /// The operands that forward and backward read: u, r, norm, mask, coefficients. A backward pass
+    /// with bounds finds them with the norms, also where there is none.
+    fn reads(&self, emitter: &mut Emitter, backward: bool) -> Vec<Storage> {
         let mut operands = self.preactivation(emitter);
+        let bounds = self
+            .norms
+            .iter()
+            .filter(|norms| norms.norms.is_empty() && backward);
+        operands.extend(bounds.map(|norms| norms.constants.into()));
         if let Some(gate) = &self.gate {
             let site = emitter.layout.site(gate.node);
             let [coefficients] = emitter.params(&emitter.arenas.params, [site.coefficients]);
@@ -149,7 +157,7 @@ impl Norms {
         emitter: &mut Emitter,
         main: Input,
         residual: Option<Input>,
-        channels: usize,
+        spec: &Spec,
     ) -> Option<Self> {
         let layout = emitter.layout;
         let norm = |input: Input, operand| {
@@ -163,8 +171,9 @@ impl Norms {
         let residual = residual.and_then(|input| norm(input, NormSlot::Residual));
         let main = norm(main, NormSlot::Main);
         let norms: Vec<Norm> = main.into_iter().chain(residual).collect();
-        (!norms.is_empty()).then(|| Self {
-            constants: emitter.value(8 * channels),
+        let rows = 2 + usize::from(spec.bounded);
+        (spec.bounded || !norms.is_empty()).then(|| Self {
+            constants: emitter.value(4 * rows * spec.shape.channels),
             norms,
         })
     }
@@ -230,6 +239,12 @@ impl Norms {
 }
 
 impl Gate {
+    /// Whether the polynomials follow the moments of a batch before they see it, which is what tells
+    /// their bounds.
+    fn follows_ahead(&self) -> bool {
+        self.fit.is_some_and(|fit| fit.form == Form::Hermite)
+    }
+
     /// Computes the gradients of the coefficients.
     fn backward(
         &self,
@@ -288,6 +303,7 @@ impl Moments {
         ];
         if self.fit.form == Form::Hermite {
             operands.push(emitter.state(site.kurtosis).into());
+            operands.extend(pass.norms.iter().map(|norms| norms.constants.into()));
         }
         emitter.push(recipe, operands, pass.node);
         Ok(())
@@ -314,7 +330,7 @@ pub(super) fn forward(emitter: &mut Emitter, stage: Fused) -> Result<Box<dyn Bac
     }
     let fit = fit.filter(|(_, fit)| fit.form != Form::Hermite);
     let (recipe, partials) = gate::forward(emitter.compiler, &pass.spec, fit.is_some())?;
-    let mut operands = pass.reads(emitter);
+    let mut operands = pass.reads(emitter, false);
     operands.push(emitter.output(pass.node));
     pass.moments = fit.map(|(site, fit)| Moments {
         site,
@@ -345,7 +361,7 @@ impl Backward for Pass {
         Ok(Some(Again {
             node: self.node,
             recipe,
-            operands: self.reads(emitter),
+            operands: self.reads(emitter, false),
         }))
     }
 
@@ -357,7 +373,7 @@ impl Backward for Pass {
         let compiler = emitter.compiler;
         let (recipe, partials) = gate::backward(compiler, &self.spec)?;
         let mut operands = vec![dz.into()];
-        operands.extend(self.reads(emitter));
+        operands.extend(self.reads(emitter, true));
         if self.gate.is_none() && self.norms.is_none() {
             emitter.push(recipe, operands, self.node);
             return self.data_backward(emitter, dz, Vec::new());
