@@ -249,10 +249,9 @@ impl Objective {
 
 /// Makes `mask` and `squares` a selection within the budget: what is too much goes, lowest score
 /// first; with `spend` what is left over is spent, highest score first, and what costs nothing is
-/// kept. Equal scores go by position, so the
-/// selection is reproducible. `runs` are kept or dropped as one, by the score of their first
-/// element. Where only ReLUs are counted, one by one, the budget is met exactly. Padding between
-/// sites is never touched. Returns the cost.
+/// kept. Equal scores go by position, so the selection is reproducible. `runs` are kept or dropped as
+/// one, by the score of their first element. Where only ReLUs are counted, one by one, the budget is
+/// met exactly. Padding between sites is never touched. Returns the cost.
 pub fn settle(
     layout: &Layout,
     objective: &Objective,
