@@ -43,7 +43,9 @@ fn teacher() -> &'static Path {
 fn search(out: &Path, more: &[&str]) -> Command {
     let mut command = program();
     command.arg("search").arg("--out").arg(out);
-    command.arg("--teacher").arg(teacher());
+    if !more.contains(&"--teacher") {
+        command.arg("--teacher").arg(teacher());
+    }
     let phases = ["--search-epochs", "4", "--finish-epochs", "0"];
     for option in NETWORK.chunks(2).chain(phases.chunks(2)) {
         if !more.contains(&option[0]) {
@@ -184,6 +186,19 @@ fn students_hold_out_what_their_teacher_has_not_seen() {
         let own = json(teacher().join("summary.json"));
         assert_eq!(summary["teacher"]["val_top1"], own["result"]["val_top1"]);
         assert_eq!(summary["images"], own["images"]);
+    }
+    // One that does not say what it has seen is not believed, nor is what comes of it.
+    let teacher = Checkpoint::load(&checkpoint(teacher(), "teacher")).unwrap();
+    let mut metadata = teacher.metadata.clone();
+    metadata.retain(|key, _| !key.starts_with("split_"));
+    let silent = root.path().join("silent.safetensors");
+    let tensors = teacher.tensors.clone();
+    Checkpoint::new(tensors, metadata).save(&silent).unwrap();
+    let (once, twice) = (root.path().join("once"), root.path().join("twice"));
+    for (from, out) in [(&silent, &once), (&once, &twice)] {
+        let from = ["--teacher", from.to_str().unwrap(), "--search-epochs", "1"];
+        let summary = searched(out, &from).0;
+        assert_eq!(summary["teacher_split"], "unknown");
     }
     // Another subset would be another split.
     let out = root.path().join("subset");

@@ -20,6 +20,7 @@ use crate::train::images::Division;
 use crate::train::phase::{self, PhaseEnd, PhaseResult, Resume};
 use crate::train::spec::{PhaseSpec, Supervised};
 use crate::train::{TrainError, Trainer};
+use std::path::Path;
 
 /// Why a run ends without a result.
 #[derive(Debug, thiserror::Error)]
@@ -509,14 +510,14 @@ fn teacher(
     Ok(Some(end))
 }
 
-fn load_teacher(trainer: &mut Trainer, path: &std::path::Path) -> Result<TeacherEnd, RunError> {
+fn load_teacher(trainer: &mut Trainer, path: &Path) -> Result<TeacherEnd, RunError> {
     let model = trainer.model_of(Checkpoint::load(path)?)?;
     // Its weights, and so the student's, are those for pixels scaled as it knows them.
     trainer.pixels = Normalization {
         mean: model.mean,
         std: model.std,
     };
-    if !trainer.division_known {
+    if !trainer.division.known {
         log::warn!(
             "{} does not say which of these images it was trained on: it may know those that are \
              held out here, and the accuracy on them says little. Compare by the test images",
@@ -565,7 +566,7 @@ fn summary(
         adapter: format!("{} ({})", report.name, report.driver),
         preset: trainer.compiler.tiling.to_string(),
         split_seed: trainer.division.seed,
-        teacher_split: match trainer.division_known {
+        teacher_split: match trainer.division.known {
             true => TeacherSplit::Same,
             false => TeacherSplit::Unknown,
         },

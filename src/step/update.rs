@@ -26,8 +26,8 @@ struct Searched<'a> {
     /// Site and elements of each block of scores.
     blocks: View,
     ledger: Vec<View>,
-    /// Groups of squares.
-    groups: View,
+    /// Groups of squares, where there are any.
+    groups: Option<View>,
 }
 
 /// An update under construction.
@@ -141,9 +141,8 @@ impl<'a> Update<'a> {
             blocks: gpu.upload("blocks", &layout.block_table(together))?.view(),
             ledger: self.carried(&[LEDGER]),
             groups: match &search.squares {
-                Some(squares) => gpu.upload("groups of squares", &squares.groups)?.view(),
-                // Nothing binds it.
-                None => self.scalars(),
+                Some(squares) => Some(gpu.upload("groups of squares", &squares.groups)?.view()),
+                None => None,
             },
         };
         self.share_among_groups(search)?;
@@ -200,8 +199,8 @@ impl<'a> Update<'a> {
             self.gradients.params.view(),
             arenas.state.view(),
             arenas.mask.view(),
-            searched.groups.clone(),
         ];
+        arguments.extend(searched.groups.clone());
         arguments.extend(self.carried(&[SQUARES]));
         arguments.extend(searched.ledger.clone());
         let search = self.square_search(squares, rule);
@@ -245,7 +244,7 @@ impl<'a> Update<'a> {
         let groups: &[squares::Group] = match &search.squares {
             Some(squares) => {
                 arguments.extend(self.carried(&[SQUARES]));
-                arguments.push(searched.groups.clone());
+                arguments.extend(searched.groups.clone());
                 &squares.groups
             }
             None => &[],
@@ -260,8 +259,8 @@ impl<'a> Update<'a> {
             self.parameters_view(),
             arenas.state.view(),
             arenas.mask.view(),
-            searched.groups.clone(),
         ];
+        arguments.extend(searched.groups.clone());
         arguments.extend(self.carried(&[SQUARES]));
         arguments.extend([cut, searched.counts.clone()]);
         let recipe = squares::apply(compiler, &self.square_search(squares, search.rule))?;

@@ -43,14 +43,18 @@ pub struct Division {
     pub train_images: usize,
     /// Training images of the data set, held out or not.
     pub images: usize,
+    /// Whether no network of the line that leads here was trained on what is held out: a teacher
+    /// that was made elsewhere may not say.
+    pub known: bool,
 }
 
 /// Names of a division's values in the metadata of a checkpoint.
-const ENTRIES: [&str; 4] = [
+const ENTRIES: [&str; 5] = [
     "split_seed",
     "split_validation",
     "split_train_images",
     "split_images",
+    "split_known",
 ];
 
 impl Division {
@@ -61,6 +65,7 @@ impl Division {
             validation: settings.validation,
             train_images: settings.train_images,
             images: dataset.train.len(),
+            known: settings.teacher.from.as_os_str().is_empty(),
         }
     }
 
@@ -71,6 +76,7 @@ impl Division {
             self.validation.to_string(),
             self.train_images.to_string(),
             self.images.to_string(),
+            self.known.to_string(),
         ];
         metadata.extend(ENTRIES.map(str::to_owned).into_iter().zip(values));
     }
@@ -88,6 +94,7 @@ impl Division {
             validation: checkpoint.entry(ENTRIES[1])?,
             train_images: checkpoint.entry(ENTRIES[2])?,
             images: checkpoint.entry(ENTRIES[3])?,
+            known: checkpoint.entry(ENTRIES[4])?,
         }))
     }
 

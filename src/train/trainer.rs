@@ -50,8 +50,6 @@ pub struct Trainer<'g> {
     pub images: Arc<Source>,
     /// Which of them are trained on.
     pub division: Division,
-    /// Whether the network that is trained on says which images it was trained on.
-    pub division_known: bool,
     /// Indices of those that are trained on.
     pub train: Vec<u32>,
     /// Indices of those that are held out for choices.
@@ -103,8 +101,6 @@ impl<'g> Trainer<'g> {
             Some(division) => division.continued(&settings, &dataset)?,
             None => None,
         };
-        // A network may have been trained elsewhere and not say on what.
-        let division_known = continued.is_some() || settings.teacher.from.as_os_str().is_empty();
         let division = continued.unwrap_or_else(|| Division::new(&settings, &dataset));
         let (train, validation) = division.indices(&dataset)?;
         let spec = ModelSpec {
@@ -146,7 +142,6 @@ impl<'g> Trainer<'g> {
             dataset: dataset.name,
             classes: dataset.classes,
             division,
-            division_known,
             train,
             validation,
             test: dataset.test,
