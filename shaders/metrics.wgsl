@@ -5,12 +5,9 @@
 //            that the host reads every few steps; clears counts and health for the next step.
 //            What the ReLUs k and squares q of the sites cost, and their prices for the next
 //            step, go into the ledger:
-//              cost = Σ k·relu + q·square + max(k > 0 ? relu_site : 0, q > 0 ? square_site : 0)
-//              price of a ReLU at a site     relu − square
-//                                                + (max(relu_site, square_site) − square_site)
-//                                                    / max(k, 1),
-//                                            with 0 for what squares cost where there are none
-//              price of a square at a site   square + (k = 0 ? square_site / max(q, 1) : 0)
+//              cost = Σ k·relu + q·square + (k > 0 ? relu_site : 0) + (q > 0 ? square_site : 0)
+//              price of a ReLU at a site     relu + relu_site / max(k, 1) − (q > 0 ? square : 0)
+//              price of a square at a site   square + square_site / max(q, 1)
 //            What a site costs as such is shared by what is left at it: the less, the dearer.
 // Layout     group 0
 //              0  step           uniform Step
@@ -96,12 +93,11 @@ fn record(@builtin(local_invocation_index) lane: u32) {
         ring[row + 16u + site] = k;
         kept += k;
         squares += q;
-        let beside = select(vec2f(0.0), vec2f({{ square }}, {{ square_site }}), q > 0u);
-        let own = max({{ relu_site }}, beside.y);
-        cost += f32(k) * {{ relu }} + f32(q) * {{ square }} + select(beside.y, own, k > 0u);
+        cost += f32(k) * {{ relu }} + f32(q) * {{ square }};
+        cost += select(0.0, {{ relu_site }}, k > 0u) + select(0.0, {{ square_site }}, q > 0u);
         ledger[1u + site] = vec2f(
-            {{ relu }} - beside.x + (own - beside.y) / f32(max(k, 1u)),
-            {{ square }} + select({{ square_site }} / f32(max(q, 1u)), 0.0, k > 0u),
+            {{ relu }} + {{ relu_site }} / f32(max(k, 1u)) - select(0.0, {{ square }}, q > 0u),
+            {{ square }} + {{ square_site }} / f32(max(q, 1u)),
         );
     }
     ledger[0] = vec2f(cost, 0.0);

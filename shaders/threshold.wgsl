@@ -64,7 +64,7 @@ var<workgroup> lowest: atomic<u32>;
 fn site_cost(kept: vec2u) -> f32 {
     let for_relus = select(0.0, {{ relu_site }}, kept.x > 0u);
     let for_squares = select(0.0, {{ square_site }}, kept.y > 0u);
-    return f32(kept.x) * {{ relu }} + f32(kept.y) * {{ square }} + max(for_relus, for_squares);
+    return f32(kept.x) * {{ relu }} + f32(kept.y) * {{ square }} + for_relus + for_squares;
 }
 
 @compute @workgroup_size(256)

@@ -76,18 +76,19 @@ fn number(value: &Value) -> f64 {
 fn a_model_costs_the_worked_numbers() {
     let report = json(&["resnet18", "--budget", "12.9k", "--weights", "public"]);
     let all = of(&report, "all ReLU", "crypten");
-    assert_eq!(number(&all["total"]["bytes"]), 90_439_680.0);
+    assert_eq!(number(&all["total"]["bytes"]), 114_032_640.0);
     assert_eq!(number(&all["total"]["rounds"]), 144.0);
     let square = of(&report, "all square", "crypten");
     assert_eq!(number(&square["total"]["bytes"]), 3_932_160.0);
     assert_eq!(number(&square["total"]["rounds"]), 16.0);
     let budget = of(&report, "budget 12900", "crypten");
-    let bytes = 12_900.0 * 184.0 + 478_620.0 * 8.0;
+    let bytes = 12_900.0 * 232.0 + 478_620.0 * 8.0;
     assert_eq!(number(&budget["total"]["bytes"]), bytes);
-    assert_eq!(number(&budget["total"]["rounds"]), 144.0);
+    // Sites that hold both do one after the other: on a slow link that costs more than all ReLU.
+    assert_eq!(number(&budget["total"]["rounds"]), 160.0);
     // 400 Mbit/s are 50 kB a millisecond.
     let time = number(&budget["milliseconds"]["wan"]);
-    assert!((time - (bytes / 50e3 + 144.0 * 20.0)).abs() < 1e-6);
+    assert!((time - (bytes / 50e3 + 160.0 * 20.0)).abs() < 1e-6);
     assert!(of(&report, "all ReLU", "delphi")["total"]["bytes"].is_null());
 
     let encrypted = json(&["resnet18", "--protocol", "crypten"]);
@@ -115,9 +116,10 @@ fn totals_are_the_sums_of_layers_and_of_parts() {
                         continue;
                     }
                     let sum: f64 = layers.iter().map(|l| number(&l["total"][unit])).sum();
-                    assert_eq!(sum, number(total), "{model}");
+                    let is_total = |sum: f64| (sum - number(total)).abs() <= 1e-12 * sum;
+                    assert!(is_total(sum), "{model}: {sum} in {total}");
                     let parts = PARTS.map(|part| number(&cost["parts"][part][unit]));
-                    assert_eq!(parts.iter().sum::<f64>(), number(total), "{model}");
+                    assert!(is_total(parts.iter().sum()), "{model}: {parts:?}");
                 }
             }
         }
@@ -141,7 +143,7 @@ fn tables_say_what_they_leave_out() {
     }
     assert!(shown(&["imagenet_resnet18"]).contains("max-pooling"));
     let prices = shown(&[]);
-    assert!(prices.contains("184 B, 9") && prices.contains("8·input + 8·weights B, 1"));
+    assert!(prices.contains("232 B, 9") && prices.contains("8·input + 8·weights B, 1"));
     assert_eq!(json(&[]).as_array().unwrap().len(), 5);
 }
 
@@ -201,10 +203,10 @@ fn a_searched_network_is_counted() {
     assert_eq!(scenario["squares"], squares);
     assert_eq!(scenario["lines"], lines);
     let cost = of(&report, "as it is", "crypten");
-    let bytes = 184.0 * relus as f64 + 8.0 * squares as f64;
+    let bytes = 232.0 * relus as f64 + 8.0 * squares as f64;
     assert_eq!(number(&cost["total"]["bytes"]), bytes);
-    // Five of six sites hold ReLUs.
-    assert_eq!(number(&cost["total"]["rounds"]), 45.0);
+    // Five of six sites hold ReLUs, and squares.
+    assert_eq!(number(&cost["total"]["rounds"]), 50.0);
     assert_eq!(report["scenarios"].as_array().unwrap().len(), 3);
     refused(&[path, "--budget", "10"], &["--budget", "leave it out"]);
     refused(&[path, "--input-size", "64"], &["--input-size"]);
@@ -223,9 +225,9 @@ fn what_cannot_be_priced_says_why() {
     let total = |name| of(&report, "all ReLU", name)["total"].clone();
     assert_eq!(total("mine"), total("crypten"));
     for (from, to, words) in [
-        ("bytes = 184", "bytes = -184", "`relu.bytes` is -184"),
-        ("bytes = 184", "bytes = nan", "`relu.bytes` is NaN"),
-        ("bytes = 184", "byte = 184", "byte"),
+        ("bytes = 232", "bytes = -232", "`relu.bytes` is -232"),
+        ("bytes = 232", "bytes = nan", "`relu.bytes` is NaN"),
+        ("bytes = 232", "byte = 232", "byte"),
         ("[relu]", "[gelu]", "gelu"),
         ("parties = 2", "", "parties"),
     ] {

@@ -7,7 +7,10 @@
 mod common;
 
 use autorep::export::onnx_proto::*;
-use autorep::export::{ExportError, Format, to_onnx, to_safetensors};
+use autorep::export::{
+    ExportError, Format, Holder, fold, to_onnx, to_private_onnx, to_safetensors,
+};
+use autorep::graph::layout::Site;
 use autorep::graph::{
     Chw, Conv2d, Dropout, Layout, Linear, Model, Network, NodeId, Nonlinearity, Op, Pool, Tensors,
 };
@@ -213,14 +216,52 @@ fn silu_teacher() -> Model {
     model
 }
 
+/// Networks of every sort with masks of every sort, searched and folded.
+fn private_models() -> Vec<Model> {
+    let mut models = vec![resnet8(), resnet18(), oddity(), mobile()];
+    // Whole channels: ReLUs, squares and lines side by side.
+    let mut channels = noisy(spec("resnet20", 0.5, (16, 16), 10));
+    for (index, site) in channels.layout.sites.clone().iter().enumerate() {
+        let plane = site.shape.plane();
+        for channel in 0..site.shape.channels {
+            let keep = f32::from(noise(index as u32, 99)[channel] > 0.3);
+            channels.tensors.mask[site.offset + channel * plane..][..plane].fill(keep);
+            if channel % 3 == index % 3 {
+                let slot = channels.layout.params.slots[site.coefficients].offset;
+                channels.tensors.params[slot + channel * 4 + 2] = 0.0;
+            }
+        }
+    }
+    models.push(channels);
+    for (name, width, size) in [
+        ("wide_resnet_22_8", 0.125, 16),
+        ("efficientnet_b0", 0.25, 40),
+        ("imagenet_resnet18", 0.125, 40),
+        ("imagenet_resnet50_avgpool", 0.125, 40),
+    ] {
+        let mut model = noisy(spec(name, width, (size, size), 10));
+        model.network.nonlinearity = Nonlinearity::Relu;
+        fill_mask(&mut model, 0, 1.0);
+        fill_mask(&mut model, 2, 0.0);
+        models.push(model);
+    }
+    models
+}
+
 fn decode(model: &Model) -> GraphProto {
     let file = ModelProto::decode(to_onnx(model).unwrap().as_slice()).unwrap();
     file.graph.unwrap()
 }
 
-fn initializers(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
-    let named = graph.initializer.iter().map(|t| (t.name.as_str(), t));
-    named.collect()
+/// Initializers, and what `Constant` nodes hold.
+fn constants(graph: &GraphProto) -> HashMap<&str, &TensorProto> {
+    let weights = graph.initializer.iter().map(|t| (t.name.as_str(), t));
+    let public = graph.node.iter().filter(|node| node.op_type == "Constant");
+    let public = public.map(|node| {
+        let value = node.attribute[0].t.as_ref();
+        (node.name.as_str(), value.unwrap())
+    });
+    weights.chain(public).collect()
 }
 
 fn producer<'a>(graph: &'a GraphProto, value: &str) -> &'a NodeProto {
@@ -265,9 +306,9 @@ fn the_messages_have_onnx_field_numbers() {
 fn a_graph_is_closed_ordered_and_without_leftovers() {
     for model in [resnet8(), resnet18(), oddity(), mobile(), silu_teacher()] {
         let graph = decode(&model);
-        let constants = initializers(&graph);
-        assert_eq!(constants.len(), graph.initializer.len(), "a name twice");
-        let mut known: HashSet<&str> = constants.keys().copied().collect();
+        let weights = graph.initializer.iter().map(|t| t.name.as_str());
+        let mut known: HashSet<&str> = weights.collect();
+        assert_eq!(known.len(), graph.initializer.len(), "a name twice");
         known.insert("input");
         let mut read = HashSet::new();
         let mut names = HashSet::new();
@@ -294,7 +335,7 @@ fn a_graph_is_closed_ordered_and_without_leftovers() {
 fn constants_are_the_models_tensors_under_their_names() {
     let model = resnet8();
     let graph = decode(&model);
-    let constants = initializers(&graph);
+    let constants = constants(&graph);
     let (layout, tensors) = (&model.layout, &model.tensors);
     let params = layout.params.slots.iter().map(|s| (s, &tensors.params));
     let state = layout.state.slots.iter().map(|s| (s, &tensors.state));
@@ -318,7 +359,7 @@ fn constants_are_the_models_tensors_under_their_names() {
 fn a_site_becomes_what_its_mask_asks_for() {
     let model = resnet8();
     let graph = decode(&model);
-    let constants = initializers(&graph);
+    let constants = constants(&graph);
 
     // Mixed: Where(mask, relu(x), polynomial(x)) of one x.
     let site = &model.layout.sites[0];
@@ -326,7 +367,7 @@ fn a_site_becomes_what_its_mask_asks_for() {
     let chosen = producer(&graph, "layer1.0.act1");
     assert_eq!(chosen.op_type, "Where");
     let mask = constants[chosen.input[0].as_str()];
-    assert_eq!(mask.name, "layer1.0.act1.mask");
+    assert_eq!(chosen.input[0], "layer1.0.act1.mask");
     assert_eq!(mask.dims, [1, 16, 32, 32]);
     assert_eq!(mask.data_type, data_type::BOOL);
     let want = &model.tensors.mask[site.range()];
@@ -378,6 +419,123 @@ fn a_site_becomes_what_its_mask_asks_for() {
     }
     let relus = graph.node.iter().filter(|n| n.op_type == "Relu");
     assert_eq!(relus.count(), 4);
+}
+
+/// Inputs of a node's operator, of one image, by shapes that onnx would infer: enough for the
+/// operators of a private graph.
+fn elements(graph: &GraphProto, site: &Site, value: &str) -> usize {
+    let node = producer(graph, value);
+    let constants = constants(graph);
+    let input = || elements(graph, site, &node.input[0]);
+    match node.op_type.as_str() {
+        "Gather" => constants[node.input[1].as_str()].dims[0] as usize,
+        "Slice" => {
+            let at = |i: usize| {
+                let raw = &constants[node.input[i].as_str()].raw_data;
+                i64::from_le_bytes(raw[..8].try_into().unwrap()) as usize
+            };
+            (at(2) - at(1)) * site.shape.plane()
+        }
+        "Concat" => node.input.iter().map(|v| elements(graph, site, v)).sum(),
+        "Mul" | "Add" if node.name.starts_with(&site.name) => input(),
+        "Flatten" | "Reshape" | "Relu" | "Pow" => input(),
+        // What the site reads.
+        _ => site.shape.len(),
+    }
+}
+
+#[test]
+fn a_private_graph_compares_what_is_kept_and_nothing_twice() {
+    for model in private_models() {
+        let folded = fold(&model).unwrap();
+        let file = to_private_onnx(&folded, Holder::Owner).unwrap();
+        let graph = ModelProto::decode(file.as_slice()).unwrap().graph.unwrap();
+        let name = &model.network.name;
+        let mut computed = HashSet::new();
+        for node in &graph.node {
+            const KNOWN: [&str; 17] = [
+                "Constant",
+                "Sub",
+                "Conv",
+                "Add",
+                "Mul",
+                "Pow",
+                "Relu",
+                "Flatten",
+                "Gather",
+                "Slice",
+                "Concat",
+                "Reshape",
+                "AveragePool",
+                "MaxPool",
+                "GlobalAveragePool",
+                "Sigmoid",
+                "Gemm",
+            ];
+            assert!(KNOWN.contains(&node.op_type.as_str()), "{}", node.op_type);
+            if node.op_type != "Constant" {
+                let what = (&node.op_type, &node.input);
+                assert!(
+                    computed.insert(what),
+                    "{name}: {} is computed twice",
+                    node.name
+                );
+            }
+        }
+        let kept = model.tensors.kept(&model.layout);
+        for (site, kept) in model.layout.sites.iter().zip(kept) {
+            let of_site = |op: &str| {
+                let own = |node: &&NodeProto| {
+                    let rest = node.name.strip_prefix(&site.name);
+                    node.op_type == op && rest.is_some_and(|rest| rest.starts_with('.'))
+                };
+                graph.node.iter().filter(own).collect::<Vec<_>>()
+            };
+            let relus = of_site("Relu");
+            assert_eq!(relus.len(), usize::from(kept > 0), "{name}, {}", site.name);
+            assert!(of_site("Pow").len() <= 1, "{name}, {}", site.name);
+            if let [relu] = relus.as_slice() {
+                let compared = elements(&graph, site, &relu.input[0]);
+                assert_eq!(compared, kept, "{name}, {}", site.name);
+            }
+        }
+        // The other party's file: the same but for the weights, all of which are 0.
+        let file = to_private_onnx(&folded, Holder::Other).unwrap();
+        let other = ModelProto::decode(file.as_slice()).unwrap().graph.unwrap();
+        assert_eq!(other.node, graph.node);
+        for (weight, zeros) in graph.initializer.iter().zip(&other.initializer) {
+            assert_eq!((&weight.name, &weight.dims), (&zeros.name, &zeros.dims));
+            assert!(zeros.raw_data.iter().all(|&byte| byte == 0));
+        }
+        assert!(graph.initializer != other.initializer);
+    }
+}
+
+#[test]
+fn whole_channels_are_sliced_and_nothing_is_gathered() {
+    let models = private_models();
+    let model = models
+        .iter()
+        .find(|m| m.network.name == "resnet20")
+        .unwrap();
+    let folded = fold(model).unwrap();
+    let file = to_private_onnx(&folded, Holder::Owner).unwrap();
+    let graph = ModelProto::decode(file.as_slice()).unwrap().graph.unwrap();
+    let count = |op: &str| graph.node.iter().filter(|n| n.op_type == op).count();
+    assert_eq!(count("Gather"), 0);
+    // The sites within blocks have an order of channels to themselves: three kinds, three slices.
+    let site = "layer1.0.act1.";
+    let slices = graph
+        .node
+        .iter()
+        .filter(|n| n.op_type == "Slice" && n.name.starts_with(site));
+    assert_eq!(slices.count(), 3);
+}
+
+#[test]
+fn a_teacher_with_silu_has_no_private_form() {
+    let error = fold(&silu_teacher()).unwrap_err().to_string();
+    assert!(error.contains("search it first"), "{error}");
 }
 
 #[test]
@@ -643,17 +801,18 @@ fn onnxruntime_agrees_but_only_where_autorep_python_is_set() {
     };
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    for (model, batch) in [
-        (resnet8(), 5),
-        (resnet18(), 3),
-        (oddity(), 2),
-        (mobile(), 3),
-        (silu_teacher(), 3),
-    ] {
+    let ordinary = [resnet8(), resnet18(), oddity(), mobile(), silu_teacher()];
+    let ordinary = ordinary.map(|model| (to_onnx(&model).unwrap(), model));
+    let private = private_models().into_iter().map(|model| {
+        let folded = fold(&model).unwrap();
+        (to_private_onnx(&folded, Holder::Owner).unwrap(), model)
+    });
+    for (file, model) in ordinary.into_iter().chain(private) {
+        let batch = 3;
         let image = model.network.node(model.network.input()).shape.len();
         let images = noise(7, batch * image);
         let images: Vec<f32> = images.iter().map(|v| 0.5 + 0.5 * v).collect();
-        std::fs::write(path("m.onnx"), to_onnx(&model).unwrap()).unwrap();
+        std::fs::write(path("m.onnx"), file).unwrap();
         std::fs::write(path("m.safetensors"), to_safetensors(&model).unwrap()).unwrap();
         std::fs::write(path("images"), bytemuck::cast_slice(&images)).unwrap();
         let files = ["m.onnx", "images", "logits", "m.safetensors"].map(path);
@@ -681,7 +840,7 @@ fn onnxruntime_agrees_but_only_where_autorep_python_is_set() {
         assert!(error(&host_logits(&inverted, &images)) > 1e-3);
         let mut rotated = want.clone();
         rotated.rotate_left(model.classes.len());
-        assert!(error(&rotated) > 1e-3);
+        assert!(error(&rotated) > 10.0 * off);
     }
 }
 

@@ -290,8 +290,8 @@ fn what_does_not_go_together_costs_a_message() {
             &["magic", "crypten"],
         ),
         (
-            &["--cost", "cheetah", "--budget", "4kB"],
-            &["cheetah", "square"],
+            &["--cost", "spu-cheetah", "--budget", "4kB"],
+            &["spu-cheetah", "square", "--degree 1"],
         ),
         (
             &["--cost", "crypten", "--budget", "9ms", "--link", "fast"],

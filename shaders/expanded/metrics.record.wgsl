@@ -9,12 +9,9 @@
 //            that the host reads every few steps; clears counts and health for the next step.
 //            What the ReLUs k and squares q of the sites cost, and their prices for the next
 //            step, go into the ledger:
-//              cost = Σ k·relu + q·square + max(k > 0 ? relu_site : 0, q > 0 ? square_site : 0)
-//              price of a ReLU at a site     relu − square
-//                                                + (max(relu_site, square_site) − square_site)
-//                                                    / max(k, 1),
-//                                            with 0 for what squares cost where there are none
-//              price of a square at a site   square + (k = 0 ? square_site / max(q, 1) : 0)
+//              cost = Σ k·relu + q·square + (k > 0 ? relu_site : 0) + (q > 0 ? square_site : 0)
+//              price of a ReLU at a site     relu + relu_site / max(k, 1) − (q > 0 ? square : 0)
+//              price of a square at a site   square + square_site / max(q, 1)
 //            What a site costs as such is shared by what is left at it: the less, the dearer.
 // Layout     group 0
 //              0  step           uniform Step
@@ -117,12 +114,11 @@ fn record(@builtin(local_invocation_index) lane: u32) {
         ring[row + 16u + site] = k;
         kept += k;
         squares += q;
-        let beside = select(vec2f(0.0), vec2f(0.0, 0.0), q > 0u);
-        let own = max(0.0, beside.y);
-        cost += f32(k) * 1.0 + f32(q) * 0.0 + select(beside.y, own, k > 0u);
+        cost += f32(k) * 1.0 + f32(q) * 0.0;
+        cost += select(0.0, 0.0, k > 0u) + select(0.0, 0.0, q > 0u);
         ledger[1u + site] = vec2f(
-            1.0 - beside.x + (own - beside.y) / f32(max(k, 1u)),
-            0.0 + select(0.0 / f32(max(q, 1u)), 0.0, k > 0u),
+            1.0 + 0.0 / f32(max(k, 1u)) - select(0.0, 0.0, q > 0u),
+            0.0 + 0.0 / f32(max(q, 1u)),
         );
     }
     ledger[0] = vec2f(cost, 0.0);

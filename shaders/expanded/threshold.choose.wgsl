@@ -99,7 +99,7 @@ var<workgroup> lowest: atomic<u32>;
 fn site_cost(kept: vec2u) -> f32 {
     let for_relus = select(0.0, 0.0, kept.x > 0u);
     let for_squares = select(0.0, 0.0, kept.y > 0u);
-    return f32(kept.x) * 184.0 + f32(kept.y) * 8.0 + max(for_relus, for_squares);
+    return f32(kept.x) * 184.0 + f32(kept.y) * 8.0 + for_relus + for_squares;
 }
 
 @compute @workgroup_size(256)

@@ -4,7 +4,9 @@ use super::common::load_result;
 use super::end::End;
 use crate::cost::{
     Kind, Layer, Linear, Link, Parts, Price, Protocol, SiteCounts, Weights, bill, evenly, layers,
+    layers_of,
 };
+use crate::export::fold;
 use crate::graph::{Chw, Model, Network, Nonlinearity};
 use crate::models::{self, ModelSpec};
 use crate::profile::text::{Look, table};
@@ -22,7 +24,7 @@ pub struct Args {
     /// A run folder, a checkpoint, or the name of a model; nothing, to see the protocols' prices.
     #[arg(value_name = "RUN|CHECKPOINT|MODEL")]
     what: Option<String>,
-    /// Protocol: crypten, spu-semi2k, spu-aby3, cheetah, delphi, or a file of prices as those in
+    /// Protocol: crypten, spu-semi2k, spu-aby3, spu-cheetah, delphi, or a file of prices as those in
     /// assets/protocols; may be repeated [default: all]
     #[arg(long = "protocol", value_name = "NAME|FILE")]
     protocols: Vec<String>,
@@ -56,7 +58,8 @@ pub struct Args {
 /// What is priced: a network with its sites filled in one way or another.
 struct Subject {
     network: Network,
-    scenarios: Vec<(String, Vec<SiteCounts>)>,
+    /// By name: the layers, and what their sites hold.
+    scenarios: Vec<(String, Vec<Layer>, Vec<SiteCounts>)>,
     notes: Vec<String>,
 }
 
@@ -151,7 +154,6 @@ fn report(what: &str, args: &Args, protocols: Vec<Protocol>) -> Result<Report> {
         links => links.to_vec(),
     };
     let subject = subject(what, args)?;
-    let layers = layers(&subject.network);
     let priced = |parts: Parts| Priced {
         parts,
         total: parts.total(),
@@ -160,8 +162,8 @@ fn report(what: &str, args: &Args, protocols: Vec<Protocol>) -> Result<Report> {
             .map(|link| (link.name.clone(), link.milliseconds(parts.total())))
             .collect(),
     };
-    let cost = |protocol: &Protocol, sites: &[SiteCounts]| {
-        let parts = bill(protocol, &layers, sites, args.weights);
+    let cost = |protocol: &Protocol, layers: &[Layer], sites: &[SiteCounts]| {
+        let parts = bill(protocol, layers, sites, args.weights);
         Cost {
             protocol: protocol.name.clone(),
             sum: priced(parts.iter().copied().sum()),
@@ -176,12 +178,12 @@ fn report(what: &str, args: &Args, protocols: Vec<Protocol>) -> Result<Report> {
                 .collect(),
         }
     };
-    let scenario = |(name, sites): (String, Vec<SiteCounts>)| Scenario {
+    let scenario = |(name, layers, sites): (String, Vec<Layer>, Vec<SiteCounts>)| Scenario {
         name,
         relus: sites.iter().map(|site| site.relus).sum(),
         squares: sites.iter().map(|site| site.squares).sum(),
         lines: sites.iter().map(|site| site.lines()).sum(),
-        costs: protocols.iter().map(|p| cost(p, &sites)).collect(),
+        costs: protocols.iter().map(|p| cost(p, &layers, &sites)).collect(),
         sites,
     };
     let Chw {
@@ -189,14 +191,22 @@ fn report(what: &str, args: &Args, protocols: Vec<Protocol>) -> Result<Report> {
         height,
         width,
     } = subject.network.node(subject.network.input()).shape;
-    let unpriced = layers.iter().filter(|layer| !layer.kind.is_priced());
+    let first = subject
+        .scenarios
+        .first()
+        .map(|(_, layers, _)| layers.as_slice());
+    let unpriced = first.unwrap_or_default().iter();
+    let unpriced: Vec<Layer> = unpriced
+        .filter(|layer| !layer.kind.is_priced())
+        .cloned()
+        .collect();
     Ok(Report {
         model: subject.network.name.clone(),
         input: [channels, height, width],
         classes: subject.network.classes(),
         weights: args.weights,
         notes: subject.notes,
-        unpriced: unpriced.cloned().collect(),
+        unpriced,
         scenarios: subject.scenarios.into_iter().map(scenario).collect(),
         links,
         protocols,
@@ -234,10 +244,14 @@ fn subject(what: &str, args: &Args) -> Result<Subject> {
     if model.network.nonlinearity == Nonlinearity::Silu {
         notes.push("This network has not been searched: its SiLUs are priced as ReLUs.".into());
     }
-    let mut scenarios = vec![("as it is".to_owned(), counts(&model))];
+    let (layers, sites) = match model.network.nonlinearity {
+        Nonlinearity::Relu => layers_of(&fold(&model)?),
+        Nonlinearity::Silu => (layers(&model.network), counts(&model)),
+    };
+    let mut scenarios = vec![("as it is".to_owned(), layers, sites)];
     scenarios.extend(extremes(&model.network));
     // A teacher is all ReLU already.
-    scenarios.dedup_by(|later, earlier| later.1 == earlier.1);
+    scenarios.dedup_by(|later, earlier| later.2 == earlier.2);
     Ok(Subject {
         network: model.network,
         scenarios,
@@ -276,7 +290,7 @@ fn of_model(architecture: &models::Architecture, args: &Args) -> Result<Subject>
         }
         let budget = budget.resolve(network.relu_total())?;
         let sites = evenly(&elements(&network), budget);
-        scenarios.push((format!("budget {budget}"), sites));
+        scenarios.push((format!("budget {budget}"), layers(&network), sites));
         if budget > 0 {
             notes.push(
                 "The budget lies in proportion at every site: a search may empty sites, and then \
@@ -301,13 +315,10 @@ fn elements(network: &Network) -> Vec<usize> {
 }
 
 /// All ReLUs, and none.
-fn extremes(network: &Network) -> [(String, Vec<SiteCounts>); 2] {
+fn extremes(network: &Network) -> [(String, Vec<Layer>, Vec<SiteCounts>); 2] {
     let elements = elements(network);
-    let total = elements.iter().sum();
-    [
-        ("all ReLU".to_owned(), evenly(&elements, total)),
-        ("all square".to_owned(), evenly(&elements, 0)),
-    ]
+    [("all ReLU", elements.iter().sum()), ("all square", 0)]
+        .map(|(name, budget)| (name.to_owned(), layers(network), evenly(&elements, budget)))
 }
 
 /// The report as tables.

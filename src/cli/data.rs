@@ -2,10 +2,15 @@
 
 use super::common::note;
 use super::end::End;
-use crate::data::{OpenOptions, Placement, contact_sheet, fetch, info, open, open_for_training};
+use crate::data::{
+    Images, OpenOptions, Placement, contact_sheet, fetch, info, open, open_for_training,
+};
+use crate::files::write_atomic;
+use crate::tensor_file::{Header, Tensor, in_order};
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
@@ -44,6 +49,24 @@ enum Command {
         #[arg(long)]
         url: Option<String>,
     },
+    /// Images with their labels as safetensors, for other programs: `images` [N,3,H,W], RGB in 0…1
+    /// as exported networks take it, and `labels` `[N]`.
+    Export {
+        /// `builtin`, or a folder.
+        path: String,
+        /// File to write.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Which: test, train.
+        #[arg(long, value_name = "SPLIT", default_value = "test")]
+        split: Source,
+        /// How many, evenly over the split [default: all]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        count: Option<u32>,
+        /// Scale images to N×N.
+        #[arg(long, value_name = "N")]
+        image_size: Option<u32>,
+    },
     /// A picture with a row of images for each class.
     Sheet {
         /// `builtin`, or a folder.
@@ -58,6 +81,13 @@ enum Command {
         #[arg(long, value_name = "N")]
         image_size: Option<u32>,
     },
+}
+
+/// Where exported images come from.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Test,
+    Train,
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
@@ -99,6 +129,30 @@ pub(super) fn run(args: Args) -> Result<End> {
             })?;
             writeln!(stdout(), "{}", folder.display())?;
         }
+        Command::Export {
+            path,
+            output,
+            split,
+            count,
+            image_size,
+        } => {
+            let dataset = open(&path, &options(image_size))?;
+            let images = match split {
+                Source::Test => dataset.test,
+                Source::Train => dataset.train,
+            };
+            let count = count.map_or(images.len(), |count| images.len().min(count as usize));
+            let place = |index: usize| (index * images.len() / count.max(1)) as u32;
+            let places: Vec<u32> = (0..count).map(place).collect();
+            write_atomic(&output, &packed(&images.subset(&places))?)?;
+            writeln!(
+                stdout(),
+                "{}: {count} images of {}×{}",
+                output.display(),
+                images.height,
+                images.width
+            )?;
+        }
         Command::Sheet {
             path,
             output,
@@ -114,6 +168,23 @@ pub(super) fn run(args: Args) -> Result<End> {
         }
     }
     Ok(End::Done)
+}
+
+/// The images as a safetensors file.
+fn packed(images: &Images) -> Result<Vec<u8>> {
+    let pixels = images.pixels.iter().map(|&byte| f32::from(byte) / 255.0);
+    let shape = [images.len(), 3, images.height, images.width];
+    let tensors = [
+        ("images".to_owned(), Tensor::f32(shape, pixels.collect())),
+        (
+            "labels".to_owned(),
+            Tensor::u32([images.len()], images.labels.clone()),
+        ),
+    ];
+    let tensors = in_order(&tensors);
+    let mut file = Vec::new();
+    Header::of(BTreeMap::new(), &tensors).write(&mut file, &tensors)?;
+    Ok(file)
 }
 
 fn options(size: Option<u32>) -> OpenOptions {

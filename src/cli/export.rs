@@ -2,12 +2,17 @@
 
 use super::common::load_result;
 use super::end::End;
-use crate::export::Format;
+use crate::cost::{Kind, Price, Protocol, SiteCounts, Weights, bill, layers_of};
+use crate::export::{Format, Holder, fold, to_private_onnx};
 use crate::files::write_atomic;
+use crate::graph::Model;
+use crate::private::Folded;
 use crate::run::model_file::{self, Unpacked};
 use anyhow::{Result, bail};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `autorep export`.
 #[derive(clap::Args, Debug)]
@@ -17,6 +22,10 @@ pub struct Args {
     /// Format: onnx, safetensors.
     #[arg(long)]
     format: Format,
+    /// What the file is for: pi (ONNX in the form that saves in private inference; beside it
+    /// NAME.skeleton.onnx, without weights, for the other party, and NAME.json, what is in it).
+    #[arg(long = "for", value_name = "PURPOSE")]
+    purpose: Option<Purpose>,
     /// File to write.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -25,24 +34,129 @@ pub struct Args {
     force: bool,
 }
 
+/// What an export may be made for.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Private inference.
+    Pi,
+}
+
 pub(super) fn run(args: Args) -> Result<End> {
-    if args.output.exists() && !args.force {
-        bail!(
-            "{} exists and was left untouched; pass --force to overwrite it",
-            args.output.display()
-        );
+    if args.purpose.is_some() && args.format != Format::Onnx {
+        bail!("--for pi is a form of ONNX: pass --format onnx with it");
     }
     let Unpacked { model, spec, .. } = model_file::unpack(load_result(&args.run)?)?;
-    let bytes = args.format.export(&model)?;
-    write_atomic(&args.output, &bytes)?;
+    let files = match args.purpose {
+        None => vec![(args.output.clone(), args.format.export(&model)?)],
+        Some(Purpose::Pi) => private(&model, &args.output)?,
+    };
+    for (file, _) in &files {
+        if file.exists() && !args.force {
+            bail!(
+                "{} exists and was left untouched; pass --force to overwrite it",
+                file.display()
+            );
+        }
+    }
     let kept: usize = model.tensors.kept(&model.layout).iter().sum();
-    writeln!(
-        stdout(),
-        "{}: {} with {kept} of {} ReLUs, {} bytes",
-        args.output.display(),
-        spec.name,
-        model.network.relu_total(),
-        bytes.len()
-    )?;
+    for (file, bytes) in files {
+        write_atomic(&file, &bytes)?;
+        writeln!(
+            stdout(),
+            "{}: {} with {kept} of {} ReLUs, {} bytes",
+            file.display(),
+            spec.name,
+            model.network.relu_total(),
+            bytes.len()
+        )?;
+    }
     Ok(End::Done)
+}
+
+/// The files that private inference takes, and their contents.
+fn private(model: &Model, output: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let folded = fold(model)?;
+    let manifest = manifest(&folded)?;
+    Ok(vec![
+        (output.to_owned(), to_private_onnx(&folded, Holder::Owner)?),
+        (
+            output.with_extension("skeleton.onnx"),
+            to_private_onnx(&folded, Holder::Other)?,
+        ),
+        (output.with_extension("json"), manifest),
+    ])
+}
+
+/// What is in a file for private inference, and what it should cost.
+#[derive(Serialize)]
+struct Manifest<'a> {
+    /// Version of this.
+    format: &'static str,
+    model: &'a str,
+    /// Channels, height, width.
+    input: [usize; 3],
+    classes: &'a [String],
+    relus: usize,
+    relu_total: usize,
+    sites: Vec<Site<'a>>,
+    /// By protocol: bytes that a party sends for one image, the mean of all parties, and rounds.
+    expected: BTreeMap<String, Expected>,
+}
+
+/// An activation site.
+#[derive(Serialize)]
+struct Site<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    counts: SiteCounts,
+    lines: usize,
+}
+
+/// What is sent, by who knows the weights.
+#[derive(Serialize)]
+struct Expected {
+    public: Price,
+    encrypted: Price,
+}
+
+fn manifest(folded: &Folded) -> Result<Vec<u8>> {
+    let (layers, counts) = layers_of(folded);
+    let names = layers
+        .iter()
+        .filter(|layer| matches!(layer.kind, Kind::Site { .. }));
+    let sites = names.zip(&counts).map(|(layer, &counts)| Site {
+        name: &layer.name,
+        lines: counts.lines(),
+        counts,
+    });
+    // No total where part of it has no price.
+    let is_priced = layers.iter().all(|layer| layer.kind.is_priced());
+    let expected = Protocol::all()?.into_iter().map(|protocol| {
+        let total = |weights| match is_priced {
+            true => {
+                let parts = bill(&protocol, &layers, &counts, weights);
+                parts.into_iter().map(|parts| parts.total()).sum()
+            }
+            false => Price::UNKNOWN,
+        };
+        let expected = Expected {
+            public: total(Weights::Public),
+            encrypted: total(Weights::Encrypted),
+        };
+        (protocol.name.clone(), expected)
+    });
+    let input = folded.input();
+    let manifest = Manifest {
+        format: "autorep-pi-1",
+        model: &folded.name,
+        input: [input.channels, input.height, input.width],
+        classes: &folded.classes,
+        relus: folded.relus(),
+        relu_total: folded.relu_total,
+        sites: sites.collect(),
+        expected: expected.collect(),
+    };
+    let mut text = serde_json::to_vec_pretty(&manifest)?;
+    text.push(b'\n');
+    Ok(text)
 }

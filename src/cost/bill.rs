@@ -91,6 +91,15 @@ pub fn bill(
             truncation: protocol.truncate(elements),
             ..Parts::FREE
         },
+        Kind::Factor { elements } => Parts {
+            product: protocol.factor(elements, weights),
+            truncation: protocol.truncate(elements),
+            ..Parts::FREE
+        },
+        Kind::Average { elements } => Parts {
+            truncation: protocol.truncate(elements),
+            ..Parts::FREE
+        },
         Kind::Sigmoid { .. } | Kind::Maximum { .. } => Parts::FREE,
     };
     let parts = layers.iter().map(parts).collect();
@@ -163,31 +172,33 @@ mod tests {
     fn resnet18_costs_the_worked_numbers() {
         const ALL: usize = 491_520;
         let resnet = network("resnet18", 32);
-        // 90.4 MB and 16 sites × 9 rounds at any budget; 3.9 MB and a round for each site.
-        for (protocol, byte, rounds) in [
-            ("crypten", 184.0, 9.0),
-            ("spu-semi2k", 72.0, 8.0),
-            ("spu-aby3", 100.0, 10.0),
+        // ReLUs, and 16 sites × their rounds at any budget; squares, and a round for each site.
+        for (protocol, byte, rounds, square) in [
+            ("crypten", 232.0, 9.0, 8.0),
+            ("spu-semi2k", 72.0, 8.0, 16.0),
+            ("spu-aby3", 57.3, 11.0, 8.0),
         ] {
             let cost = |budget| total(protocol, &resnet, budget, Weights::Public);
-            assert_eq!(cost(ALL).relu, price(byte * 491_520.0, 16.0 * rounds));
+            assert_eq!(cost(ALL).relu.rounds, Some(16.0 * rounds));
+            let bytes = cost(ALL).relu.bytes.unwrap();
+            assert!((bytes - byte * 491_520.0).abs() < 1e-3, "{protocol}");
             assert_eq!(cost(ALL).square, Price::FREE);
             assert_eq!(cost(0).relu, Price::FREE);
-            assert_eq!(cost(0).square, price(3_932_160.0, 16.0));
+            assert_eq!(cost(0).square, price(square * 491_520.0, 16.0));
             let some = cost(12_900);
-            assert_eq!(some.relu, price(byte * 12_900.0, 16.0 * rounds));
-            assert_eq!(some.square, price(8.0 * 478_620.0, 0.0));
+            assert_eq!(some.relu.rounds, Some(16.0 * rounds));
+            assert_eq!(some.square, price(square * 478_620.0, 16.0));
             assert_eq!(some.linear, Price::FREE);
         }
         assert_eq!(
             total("crypten", &resnet, ALL, Weights::Public).total(),
-            price(90_439_680.0, 144.0)
+            price(232.0 * 491_520.0, 144.0)
         );
-        // SPU truncates what comes out of 20 convolutions and a linear layer.
-        let outputs = 557_056.0 + 57_344.0 + 10.0;
+        // SPU truncates what comes out of 20 convolutions, an average and a linear layer.
+        let outputs = 557_056.0 + 57_344.0 + 512.0 + 10.0;
         assert_eq!(
             total("spu-semi2k", &resnet, ALL, Weights::Public).truncation,
-            price(8.0 * outputs, 21.0)
+            price(4.0 * outputs, 22.0)
         );
     }
 

@@ -9,13 +9,14 @@
 //!
 //! # How prices add up
 //! Bytes add up over elements. Rounds add up over layers, which wait for one another, and not over
-//! the elements of a layer, which go side by side. So an activation site takes the rounds of its
-//! slowest element however many there are: a ReLU's if it holds any, else a square's if it holds
-//! any, else (lines only) none. Residual branches are counted one after the other.
+//! the elements of a layer that do the same, which go side by side. An activation site takes the
+//! rounds of a ReLU if it holds any, and those of a square if it holds any: engines do one after the
+//! other, so a mixed site takes more rounds than a pure one. Lines take none. Residual branches are
+//! counted one after the other.
 //!
-//! A quadratic costs one square and its truncation: c₂x² + c₁x + c₀ is, but for a constant,
-//! ±(αx + β)² with public α and β, which fold into the linear layers around the site, as batch
-//! norm does. A line folds into them whole.
+//! What is priced is the [folded form](crate::private): a quadratic costs one square and its
+//! truncation, a line nothing. Of a network that is there, [`layers_of`] prices what is computed, to the
+//! element; of a model that is only a name, [`layers()`] prices what can be said without weights.
 
 pub mod bill;
 pub mod layers;
@@ -23,7 +24,7 @@ pub mod link;
 pub mod protocol;
 
 pub use bill::{Parts, bill, evenly};
-pub use layers::{Kind, Layer, layers};
+pub use layers::{Kind, Layer, layers, layers_of};
 pub use link::{Link, LinkError};
 pub use protocol::{
     Linear, LinearShape, Price, Protocol, ProtocolError, SiteCost, SiteCounts, Truncation, Weights,

@@ -178,8 +178,8 @@ impl SiteCounts {
     }
 }
 
-/// What an activation site costs, by cause. Beside ReLUs, quadratics take bytes, and only those
-/// rounds in which they are still busy when the ReLUs are done (none where that is not known).
+/// What an activation site costs, by cause. Engines do one thing after the other: a site that holds
+/// both takes the rounds of its ReLUs and those of its squares.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SiteCost {
     /// Its ReLUs.
@@ -288,7 +288,7 @@ protocols! {
     "crypten"
     "spu-semi2k"
     "spu-aby3"
-    "cheetah"
+    "spu-cheetah"
     "delphi"
 }
 
@@ -437,22 +437,19 @@ impl Protocol {
 
     /// What a site costs that holds `counts`.
     pub fn site(&self, counts: SiteCounts) -> SiteCost {
-        let mut cost = SiteCost {
+        SiteCost {
             relu: self.relu.times(counts.relus),
             square: self.square.times(counts.squares),
             truncation: self.truncation.square.times(counts.squares),
-        };
-        if counts.relus > 0 {
-            // Only what the quadratics still do after the ReLUs are done; where either is not
-            // known, nothing.
-            let mut cover = cost.relu.rounds.unwrap_or(f64::INFINITY);
-            for part in [&mut cost.square, &mut cost.truncation] {
-                let rounds = part.rounds.unwrap_or(0.0);
-                part.rounds = Some((rounds - cover).max(0.0));
-                cover = (cover - rounds).max(0.0);
-            }
         }
-        cost
+    }
+
+    /// What it costs to multiply `elements` by weights, without the truncation.
+    pub fn factor(&self, elements: usize, weights: Weights) -> Price {
+        match weights {
+            Weights::Public => Price::FREE,
+            Weights::Encrypted => self.product.times(elements),
+        }
     }
 
     /// What a linear layer costs, without the truncation of its outputs.
@@ -531,9 +528,9 @@ mod tests {
     fn sites_cost_the_worked_numbers() {
         // All ReLU, all square: megabytes sent by a party for an image.
         for (name, relu, square) in [
-            ("crypten", 90_439_680.0, 3_932_160.0),
-            ("spu-semi2k", 35_389_440.0, 3_932_160.0),
-            ("spu-aby3", 49_152_000.0, 3_932_160.0),
+            ("crypten", 114_032_640.0, 3_932_160.0),
+            ("spu-semi2k", 35_389_440.0, 7_864_320.0),
+            ("spu-aby3", 28_164_096.0, 3_932_160.0),
         ] {
             assert_eq!(of(name, RELUS).total().bytes, Some(relu), "{name}");
             assert_eq!(of(name, 0).square.bytes, Some(square), "{name}");
@@ -541,9 +538,9 @@ mod tests {
         // Rounds, with truncations.
         let rounds = |name, relus| of(name, relus).total().rounds;
         assert_eq!(rounds("crypten", RELUS), Some(9.0));
-        assert_eq!(rounds("crypten", 1), Some(9.0));
+        assert_eq!(rounds("crypten", 1), Some(10.0));
         assert_eq!(rounds("crypten", 0), Some(1.0));
-        assert_eq!(rounds("spu-semi2k", 1), Some(8.0));
+        assert_eq!(rounds("spu-semi2k", 1), Some(10.0));
         assert_eq!(rounds("spu-semi2k", 0), Some(2.0));
         assert_eq!(rounds("spu-aby3", 0), Some(3.0));
     }
@@ -561,9 +558,9 @@ mod tests {
 
     #[test]
     fn few_relus_cost_less_than_the_squares_beside_them() {
-        let cost = of("crypten", 20_480);
+        let cost = of("crypten", 16_384);
         assert_eq!(cost.relu.bytes, cost.square.bytes);
-        let cost = of("crypten", 20_479);
+        let cost = of("crypten", 16_383);
         assert!(cost.relu.bytes < cost.square.bytes);
     }
 
@@ -578,9 +575,9 @@ mod tests {
         for protocol in Protocol::all().unwrap() {
             assert_eq!(protocol.site(lines).total(), Price::FREE);
         }
-        assert_eq!(of("cheetah", 1).total(), Price::UNKNOWN);
-        assert_eq!(of("cheetah", RELUS).total().bytes, Some(49_152_000.0));
-        assert_eq!(of("cheetah", RELUS).total().rounds, None);
+        assert_eq!(of("delphi", 1).total(), Price::UNKNOWN);
+        assert_eq!(of("spu-cheetah", RELUS).total().bytes, Some(24_084_480.0));
+        assert_eq!(of("spu-cheetah", RELUS).total().rounds, None);
         let delphi = of("delphi", RELUS).relu.bytes.unwrap();
         assert_eq!(delphi, 192.0 * of("delphi", 0).square.bytes.unwrap());
         assert!(Protocol::find("crypten").unwrap().missing().is_empty());
@@ -593,18 +590,16 @@ mod tests {
     }
 
     #[test]
-    fn quadratics_take_the_rounds_that_the_relus_beside_them_do_not() {
-        let mut protocol = Protocol::find("spu-aby3").unwrap();
-        protocol.relu.rounds = Some(2.0);
+    fn a_site_takes_the_rounds_of_its_relus_and_of_its_squares() {
+        let protocol = Protocol::find("crypten").unwrap();
         let counts = SiteCounts {
             elements: 2,
             relus: 1,
             squares: 1,
         };
         let cost = protocol.site(counts);
-        assert_eq!(cost.square.rounds, Some(0.0));
-        assert_eq!(cost.truncation.rounds, Some(1.0));
-        assert_eq!(cost.total().rounds, Some(3.0));
+        assert_eq!(cost.square.rounds, Some(1.0));
+        assert_eq!(cost.total().rounds, Some(10.0));
     }
 
     #[test]
@@ -646,13 +641,13 @@ mod tests {
     fn hostile_files_are_refused_with_a_reason() {
         let good = TEXTS[0];
         for (from, to, words) in [
-            ("bytes = 184", "bytes = -184", "`relu.bytes` is -184"),
-            ("bytes = 184", "bytes = nan", "`relu.bytes` is NaN"),
-            ("bytes = 184", "bytes = inf", "`relu.bytes` is inf"),
-            ("bytes = 184", "bytes = 1e300", "`relu.bytes`"),
-            ("bytes = 184", "bytes = \"much\"", "much"),
-            ("bytes = 184", "byts = 184", "byts"),
-            ("bytes = 184\nrounds = 9", "", "`relu` has neither"),
+            ("bytes = 232", "bytes = -232", "`relu.bytes` is -232"),
+            ("bytes = 232", "bytes = nan", "`relu.bytes` is NaN"),
+            ("bytes = 232", "bytes = inf", "`relu.bytes` is inf"),
+            ("bytes = 232", "bytes = 1e300", "`relu.bytes`"),
+            ("bytes = 232", "bytes = \"much\"", "much"),
+            ("bytes = 232", "byts = 184", "byts"),
+            ("bytes = 232\nrounds = 9", "", "`relu` has neither"),
             ("rounds = 9", "rounds = 9.5", "whole numbers"),
             ("rounds = 9", "rounds = 9\nrounds = 9", "duplicate"),
             ("[relu]", "[gelu]", "gelu"),

@@ -1,4 +1,5 @@
-//! Files for other programs: [`onnx`] to run a network, [`safetensors`] to rebuild one.
+//! Files for other programs: [`onnx`] to run a network, [`private`] to run it on secrets,
+//! [`safetensors`] to rebuild it.
 //!
 //! Both carry what has been learned under PyTorch's parameter names, and both refuse, naming
 //! the tensor, what would only fail later and elsewhere: weights that are not finite, masks
@@ -6,14 +7,18 @@
 //! gives the same bytes.
 
 pub mod onnx;
+mod onnx_graph;
 pub mod onnx_proto;
+pub mod private;
 pub mod safetensors;
 
 pub use onnx::to_onnx;
+pub use private::{Holder, to_private_onnx};
 pub use safetensors::to_safetensors;
 
 use crate::graph::layout::Site;
 use crate::graph::{Layout, Model};
+use crate::private::{FoldError, Folded};
 use std::fmt;
 use std::str::FromStr;
 
@@ -138,9 +143,31 @@ pub enum ExportError {
         /// Size of the encoded graph.
         bytes: usize,
     },
+    /// The form for private inference.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
     /// A safetensors file could not be put together.
     #[error("cannot write safetensors: {0}")]
     Safetensors(#[from] std::io::Error),
+}
+
+/// The form of `model` for private inference.
+///
+/// # Errors
+/// [`ExportError`] names the tensor or the part that cannot be expressed.
+pub fn fold(model: &Model) -> Result<Folded, ExportError> {
+    check(model)?;
+    let (params, states) = (&model.layout.params.slots, &model.layout.state.slots);
+    for slot in 0..params.len() {
+        param(model, slot)?;
+    }
+    for slot in 0..states.len() {
+        state(model, slot)?;
+    }
+    for site in &model.layout.sites {
+        mask(model, site)?;
+    }
+    Ok(crate::private::fold(model)?)
 }
 
 /// Checks all that does not belong to a single tensor.

@@ -117,6 +117,9 @@ pub struct AttributeProto {
     /// An integer.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    /// A tensor.
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<TensorProto>,
     /// Integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
@@ -131,6 +134,8 @@ pub mod attribute_type {
     pub const FLOAT: i32 = 1;
     /// `i`.
     pub const INT: i32 = 2;
+    /// `t`.
+    pub const TENSOR: i32 = 4;
     /// `ints`.
     pub const INTS: i32 = 7;
 }

@@ -25,9 +25,9 @@ pub fn row_words(sites: usize) -> usize {
 
 /// What the ReLUs and squares of a network cost, in the unit of the budget.
 ///
-/// All sites together cost `Σ k·relu + q·square + max(k > 0 ? relu_site : 0, q > 0 ? square_site :
-/// 0)` for k ReLUs and q squares at a site: its elements go side by side. The paper's objective, the number of ReLUs, is
-/// [`Prices::COUNT`].
+/// All sites together cost `Σ k·relu + q·square + (k > 0 ? relu_site : 0) + (q > 0 ? square_site :
+/// 0)` for k ReLUs and q squares at a site: its ReLUs go side by side, and then its squares. The
+/// paper's objective, the number of ReLUs, is [`Prices::COUNT`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prices {
     /// Of a ReLU.
@@ -36,7 +36,7 @@ pub struct Prices {
     pub square: f64,
     /// Of a site that has any ReLU.
     pub relu_site: f64,
-    /// Of a site that has any square, unless ReLUs beside them cost more.
+    /// Of a site that has any square.
     pub square_site: f64,
 }
 
@@ -65,25 +65,18 @@ impl Prices {
     /// What the ReLUs and squares of one site cost.
     pub fn site(&self, relus: usize, squares: usize) -> f64 {
         let site = |count, price| if count > 0 { price } else { 0.0 };
-        let site = f64::max(site(relus, self.relu_site), site(squares, self.square_site));
-        relus as f64 * self.relu + squares as f64 * self.square + site
+        let sites = site(relus, self.relu_site) + site(squares, self.square_site);
+        relus as f64 * self.relu + squares as f64 * self.square + sites
     }
 
     /// The ledger that `shaders/metrics.wgsl` writes after a step that left `(ReLUs, squares)` at
     /// the sites: (cost, 0), then the prices of a ReLU and of a square for each site.
     pub fn ledger(&self, sites: &[(usize, usize)]) -> Vec<[f32; 2]> {
+        let share = |price: f64, count: usize| price / count.max(1) as f64;
         let prices = sites.iter().map(|&(relus, squares)| {
-            let (beside, site_beside) = match squares {
-                0 => (0.0, 0.0),
-                _ => (self.square, self.square_site),
-            };
-            let site = self.relu_site.max(site_beside) - site_beside;
-            let share = site / relus.max(1) as f64;
-            let relu = self.relu - beside + share;
-            let square = match relus {
-                0 => self.square + self.square_site / squares.max(1) as f64,
-                _ => self.square,
-            };
+            let beside = if squares > 0 { self.square } else { 0.0 };
+            let relu = self.relu + share(self.relu_site, relus) - beside;
+            let square = self.square + share(self.square_site, squares);
             [relu as f32, square as f32]
         });
         let cost = self.cost(sites.iter().copied());

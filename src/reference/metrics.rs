@@ -47,22 +47,21 @@ pub fn record(samples: &[[f64; 4]], sites: &[(usize, usize)], prices: &Prices) -
         record.relus += relus;
         record.squares += squares;
         record.cost += relus as f64 * prices.relu + squares as f64 * prices.square;
-        let for_squares = if squares > 0 { prices.square_site } else { 0.0 };
-        let for_relus = prices.relu_site.max(for_squares);
-        record.cost += if relus > 0 { for_relus } else { for_squares };
+        if relus > 0 {
+            record.cost += prices.relu_site;
+        }
+        if squares > 0 {
+            record.cost += prices.square_site;
+        }
 
-        // A ReLU that goes leaves a square, where the site has squares, and its share of what the
-        // site pays for having ReLUs at all.
+        // A ReLU that goes leaves a square, where the site has squares, and takes its share of what
+        // the site pays for having ReLUs at all; so with a square.
         let left = if squares > 0 { prices.square } else { 0.0 };
-        let share = (for_relus - for_squares) / relus.max(1) as f64;
-        // A square's share counts only where no ReLU makes the site pay anyway.
-        let own = match relus {
-            0 => prices.square_site / squares.max(1) as f64,
-            _ => 0.0,
-        };
-        record
-            .prices
-            .push([prices.relu - left + share, prices.square + own]);
+        let share = |price: f64, count: usize| price / count.max(1) as f64;
+        record.prices.push([
+            prices.relu - left + share(prices.relu_site, relus),
+            prices.square + share(prices.square_site, squares),
+        ]);
     }
     record
 }

@@ -32,11 +32,8 @@ pub fn threshold(items: &[Item], sites: usize, prices: &Prices, budget: f64) -> 
         }
         let site = |&(relus, squares): &(usize, usize)| {
             let own = |count, price| if count > 0 { price } else { 0.0 };
-            let site = f64::max(
-                own(relus, prices.relu_site),
-                own(squares, prices.square_site),
-            );
-            relus as f64 * prices.relu + squares as f64 * prices.square + site
+            let sites = own(relus, prices.relu_site) + own(squares, prices.square_site);
+            relus as f64 * prices.relu + squares as f64 * prices.square + sites
         };
         kept.iter().map(site).sum::<f64>()
     };

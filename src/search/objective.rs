@@ -35,6 +35,19 @@ pub enum ObjectiveError {
         /// What has no price.
         what: &'static str,
     },
+    /// Polynomials that cost more than what they replace.
+    #[error(
+        "in {protocol} a square costs {square} bytes and a ReLU {relu}: quadratics in the place of \
+         ReLUs save nothing. Lines are free: search with --degree 1"
+    )]
+    Dearer {
+        /// The protocol.
+        protocol: String,
+        /// Bytes of a square, with its truncation.
+        square: f64,
+        /// Bytes of a ReLU.
+        relu: f64,
+    },
     /// ReLUs, where a protocol has prices.
     #[error(
         "with search.cost = {cost} a budget is what an image may cost: bytes (400kB), rounds \
@@ -148,6 +161,17 @@ pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveErro
         Some(2) => price("square", protocol.square + protocol.truncation.square)?,
         _ => (0.0, 0.0),
     };
+    let of_square = (protocol.square + protocol.truncation.square).bytes;
+    if let (Some(square), Some(relu)) = (of_square, protocol.relu.bytes)
+        && method.degree(settings) == Some(2)
+        && square >= relu
+    {
+        return Err(ObjectiveError::Dearer {
+            protocol: protocol.name,
+            square,
+            relu,
+        });
+    }
     Ok(Prices {
         relu,
         square,
@@ -183,7 +207,7 @@ mod tests {
     #[test]
     fn prices_follow_the_unit_of_the_budget() {
         assert_eq!(prices_of("relu", "12.9k").unwrap(), [1.0, 0.0, 0.0, 0.0]);
-        assert_eq!(prices_of("crypten", "4MB").unwrap(), [184.0, 8.0, 0.0, 0.0]);
+        assert_eq!(prices_of("crypten", "4MB").unwrap(), [232.0, 8.0, 0.0, 0.0]);
         assert_eq!(
             prices_of("crypten", "20rounds").unwrap(),
             [0.0, 0.0, 9.0, 1.0]
@@ -191,16 +215,16 @@ mod tests {
         let [relu, square, relu_site, square_site] = prices_of("crypten", "1s").unwrap();
         // 100 Mbit/s are 12,500 bytes a millisecond.
         let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
-        assert!(close(relu, 184.0 / 12_500.0) && close(square, 8.0 / 12_500.0));
+        assert!(close(relu, 232.0 / 12_500.0) && close(square, 8.0 / 12_500.0));
         assert_eq!((relu_site, square_site), (180.0, 20.0));
         // Lines cost nothing, so nothing need be known of squares.
         let lines = Search {
             degree: 1,
-            ..search("cheetah", "4MB")
+            ..search("spu-cheetah", "4MB")
         };
         assert_eq!(prices(&lines, Budget::Bytes(4e6)).unwrap().square, 0.0);
         // A square and its truncation.
-        assert_eq!(prices_of("spu-aby3", "1kB").unwrap()[1], 16.0);
+        assert_eq!(prices_of("spu-aby3", "1kB").unwrap()[1], 17.3);
     }
 
     #[test]
@@ -228,7 +252,7 @@ mod tests {
                 }
             }
         }
-        // Where squares take longer than ReLUs, a site with both takes the longer.
+        // A site with both takes both, one after the other.
         let prices = Prices {
             relu_site: 2.0,
             square_site: 3.0,
@@ -236,7 +260,7 @@ mod tests {
         };
         assert_eq!(
             [prices.site(1, 0), prices.site(1, 1), prices.site(0, 1)],
-            [3.0, 4.0, 3.0]
+            [3.0, 6.0, 3.0]
         );
     }
 
@@ -246,6 +270,7 @@ mod tests {
         assert!(message("relu", "4MB").contains("--cost"));
         assert!(message("crypten", "10%").contains("400kB"));
         assert!(message("no-such-protocol", "4MB").contains("crypten"));
-        assert!(message("cheetah", "4MB").contains("square"));
+        assert!(message("delphi", "4MB").contains("square"));
+        assert!(message("spu-cheetah", "4MB").contains("--degree 1"));
     }
 }

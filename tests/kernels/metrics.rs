@@ -63,7 +63,7 @@ fn a_record_holds_what_the_step_left() {
             assert_eq!((record.kept, record.squares), (42, 45));
             assert_eq!(record.sites, [11, 0, 0, 31]);
             assert_eq!((want.relus, want.squares), (42, 45));
-            let cost = 42.0 * 184.0 + 45.0 * 8.0 + 2.0 * 90.0 + 10.0;
+            let cost = 42.0 * 184.0 + 45.0 * 8.0 + 2.0 * 90.0 + 2.0 * 10.0;
             let costs = [f64::from(record.cost), prices.cost(sites), want.cost];
             assert_eq!(costs, [cost; 3]);
             let others = bits.iter().enumerate().filter(|(i, _)| i / words != 3);
@@ -87,10 +87,10 @@ fn a_record_holds_what_the_step_left() {
             assert_close("first ledger", &begun, &ledger, 1e-6);
             // A site's own price is shared: the less is left, the dearer.
             let prices = [
-                [176.0 + 80.0 / 11.0, 8.0],
+                [176.0 + 90.0 / 11.0, 10.0],
                 [184.0 + 90.0, 18.0],
-                [176.0 + 80.0, 8.25],
-                [184.0 + 90.0 / 31.0, 8.0],
+                [176.0 + 90.0, 8.25],
+                [184.0 + 90.0 / 31.0, 18.0],
             ];
             assert_close("prices", &got[6][2..], &prices.concat(), 1e-6);
         }
