@@ -14,13 +14,18 @@
 //!   ReLUs or polynomials, channels are reordered so that they lie together and a slice will do.
 //!
 //! In reading order: [`folded`] is what comes out, `scales` chooses the factors, `order` the order of
-//! channels, and [`mod@fold`] puts a model into that form.
+//! channels, and [`mod@fold`] puts a model into that form. [`numbers`] are those of engines, and
+//! [`mod@evaluate`] computes with them what an engine would.
 
+pub mod evaluate;
 pub mod fold;
 pub mod folded;
+pub mod numbers;
 mod order;
 mod scales;
 mod union;
 
+pub use evaluate::{Evaluation, Range, evaluate};
 pub use fold::{FoldError, fold};
 pub use folded::{Folded, FoldedConv, FoldedOp, FoldedSite, Kind, Run, Step};
+pub use numbers::{FixedPoint, Real, Truncation};
