@@ -2,7 +2,7 @@
 
 use super::common::load_result;
 use super::end::End;
-use crate::cost::{Kind, Price, Protocol, SiteCounts, Weights, bill, layers_of};
+use crate::cost::{Kind, Price, Protocol, SiteCounts, Weights, bill, layers_of, once};
 use crate::export::{Format, Holder, fold, to_private_onnx};
 use crate::files::write_atomic;
 use crate::graph::Model;
@@ -115,8 +115,17 @@ struct Site<'a> {
 /// What is sent, by who knows the weights.
 #[derive(Serialize)]
 struct Expected {
-    public: Price,
-    encrypted: Price,
+    public: Sent,
+    encrypted: Sent,
+}
+
+/// What a party sends for one image.
+#[derive(Serialize)]
+struct Sent {
+    #[serde(flatten)]
+    total: Price,
+    /// Bytes of it that are sent once, however many images are evaluated together.
+    bytes_once: f64,
 }
 
 fn manifest(folded: &Folded) -> Result<Vec<u8>> {
@@ -132,16 +141,19 @@ fn manifest(folded: &Folded) -> Result<Vec<u8>> {
     // No total where part of it has no price.
     let is_priced = layers.iter().all(|layer| layer.kind.is_priced());
     let expected = Protocol::all()?.into_iter().map(|protocol| {
-        let total = |weights| match is_priced {
-            true => {
-                let parts = bill(&protocol, &layers, &counts, weights);
-                parts.into_iter().map(|parts| parts.total()).sum()
-            }
-            false => Price::UNKNOWN,
+        let sent = |weights| Sent {
+            total: match is_priced {
+                true => {
+                    let parts = bill(&protocol, &layers, &counts, weights);
+                    parts.into_iter().map(|parts| parts.total()).sum()
+                }
+                false => Price::UNKNOWN,
+            },
+            bytes_once: once(&protocol, &layers, weights),
         };
         let expected = Expected {
-            public: total(Weights::Public),
-            encrypted: total(Weights::Encrypted),
+            public: sent(Weights::Public),
+            encrypted: sent(Weights::Encrypted),
         };
         (protocol.name.clone(), expected)
     });

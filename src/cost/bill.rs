@@ -107,6 +107,19 @@ pub fn bill(
     parts
 }
 
+/// Bytes of a [`bill`] that are sent once, however many images are evaluated together: those of
+/// encrypted weights, which are opened under masks of their own.
+pub fn once(protocol: &Protocol, layers: &[Layer], weights: Weights) -> f64 {
+    let (Weights::Encrypted, Some(linear)) = (weights, protocol.linear) else {
+        return 0.0;
+    };
+    let weights = layers.iter().map(|layer| match layer.kind {
+        Kind::Linear(shape) => shape.weights,
+        _ => 0,
+    });
+    linear.weight * weights.sum::<usize>() as f64
+}
+
 /// `budget` ReLUs over sites of so many `elements`, in proportion to them, but one at least at as
 /// many sites as can be: the most rounds that a budget can take. The rest are quadratics.
 pub fn evenly(elements: &[usize], budget: usize) -> Vec<SiteCounts> {
