@@ -1,0 +1,56 @@
+"""SPU as a party meets it: its settings, and what it says it sent."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+
+import handover
+import spu.libspu as libspu
+
+# SPU's names, how many parties each has, and how far bytes may be from what is expected.
+PROTOCOLS = {
+    "semi2k": (libspu.ProtocolKind.SEMI2K, 2, 0.02),
+    "aby3": (libspu.ProtocolKind.ABY3, 3, 0.02),
+    "cheetah": (libspu.ProtocolKind.CHEETAH, 2, 0.02),
+}
+
+LINK = re.compile(r"Link details: total send bytes (\d+), recv bytes (\d+), send actions (\d+), recv actions (\d+)")
+
+
+def settings(protocol, bits, ring):
+    """What all parties must agree on: a ring of 2^`ring` and `bits` fractional bits."""
+    field = {32: libspu.FieldType.FM32, 64: libspu.FieldType.FM64, 128: libspu.FieldType.FM128}[ring]
+    config = libspu.RuntimeConfig(protocol=PROTOCOLS[protocol][0], field=field)
+    config.fxp_fraction_bits = bits
+    # The profile is where SPU tells what it sent.
+    config.enable_pphlo_profile = True
+    return config
+
+
+@contextlib.contextmanager
+def told():
+    """Collects what SPU's own code prints meanwhile, below Python's streams; yields a function that reads it."""
+    sys.stdout.flush()
+    with tempfile.TemporaryFile() as log:
+        screen = os.dup(1)
+        os.dup2(log.fileno(), 1)
+
+        def read():
+            log.seek(0)
+            return log.read().decode(errors="replace")
+
+        try:
+            yield read
+        finally:
+            os.dup2(screen, 1)
+            os.close(screen)
+
+
+def sent(log):
+    """[(bytes sent, send actions)] of each party whose profile the text holds."""
+    found = [(int(match[1]), int(match[3])) for match in LINK.finditer(log)]
+    if not found:
+        raise handover.Wrong("SPU did not say what it sent: is this another version?")
+    return found
