@@ -46,7 +46,7 @@ def arguments():
 def meet(options, model):
     """A link to the other parties, which all have the same network."""
     addresses = options.parties.split(",")
-    wanted = engine.PROTOCOLS[options.protocol][1]
+    wanted = engine.PROTOCOLS[options.protocol].parties
     if len(addresses) != wanted:
         raise handover.Wrong(f"{options.protocol} has {wanted} parties, --parties names {len(addresses)}")
     about = libspu.link.Desc()

@@ -24,11 +24,11 @@ def main():
     options = parser.parse_args()
     network = handover.HandOver(options.model)
     images, labels = handover.read_images(options.images, options.count)
-    _, count, tolerance = engine.PROTOCOLS[options.protocol]
+    protocol = engine.PROTOCOLS[options.protocol]
     with tempfile.TemporaryDirectory() as folder:
-        addresses = ",".join(f"127.0.0.1:{port}" for port in handover.free_ports(count))
+        addresses = ",".join(f"127.0.0.1:{port}" for port in handover.free_ports(protocol.parties))
         commands = {}
-        for rank in range(count):
+        for rank in range(protocol.parties):
             owns = rank == 0 or options.weights == "public"
             commands[f"{folder}/{rank}.json"] = [
                 *(sys.executable, str(HERE / "party.py"), str(network.model if owns else network.skeleton)),
@@ -39,7 +39,8 @@ def main():
         parties = handover.run_parties(commands, options.timeout)
     logits = np.array(parties[1].pop("logits"))
     name = f"spu-{options.protocol}"
-    result = handover.compare(network, name, options.weights, images, labels, logits, parties, tolerance)
+    allowed = (protocol.tolerance, protocol.spared)
+    result = handover.compare(network, name, options.weights, images, labels, logits, parties, *allowed)
     handover.finish(result, options)
 
 

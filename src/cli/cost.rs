@@ -3,8 +3,8 @@
 use super::common::load_result;
 use super::end::End;
 use crate::cost::{
-    Kind, Layer, Linear, Link, Parts, Price, Protocol, SiteCounts, Weights, bill, evenly, layers,
-    layers_of,
+    Kind, Layer, Linear, Link, Parts, Price, Protocol, SiteCounts, Weights, bill, computing,
+    evenly, layers, layers_of,
 };
 use crate::export::fold;
 use crate::graph::{Chw, Model, Network, Nonlinearity};
@@ -114,8 +114,10 @@ struct LayerCost {
 struct Priced {
     parts: Parts,
     total: Price,
-    /// By the name of the link.
+    /// Of communication, by the name of the link.
     milliseconds: BTreeMap<String, Option<f64>>,
+    /// Milliseconds that a party computes, beside that; not known where its file does not say.
+    computing: Option<f64>,
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
@@ -154,8 +156,9 @@ fn report(what: &str, args: &Args, protocols: Vec<Protocol>) -> Result<Report> {
         links => links.to_vec(),
     };
     let subject = subject(what, args)?;
-    let priced = |parts: Parts| Priced {
+    let priced = |parts: Parts, computing| Priced {
         parts,
+        computing,
         total: parts.total(),
         milliseconds: links
             .iter()
@@ -164,16 +167,18 @@ fn report(what: &str, args: &Args, protocols: Vec<Protocol>) -> Result<Report> {
     };
     let cost = |protocol: &Protocol, layers: &[Layer], sites: &[SiteCounts]| {
         let parts = bill(protocol, layers, sites, args.weights);
+        let computing = computing(protocol, layers, sites, args.weights);
+        let of_all = computing.as_ref().map(|each| each.iter().sum());
+        let of_layer = |index: usize| computing.as_ref().map(|each| each[index]);
+        let each = layers.iter().zip(&parts).enumerate();
         Cost {
             protocol: protocol.name.clone(),
-            sum: priced(parts.iter().copied().sum()),
-            layers: layers
-                .iter()
-                .zip(parts)
-                .filter(|(layer, _)| layer.kind.is_priced())
-                .map(|(layer, parts)| LayerCost {
+            sum: priced(parts.iter().copied().sum(), of_all),
+            layers: each
+                .filter(|(_, (layer, _))| layer.kind.is_priced())
+                .map(|(index, (layer, parts))| LayerCost {
                     layer: layer.clone(),
-                    cost: priced(parts),
+                    cost: priced(*parts, of_layer(index)),
                 })
                 .collect(),
         }
@@ -341,7 +346,7 @@ fn text(report: &Report, with_layers: bool) -> String {
     });
     let links: Vec<String> = links.collect();
     text += &format!(
-        "Times are those of communication alone: {}\n",
+        "Times are those of communication: {}; and of computing, with one core\n",
         links.join("; ")
     );
     for (index, protocol) in report.protocols.iter().enumerate() {
@@ -376,8 +381,18 @@ fn text(report: &Report, with_layers: bool) -> String {
 /// A protocol, where its prices come from, and which are missing.
 fn about(protocol: &Protocol) -> String {
     let mut text = format!("\n{} ({})\n", protocol.title, protocol.name);
+    if let Some(engine) = &protocol.engine {
+        text += &format!("  {engine}\n");
+    }
     for line in protocol.source.trim().lines() {
         text += &format!("  {line}\n");
+    }
+    if let Some(session) = protocol.session {
+        let once = bytes(Some(session.bytes));
+        text += &format!("  Sent once, however many images follow, and not counted: {once}.\n");
+    }
+    if let Some(compute) = &protocol.compute {
+        text += &format!("  Computing was measured on: {}.\n", compute.machine);
     }
     if !protocol.estimated.is_empty() {
         text += &format!("  Estimated: {}.\n", protocol.estimated.join(", "));
@@ -487,6 +502,7 @@ fn costs<'a>(
     head.extend(products.then_some("product"));
     head.extend(["linear", "truncation", "total"]);
     head.extend(report.links.iter().map(|link| link.name.as_str()));
+    head.push("computing");
     let rows: Vec<Vec<String>> = rows
         .flat_map(|(name, cost)| {
             let parts = cost.parts;
@@ -497,9 +513,11 @@ fn costs<'a>(
             sent.extend(prices.iter().map(|price| bytes(price.bytes)));
             let links = report.links.iter();
             sent.extend(links.map(|link| time(cost.milliseconds[&link.name])));
+            sent.push(time(cost.computing));
             let mut turns = vec![String::new(), "rounds".to_owned()];
             turns.extend(prices.iter().map(|price| rounds(price.rounds)));
             turns.extend(report.links.iter().map(|_| String::new()));
+            turns.push(String::new());
             [sent, turns]
         })
         .collect();

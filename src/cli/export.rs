@@ -126,6 +126,8 @@ struct Sent {
     total: Price,
     /// Bytes of it that are sent once, however many images are evaluated together.
     bytes_once: f64,
+    /// Bytes beyond it that are sent once, however many images follow one another.
+    bytes_session: f64,
 }
 
 fn manifest(folded: &Folded) -> Result<Vec<u8>> {
@@ -150,6 +152,7 @@ fn manifest(folded: &Folded) -> Result<Vec<u8>> {
                 false => Price::UNKNOWN,
             },
             bytes_once: once(&protocol, &layers, weights),
+            bytes_session: protocol.session.map_or(0.0, |session| session.bytes),
         };
         let expected = Expected {
             public: sent(Weights::Public),

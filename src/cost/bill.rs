@@ -107,6 +107,39 @@ pub fn bill(
     parts
 }
 
+/// Milliseconds that a party computes each of `layers` for one image, with one core, beside what the
+/// parties send; `None` where the protocol's file does not say. Sums and what cannot be priced count
+/// as nothing. `sites` as for [`bill`].
+pub fn computing(
+    protocol: &Protocol,
+    layers: &[Layer],
+    sites: &[SiteCounts],
+    weights: Weights,
+) -> Option<Vec<f64>> {
+    let compute = protocol.compute.as_ref()?;
+    let parts = bill(protocol, layers, sites, weights);
+    let mut sites = sites.iter();
+    let milliseconds = |(layer, parts): (&Layer, Parts)| {
+        let rounds = parts.total().rounds.unwrap_or(0.0);
+        let nanoseconds = match layer.kind {
+            Kind::Linear(shape) => compute.linear(weights) * shape.multiply_adds as f64,
+            Kind::Site { .. } => sites.next().map_or(0.0, |counts| {
+                compute.relu * counts.relus as f64 + compute.square * counts.squares as f64
+            }),
+            Kind::Product { elements } => compute.product * elements as f64,
+            Kind::Factor { elements } if weights == Weights::Encrypted => {
+                compute.product * elements as f64
+            }
+            Kind::Factor { .. }
+            | Kind::Average { .. }
+            | Kind::Sigmoid { .. }
+            | Kind::Maximum { .. } => 0.0,
+        };
+        (nanoseconds + compute.round * rounds) * 1e-6
+    };
+    Some(layers.iter().zip(parts).map(milliseconds).collect())
+}
+
 /// Bytes of a [`bill`] that are sent once, however many images are evaluated together: those of
 /// encrypted weights, which are opened under masks of their own.
 pub fn once(protocol: &Protocol, layers: &[Layer], weights: Weights) -> f64 {
@@ -189,7 +222,7 @@ mod tests {
         for (protocol, byte, rounds, square) in [
             ("crypten", 232.0, 9.0, 8.0),
             ("spu-semi2k", 72.0, 8.0, 16.0),
-            ("spu-aby3", 57.3, 11.0, 8.0),
+            ("spu-aby3", 57.333, 11.0, 8.0),
         ] {
             let cost = |budget| total(protocol, &resnet, budget, Weights::Public);
             assert_eq!(cost(ALL).relu.rounds, Some(16.0 * rounds));
@@ -213,6 +246,46 @@ mod tests {
             total("spu-semi2k", &resnet, ALL, Weights::Public).truncation,
             price(4.0 * outputs, 22.0)
         );
+    }
+
+    #[test]
+    fn computing_is_what_its_elements_and_multiply_adds_take() {
+        const TEXT: &str = r#"
+            name = "slow"
+            title = "Slow"
+            parties = 2
+            source = "This test."
+            relu = { bytes = 1, rounds = 9 }
+            square = { bytes = 1, rounds = 1 }
+            compute = { machine = "This one", relu = 1000, square = 10, product = 7, linear_public = 1, linear_encrypted = 3, round = 1e6 }
+            [linear]
+            rounds = 2
+            [truncation]
+            square = { bytes = 0, rounds = 0 }
+            linear = { bytes = 0, rounds = 0 }
+        "#;
+        let protocol = Protocol::parse("slow", TEXT).unwrap();
+        let resnet = network("resnet18", 32);
+        let milliseconds = |budget, weights| {
+            let sites = evenly(&elements(&resnet), budget);
+            let each = computing(&protocol, &resnet, &sites, weights).unwrap();
+            assert_eq!(each.len(), resnet.len());
+            each.into_iter().sum::<f64>()
+        };
+        // Multiply-adds of this network, as published; then 16 sites, and 21 layers of 2 rounds.
+        let multiply_adds = 555_422_720.0 * 1e-6;
+        let close = |value: f64, expected: f64| assert!((value - expected).abs() < 1e-6, "{value}");
+        close(
+            milliseconds(491_520, Weights::Public),
+            multiply_adds + 491.52 + 16.0 * 9.0,
+        );
+        close(
+            milliseconds(0, Weights::Encrypted),
+            3.0 * multiply_adds + 4.9152 + 16.0 + 42.0,
+        );
+        let silent = Protocol::find("delphi").unwrap();
+        let sites = evenly(&elements(&resnet), 0);
+        assert_eq!(computing(&silent, &resnet, &sites, Weights::Public), None);
     }
 
     #[test]

@@ -173,11 +173,13 @@ fn factors(site: &FoldedSite, plane: usize) -> Vec<(usize, &'static str)> {
 
 fn convolution(conv: Conv2d, input: Chw, output: Chw) -> Kind {
     let window = conv.kernel * conv.kernel;
+    let of_an_output = (input.channels / conv.groups) * window;
     Kind::Linear(LinearShape {
         input: input.len(),
         unfolded: output.plane() * input.channels * window,
-        weights: output.channels * (input.channels / conv.groups) * window,
+        weights: output.channels * of_an_output,
         output: output.len(),
+        multiply_adds: output.len() * of_an_output,
     })
 }
 
@@ -188,5 +190,6 @@ fn dense(input: Chw, output: Chw) -> Kind {
         unfolded: input.len(),
         weights: output.len() * input.len(),
         output: output.len(),
+        multiply_adds: output.len() * input.len(),
     })
 }

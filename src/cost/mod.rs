@@ -23,7 +23,7 @@ pub mod layers;
 pub mod link;
 pub mod protocol;
 
-pub use bill::{Parts, bill, evenly, once};
+pub use bill::{Parts, bill, computing, evenly, once};
 pub use layers::{Kind, Layer, layers, layers_of};
 pub use link::{Link, LinkError};
 pub use protocol::{

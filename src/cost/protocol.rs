@@ -102,6 +102,58 @@ pub struct Linear {
     pub rounds: f64,
 }
 
+/// What parties send once, however many images they then evaluate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// Bytes that each party sends.
+    pub bytes: f64,
+}
+
+/// What a party computes, as measured: nanoseconds of a processor's core.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compute {
+    /// Where it was measured.
+    pub machine: String,
+    /// Of a ReLU.
+    pub relu: f64,
+    /// Of a square with its truncation.
+    pub square: f64,
+    /// Of a product of two secrets with its truncation.
+    pub product: f64,
+    /// Of a multiply-add in a linear layer whose weights all parties know.
+    pub linear_public: f64,
+    /// Of a multiply-add in a linear layer whose weights are secret.
+    pub linear_encrypted: f64,
+    /// Of a round beyond that, however many elements it is about: what an engine does for each
+    /// operation and each message.
+    #[serde(default)]
+    pub round: f64,
+}
+
+impl Compute {
+    /// Nanoseconds of a multiply-add in a linear layer.
+    pub fn linear(&self, weights: Weights) -> f64 {
+        match weights {
+            Weights::Public => self.linear_public,
+            Weights::Encrypted => self.linear_encrypted,
+        }
+    }
+
+    /// All figures by key.
+    fn figures(&self) -> [(&'static str, f64); 6] {
+        [
+            ("relu", self.relu),
+            ("square", self.square),
+            ("product", self.product),
+            ("linear_public", self.linear_public),
+            ("linear_encrypted", self.linear_encrypted),
+            ("round", self.round),
+        ]
+    }
+}
+
 /// Who knows the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
 #[serde(rename_all = "kebab-case")]
@@ -139,6 +191,8 @@ pub struct LinearShape {
     pub weights: usize,
     /// m·n, summed over the groups.
     pub output: usize,
+    /// m·k·n, summed over the groups: what a party multiplies and adds up.
+    pub multiply_adds: usize,
 }
 
 /// What an activation site holds. The rest of its elements are lines, which are free.
@@ -209,6 +263,9 @@ pub struct Protocol {
     pub title: String,
     /// Parties that compute.
     pub parties: u32,
+    /// The program that computes so, with its version, where the numbers were measured.
+    #[serde(default)]
+    pub engine: Option<String>,
     /// Where the numbers come from.
     pub source: String,
     /// Keys of prices that are estimates.
@@ -228,6 +285,12 @@ pub struct Protocol {
     /// Linear layers with encrypted weights; `None` where that is not known.
     #[serde(default)]
     pub linear: Option<Linear>,
+    /// What is sent once; `None` where that is nothing, or not known.
+    #[serde(default)]
+    pub session: Option<Session>,
+    /// What a party computes; `None` where that is not known.
+    #[serde(default)]
+    pub compute: Option<Compute>,
 }
 
 fn unknown() -> Price {
@@ -294,9 +357,10 @@ protocols! {
 
 /// Bytes of the largest file that is read.
 const LARGEST_FILE: u64 = 1 << 16;
-/// Bytes per element and rounds above these are slips of the pen.
+/// Bytes per element, rounds and nanoseconds above these are slips of the pen.
 const MOST_BYTES: f64 = 1e9;
 const MOST_ROUNDS: f64 = 1e6;
+const MOST_NANOSECONDS: f64 = 1e12;
 
 impl Protocol {
     /// The protocols that the program brings along, in the order of [`NAMES`].
@@ -383,7 +447,14 @@ impl Protocol {
                 "is not 1 to 32 lower-case letters, digits and hyphens",
             );
         }
-        for (key, text) in [("title", &self.title), ("source", &self.source)] {
+        let optional = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".into());
+        let machine = self.compute.as_ref().map(|compute| compute.machine.clone());
+        for (key, text) in [
+            ("title", self.title.clone()),
+            ("source", self.source.clone()),
+            ("engine", optional(&self.engine)),
+            ("compute.machine", optional(&machine)),
+        ] {
             if text.trim().is_empty() || text.chars().any(|c| c.is_control() && c != '\n') {
                 return wrong(key, "is empty or not text: say it in words");
             }
@@ -406,6 +477,16 @@ impl Protocol {
                 numbers.push((format!("linear.{key}"), Some(bytes), MOST_BYTES));
             }
             numbers.push(("linear.rounds".into(), Some(linear.rounds), MOST_ROUNDS));
+        }
+        if let Some(session) = self.session {
+            numbers.push(("session.bytes".into(), Some(session.bytes), MOST_BYTES));
+        }
+        for (key, nanoseconds) in self.compute.iter().flat_map(Compute::figures) {
+            numbers.push((
+                format!("compute.{key}"),
+                Some(nanoseconds),
+                MOST_NANOSECONDS,
+            ));
         }
         for (key, value, most) in numbers {
             let value = value.unwrap_or(0.0);
@@ -530,7 +611,7 @@ mod tests {
         for (name, relu, square) in [
             ("crypten", 114_032_640.0, 3_932_160.0),
             ("spu-semi2k", 35_389_440.0, 7_864_320.0),
-            ("spu-aby3", 28_164_096.0, 3_932_160.0),
+            ("spu-aby3", 28_180_316.16, 3_932_160.0),
         ] {
             assert_eq!(of(name, RELUS).total().bytes, Some(relu), "{name}");
             assert_eq!(of(name, 0).square.bytes, Some(square), "{name}");
@@ -576,7 +657,12 @@ mod tests {
             assert_eq!(protocol.site(lines).total(), Price::FREE);
         }
         assert_eq!(of("delphi", 1).total(), Price::UNKNOWN);
-        assert_eq!(of("spu-cheetah", RELUS).total().bytes, Some(24_084_480.0));
+        let cheetah = Protocol::find("spu-cheetah").unwrap();
+        let per = cheetah.relu.bytes.unwrap();
+        // Why quadratics do not pay there.
+        assert!(cheetah.square.bytes.unwrap() > 2.0 * per, "{per}");
+        let all = of("spu-cheetah", RELUS).total().bytes.unwrap();
+        assert!((all - per * RELUS as f64).abs() < 1.0, "{all}");
         assert_eq!(of("spu-cheetah", RELUS).total().rounds, None);
         let delphi = of("delphi", RELUS).relu.bytes.unwrap();
         assert_eq!(delphi, 192.0 * of("delphi", 0).square.bytes.unwrap());
@@ -610,12 +696,14 @@ mod tests {
             unfolded: 256 * 576,
             weights: 73_728,
             output: 32_768,
+            multiply_adds: 32_768 * 576,
         };
         let dense = LinearShape {
             input: 512,
             unfolded: 512,
             weights: 5120,
             output: 10,
+            multiply_adds: 5120,
         };
         for (name, shape, bytes) in [
             ("crypten", conv, 8.0 * (65_536.0 + 73_728.0)),
