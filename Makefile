@@ -14,7 +14,7 @@ DEMO_BUDGET = 10%
 DEMO_EPOCHS = --teacher-epochs 8 --search-epochs 5 --finish-epochs 2
 DEMO_MORE   = --batch 64
 
-.PHONY: demo test lint bench clean adapter
+.PHONY: demo test lint bench clean adapter pi-spu pi-crypten
 
 demo: adapter
 	@if [ -e $(DEMO_OUT) ]; then echo "removing the earlier $(DEMO_OUT)"; rm -rf $(DEMO_OUT); fi
@@ -28,6 +28,11 @@ test: adapter
 adapter:
 	$(CARGO) build --release
 	@scripts/ensure-adapter.sh $(AUTOREP)
+
+# Two parties, or three, compute on a searched network in an engine of private inference; RUN=FOLDER names
+# another than a small one that is searched here.
+pi-spu pi-crypten: pi-%: adapter
+	scripts/private-inference.sh $* $(RUN)
 
 lint:
 	$(CARGO) fmt --check

@@ -4,17 +4,26 @@ Three files lie side by side: MODEL.onnx, MODEL.skeleton.onnx (every weight zero
 lists of kept elements, which are public) and MODEL.json, the manifest, which says what to expect of each protocol.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import pathlib
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
-import numpy as np
-import onnx
+try:
+    import numpy as np
+    import onnx
+except ModuleNotFoundError as missing:
+    raise SystemExit(
+        f"error: {missing.name} is not installed here: run this with the Python of an engine's environment, "
+        "target/private/spu/bin/python or target/private/crypten/bin/python (`make pi-spu`, `make pi-crypten`)"
+    ) from None
 
 FORMAT = "autorep-pi-1"
 
@@ -27,6 +36,26 @@ def fail(error):
     """Ends the program as a command should: one line, exit code 2."""
     print(f"error: {error}", file=sys.stderr, flush=True)
     raise SystemExit(2)
+
+
+@contextlib.contextmanager
+def patience(seconds, words):
+    """Ends the program, saying `words`, where what is done meanwhile takes longer.
+
+    Engines wait for their parties inside of code that listens to nobody, so nothing less would end it.
+    """
+
+    def give_up():
+        print(f"error: {words} within {seconds:.0f} s", file=sys.stderr, flush=True)
+        os._exit(2)
+
+    watch = threading.Timer(seconds, give_up)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 class HandOver:
@@ -124,12 +153,20 @@ def free_ports(count):
     return ports
 
 
-def run_parties(commands, timeout):
+def run_parties(commands, timeout, grace=10):
     """Runs a command for each party, all at once, and returns what each left in its result file.
 
-    `commands` maps a result file to a command. Where a party ends badly, the others are ended and its words are told.
+    `commands` maps a result file to a command. Where a party ends badly, the others have `grace` seconds to notice,
+    then they are ended, and its words are told.
     """
-    logs = [tempfile.TemporaryFile("w+") for _ in commands]
+    with contextlib.ExitStack() as stack:
+        logs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in commands]
+        watch_parties(commands, logs, timeout, grace)
+    return [json.loads(pathlib.Path(result).read_text()) for result in commands]
+
+
+def watch_parties(commands, logs, timeout, grace):
+    """Starts a command for each log, and returns when all have ended well."""
     parties = [
         subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) for command, log in zip(commands.values(), logs)
     ]
@@ -147,7 +184,7 @@ def run_parties(commands, timeout):
             bad = [rank for rank, party in enumerate(parties) if party.poll() not in (None, 0)]
             if bad and first is None:
                 # Whoever failed first is the cause; the others notice that it is gone.
-                first, end = bad[0], min(end, time.monotonic() + 10)
+                first, end = bad[0], min(end, time.monotonic() + grace)
             if time.monotonic() > end:
                 break
             time.sleep(0.05)
@@ -164,7 +201,6 @@ def run_parties(commands, timeout):
         raise Wrong(f"party {first} ended with exit code {code}: {words(first) or 'it said nothing'}")
     if running:
         raise Wrong(f"the parties did not end within {timeout:.0f} s; party {running[0]}: {words(running[0])}")
-    return [json.loads(pathlib.Path(result).read_text()) for result in commands]
 
 
 def megabytes(number):

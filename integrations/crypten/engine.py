@@ -7,8 +7,15 @@ import warnings
 
 os.environ.setdefault("DISTRIBUTED_BACKEND", "gloo")
 warnings.filterwarnings("ignore")
-import torch
-import torch.onnx
+import handover
+
+try:
+    import torch
+    import torch.onnx
+except ModuleNotFoundError:
+    handover.fail(
+        "CrypTen is not installed here: `make pi-crypten` makes an environment, target/private/crypten/bin/python runs in it"
+    )
 
 # CrypTen 0.4.1 takes two names from torch that are gone. Both serve its exporter, which is not used here.
 if not hasattr(torch.onnx, "OperatorExportTypes"):

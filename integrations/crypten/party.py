@@ -14,7 +14,6 @@ import json
 import os
 import pathlib
 import sys
-import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import handover
@@ -41,18 +40,11 @@ def meet(options, model):
     os.environ.update(RANK=str(options.rank), WORLD_SIZE="2", RENDEZVOUS=f"tcp://{host}:{port}")
     os.environ["GLOO_SOCKET_IFNAME"] = options.interface
 
-    def nobody():
-        print(f"error: no other party at {options.meet} within {options.patience:.0f} s", file=sys.stderr, flush=True)
-        os._exit(2)
-
-    watch = threading.Timer(options.patience, nobody)
-    watch.daemon = True
-    watch.start()
     from engine import cfg, crypten, torch
 
     torch.set_num_threads(1)
-    crypten.init()
-    watch.cancel()
+    with handover.patience(options.patience, f"no other party at {options.meet}"):
+        crypten.init()
     cfg.encoder.precision_bits = options.bits
     ours = handover.identity(model, options.weights)
     ours = torch.tensor([int(ours[at : at + 8], 16) for at in range(0, 64, 8)])

@@ -8,7 +8,11 @@ import tempfile
 import typing
 
 import handover
-import spu.libspu as libspu
+
+try:
+    import spu.libspu as libspu
+except ModuleNotFoundError:
+    handover.fail("SPU is not installed here: `make pi-spu` makes an environment, target/private/spu/bin/python runs in it")
 
 
 class Protocol(typing.NamedTuple):

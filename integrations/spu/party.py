@@ -51,15 +51,10 @@ def meet(options, model):
         raise handover.Wrong(f"{options.protocol} has {wanted} parties, --parties names {len(addresses)}")
     about = libspu.link.Desc()
     about.recv_timeout_ms = int(1000 * options.patience)
-    about.connect_retry_interval_ms = 200
-    about.connect_retry_times = int(5 * options.patience)
     for rank, address in enumerate(addresses):
         about.add_party(f"party{rank}", address)
-    try:
+    with handover.patience(options.patience, f"not all of {options.parties} answer"):
         link = libspu.link.create_brpc(about, options.rank)
-    except Exception as error:  # SPU's own kinds, which have no names in Python
-        others = options.parties
-        raise handover.Wrong(f"not all of {others} answer within {options.patience:.0f} s") from error
     ours = handover.identity(model, options.weights)
     if any(theirs != ours for theirs in link.all_gather(ours)):
         raise handover.Wrong("the parties have different networks: the others want the skeleton of party 0's model")
