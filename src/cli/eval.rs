@@ -2,7 +2,9 @@
 
 use super::common::{AdapterArgs, load_result, percent};
 use super::end::End;
+use super::fixed_point::Report;
 use crate::kernels::{Compiler, Tiling};
+use crate::private::{FixedPoint, Truncation};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::RunFolder;
 use crate::run::model_file::{self, Unpacked};
@@ -34,8 +36,27 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "auto")]
     kernels: String,
     /// Also write the logits, [images, classes] in the images' order, as safetensors.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "fixed_point")]
     logits: Option<PathBuf>,
+    /// Evaluate as an engine of private inference would, with so many fractional bits (CrypTen's
+    /// default is 16, SPU's 18), on the host, and tell how large numbers grow.
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u32).range(4..=30))]
+    fixed_point: Option<u32>,
+    /// With --fixed-point: bits of a number in all, 32 or 64.
+    #[arg(
+        long,
+        value_name = "BITS",
+        default_value = "64",
+        requires = "fixed_point"
+    )]
+    ring: Ring,
+    /// With --fixed-point: whose rounding [default: crypten at up to 16 bits, spu beyond]
+    #[arg(long, value_enum, requires = "fixed_point")]
+    engine: Option<Engine>,
+    /// With --fixed-point: so many images, evenly over the split.
+    #[arg(long, value_name = "N", default_value = "200", requires = "fixed_point",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
     /// Print JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -54,10 +75,53 @@ enum Split {
     Train,
 }
 
+/// Bits of an engine's number.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Ring {
+    /// 32.
+    #[value(name = "32")]
+    Narrow,
+    /// 64.
+    #[value(name = "64")]
+    Wide,
+}
+
+/// Whose fixed point.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Engine {
+    /// Each party shifts its share: now and then that is off by far.
+    Crypten,
+    /// With a random carry: off by less than a unit in the last place.
+    Spu,
+}
+
+impl Args {
+    /// The fixed point that is asked for.
+    fn numbers(&self) -> Option<FixedPoint> {
+        let bits = self.fixed_point?;
+        let engine = self.engine.unwrap_or(match bits {
+            ..=16 => Engine::Crypten,
+            _ => Engine::Spu,
+        });
+        Some(FixedPoint {
+            bits,
+            ring: match self.ring {
+                Ring::Narrow => 32,
+                Ring::Wide => 64,
+            },
+            truncation: match engine {
+                Engine::Crypten => Truncation::Shares,
+                Engine::Spu => Truncation::Carry,
+            },
+        })
+    }
+}
+
 pub(super) fn run(args: Args) -> Result<End> {
     if !(1..=MOST_BATCH).contains(&args.batch) {
         bail!("--batch {}: must lie in 1…65535", args.batch);
     }
+    let numbers = args.numbers();
     let checkpoint = load_result(&args.run)?;
     let division = Division::read(&checkpoint)?;
     let Unpacked {
@@ -93,6 +157,15 @@ pub(super) fn run(args: Args) -> Result<End> {
         Split::Val => dataset.train.subset(&division.indices(&dataset)?.1),
         Split::Train => dataset.train.subset(&division.indices(&dataset)?.0),
     };
+    if let Some(numbers) = numbers {
+        let count = images.len().min(args.count as usize);
+        let place = |index: usize| (index * images.len() / count.max(1)) as u32;
+        let places: Vec<u32> = (0..count).map(place).collect();
+        let images = images.subset(&places).load()?;
+        let report = Report::new(&model, numbers, &dataset.name, &images)?;
+        report.print(args.json)?;
+        return Ok(End::Done);
+    }
     let gpu = args.adapter.open(&args.kernels)?;
     let preset = Tiling::parse(&args.kernels, &gpu).map_err(anyhow::Error::msg)?;
     let compiler = Compiler::new(&gpu, preset);

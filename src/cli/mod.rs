@@ -12,6 +12,7 @@ mod devices;
 mod end;
 mod eval;
 mod export;
+mod fixed_point;
 mod import;
 mod man;
 mod presets;

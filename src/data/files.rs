@@ -161,31 +161,43 @@ impl Files {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The normalisation of evenly spaced images as evaluation sees them.
-    fn measure(&self) -> Result<Normalization, DataError> {
-        let step = self.len().div_ceil(MEASURED).max(1);
-        let indices: Vec<u32> = (0..self.len()).step_by(step).map(|i| i as u32).collect();
+    /// Decodes the images of these indices as evaluation sees them. What cannot be read is left out,
+    /// counted and named.
+    ///
+    /// # Errors
+    /// [`DataError::TooManyBroken`] once there are more than one in a hundred.
+    pub fn load(&self, indices: &[u32]) -> Result<Images, DataError> {
         let mut pixels = vec![0; indices.len() * self.image_bytes()];
         let failures: Vec<Option<String>> = pixels
             .par_chunks_exact_mut(self.image_bytes())
-            .zip(&indices)
+            .zip(indices)
             .map_init(Resizer::new, |resizer, (out, &index)| {
                 self.decode(index, None, resizer, out).err()
             })
             .collect();
-        let mut kept = Vec::with_capacity(pixels.len());
-        let images = pixels.chunks_exact(self.image_bytes()).zip(&indices);
-        for ((image, &index), failure) in images.zip(failures) {
+        let mut images = Images {
+            height: self.height,
+            width: self.width,
+            labels: Vec::with_capacity(indices.len()),
+            pixels: Vec::with_capacity(pixels.len()),
+        };
+        let decoded = pixels.chunks_exact(self.image_bytes()).zip(indices);
+        for ((image, &index), failure) in decoded.zip(failures) {
             match failure {
-                None => kept.extend_from_slice(image),
+                None => {
+                    images.pixels.extend_from_slice(image);
+                    images.labels.push(self.labels[index as usize]);
+                }
                 Some(reason) => self.report(index, reason)?,
             }
         }
-        Ok(Normalization::of(&Images {
-            height: self.height,
-            width: self.width,
-            labels: vec![0; kept.len() / self.image_bytes()],
-            pixels: kept,
-        }))
+        Ok(images)
+    }
+
+    /// The normalisation of evenly spaced images as evaluation sees them.
+    fn measure(&self) -> Result<Normalization, DataError> {
+        let step = self.len().div_ceil(MEASURED).max(1);
+        let indices: Vec<u32> = (0..self.len()).step_by(step).map(|i| i as u32).collect();
+        Ok(Normalization::of(&self.load(&indices)?))
     }
 }

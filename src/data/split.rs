@@ -1,6 +1,7 @@
 //! The images of one purpose: training, validation, test. Where they are, and which they are:
 //! stratified, seeded hold-outs and subsets.
 
+use super::DataError;
 use super::files::Files;
 use super::images::Images;
 use super::stream::Stream;
@@ -47,6 +48,20 @@ impl Split {
         match self {
             Split::Images(images) => Split::Images(images.subset(indices)),
             Split::Files(files) => Split::Files(Arc::new(files.subset(indices))),
+        }
+    }
+
+    /// The images themselves, all of them in memory. Those that cannot be read are left out.
+    ///
+    /// # Errors
+    /// [`DataError::TooManyBroken`] once there are more than one in a hundred of those.
+    pub fn load(&self) -> Result<Images, DataError> {
+        match self {
+            Split::Images(images) => Ok(images.clone()),
+            Split::Files(files) => {
+                let indices: Vec<u32> = (0..files.len() as u32).collect();
+                files.load(&indices)
+            }
         }
     }
 }

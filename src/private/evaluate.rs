@@ -141,7 +141,7 @@ impl<N: Numbers> Run<'_, N> {
                     let plane = shape.plane();
                     let pixels = pixels.iter().map(encode).enumerate();
                     pixels
-                        .map(|(i, v)| N::add(v, weights.bias[i / plane]))
+                        .map(|(i, v)| self.numbers.add(v, weights.bias[i / plane]))
                         .collect()
                 }
                 FoldedOp::Conv(FoldedConv { conv, .. }) => {
@@ -153,14 +153,20 @@ impl<N: Numbers> Run<'_, N> {
                 }
                 FoldedOp::Add => {
                     let other = &values[step.inputs[1]];
-                    x.iter().zip(other).map(|(&a, &b)| N::add(a, b)).collect()
+                    x.iter()
+                        .zip(other)
+                        .map(|(&a, &b)| self.numbers.add(a, b))
+                        .collect()
                 }
                 FoldedOp::Average(window) => self.average(*window, x, shape, step.shape),
                 FoldedOp::GlobalAverage => {
                     let share = self.numbers.encode(1.0 / shape.plane() as f64);
                     let sums = x.chunks(shape.plane());
                     sums.map(|plane| {
-                        let sum = plane.iter().copied().fold(N::Value::default(), N::add);
+                        let sum = plane
+                            .iter()
+                            .copied()
+                            .fold(N::Value::default(), |a, b| self.numbers.add(a, b));
                         self.product(sum, share)
                     })
                     .collect()
@@ -205,7 +211,7 @@ impl<N: Numbers> Run<'_, N> {
     }
 
     fn product(&mut self, a: N::Value, b: N::Value) -> N::Value {
-        let product = N::multiply_add(N::Value::default(), a, b);
+        let product = self.numbers.multiply_add(N::Value::default(), a, b);
         self.truncate(product)
     }
 
@@ -244,14 +250,14 @@ impl<N: Numbers> Run<'_, N> {
                     for (column, sum) in sums.iter_mut().enumerate() {
                         let from = (column * stride + dx).checked_sub(padding);
                         if let Some(&v) = from.and_then(|from| image.get(from)) {
-                            *sum = N::multiply_add(*sum, v, w);
+                            *sum = self.numbers.multiply_add(*sum, v, w);
                         }
                     }
                 }
             }
             let bias = weights.bias[channel];
             for sum in plane {
-                *sum = N::add(self.truncate(*sum), bias);
+                *sum = self.numbers.add(self.truncate(*sum), bias);
             }
         }
         y
@@ -294,7 +300,9 @@ impl<N: Numbers> Run<'_, N> {
             .encode(1.0 / (window.kernel * window.kernel) as f64);
         Self::windows(window, x, input, output)
             .map(|taps| {
-                let sum = taps.into_iter().fold(N::Value::default(), N::add);
+                let sum = taps
+                    .into_iter()
+                    .fold(N::Value::default(), |a, b| self.numbers.add(a, b));
                 self.product(sum, share)
             })
             .collect()
@@ -335,13 +343,13 @@ impl<N: Numbers> Run<'_, N> {
             for channel in channels {
                 for value in &mut y[channel * plane..][..plane] {
                     if kind == Kind::Square {
-                        let moved = N::add(*value, weights.offset[channel]);
+                        let moved = self.numbers.add(*value, weights.offset[channel]);
                         *value = self.product(moved, moved);
                     }
                     if gains {
                         *value = self.product(*value, weights.gain[channel]);
                     }
-                    *value = N::add(*value, weights.bias[channel]);
+                    *value = self.numbers.add(*value, weights.bias[channel]);
                 }
             }
         }

@@ -15,13 +15,14 @@
 //!
 //! In reading order: [`folded`] is what comes out, `scales` chooses the factors, `order` the order of
 //! channels, and [`mod@fold`] puts a model into that form. [`numbers`] are those of engines, and
-//! [`mod@evaluate`] computes with them what an engine would.
+//! [`mod@evaluate`] computes with them what an engine would; [`ranges`] tells how large they grow.
 
 pub mod evaluate;
 pub mod fold;
 pub mod folded;
 pub mod numbers;
 mod order;
+pub mod ranges;
 mod scales;
 mod union;
 
@@ -29,3 +30,4 @@ pub use evaluate::{Evaluation, Range, evaluate};
 pub use fold::{FoldError, fold};
 pub use folded::{Folded, FoldedConv, FoldedOp, FoldedSite, Kind, Run, Step};
 pub use numbers::{FixedPoint, Real, Truncation};
+pub use ranges::{SiteRange, site_ranges};
