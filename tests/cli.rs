@@ -378,6 +378,78 @@ fn evaluation_agrees_with_the_summary() {
 }
 
 #[test]
+fn fixed_point_is_close_to_real_numbers_and_says_where_it_is_not() {
+    let out = finished();
+    let evaluated = |more: &[&str]| -> Value {
+        let options = [&["--json", "--split", "test"], more].concat();
+        serde_json::from_slice(&succeed(&mut on("eval", out, &options)).stdout).unwrap()
+    };
+    let summary = json(out.join("summary.json"));
+    let fixed = evaluated(&["--fixed-point", "18", "--count", "64"]);
+    assert_eq!(fixed["images"], 64);
+    assert_eq!(fixed["truncation"], "spu");
+    assert_eq!(fixed["top1_real"], summary["result"]["test_top1"]);
+    let number = |value: &Value| value.as_f64().unwrap();
+    let error = number(&fixed["largest_error"]);
+    assert!(error > 0.0 && error < 0.1, "{error}");
+    assert!(number(&fixed["agreement"]) > 0.95);
+    // Two bits fewer cost about four times as much.
+    let coarse = evaluated(&["--fixed-point", "16", "--engine", "spu", "--count", "64"]);
+    let ratio = number(&coarse["largest_error"]) / error;
+    assert!((2.0..8.0).contains(&ratio), "{ratio}");
+    // In CrypTen a truncation may fail, in a small ring it will.
+    let crypten = evaluated(&["--fixed-point", "16", "--count", "5"]);
+    assert_eq!(crypten["truncation"], "crypten");
+    assert_eq!(crypten["images"], 5);
+    assert!(number(&crypten["failures"]) > 0.0);
+    let small = ["--fixed-point", "16", "--ring", "32", "--count", "5"];
+    let small = succeed(&mut on("eval", out, &small));
+    assert!(text(&small.stdout).contains("Numbers leave the ring"));
+    let both = ["--fixed-point", "16", "--logits", "never"];
+    refused(&mut on("eval", out, &both), &["--fixed-point", "--logits"]);
+    refused(&mut on("eval", out, &["--ring", "32"]), &["--fixed-point"]);
+    refused(&mut on("eval", out, &["--fixed-point", "3"]), &["4..=30"]);
+}
+
+#[test]
+fn a_manifest_says_how_large_numbers_grow_unless_the_images_are_gone() {
+    let root = TempDir::new().unwrap();
+    let manifest = |run: &Path, name: &str| {
+        let file = root.path().join(format!("{name}.onnx"));
+        let options = [
+            "--format",
+            "onnx",
+            "--for",
+            "pi",
+            "-o",
+            file.to_str().unwrap(),
+        ];
+        let told = text(&succeed(&mut on("export", run, &options)).stderr).to_owned();
+        (json(file.with_extension("json")), told)
+    };
+    let (known, _) = manifest(finished(), "known");
+    let ranges = known["ranges"].as_array().unwrap();
+    assert_eq!(ranges.len(), known["sites"].as_array().unwrap().len() + 1);
+    assert!(
+        ranges
+            .iter()
+            .all(|row| row["input"].as_f64().unwrap() > 0.0)
+    );
+    let moved = root.path().join("moved");
+    copy(finished(), &moved);
+    let config = moved.join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let lines = text.lines().map(|line| match line.starts_with("data = ") {
+        true => "data = \"gone\"".to_owned(),
+        false => line.to_owned(),
+    });
+    fs::write(&config, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let (unknown, told) = manifest(&moved, "unknown");
+    assert!(unknown["ranges"].is_null());
+    assert!(told.contains("how large numbers grow"), "{told}");
+}
+
+#[test]
 fn exports_are_written_and_never_overwritten_unasked() {
     let root = TempDir::new().unwrap();
     for format in ["onnx", "safetensors"] {

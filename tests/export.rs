@@ -15,6 +15,7 @@ use autorep::graph::{
     Chw, Conv2d, Dropout, Layout, Linear, Model, Network, NodeId, Nonlinearity, Op, Pool, Tensors,
 };
 use autorep::models::ModelSpec;
+use autorep::private::{FixedPoint, FoldedOp, Real, Step, Truncation, evaluate, site_ranges};
 use common::host_network::{Activations, HostNetwork, Mode};
 use common::noise;
 use prost::Message;
@@ -841,6 +842,60 @@ fn onnxruntime_agrees_but_only_where_autorep_python_is_set() {
         let mut rotated = want.clone();
         rotated.rotate_left(model.classes.len());
         assert!(error(&rotated) > 10.0 * off);
+    }
+}
+
+/// What engines compute, step by step, is the network: with real numbers as exactly as weights in
+/// `f32` allow, in fixed point the better the more bits there are.
+#[test]
+fn the_folded_form_computes_what_the_network_does() {
+    for model in private_models() {
+        let folded = fold(&model).unwrap();
+        let name = &model.network.name;
+        let image = folded.input().len();
+        let images: Vec<f32> = noise(7, 2 * image).iter().map(|v| 0.5 + 0.5 * v).collect();
+        let want = host_logits(&model, &images);
+        let scale = want.iter().fold(0.0, |m: f64, w| m.max(w.abs()));
+        let error = |got: &[f64]| {
+            assert_eq!(got.len(), want.len());
+            let both = got.iter().zip(&want);
+            both.fold(0.0, |m: f64, (g, w)| m.max((g - w).abs())) / scale
+        };
+        let real = evaluate(&folded, &Real, &images);
+        let off = error(&real.logits);
+        assert!(off < 1e-4, "{name}: off by {off}");
+        for truncation in [Truncation::Shares, Truncation::Carry] {
+            let fixed = |bits| {
+                let ring = 64;
+                let numbers = FixedPoint {
+                    bits,
+                    ring,
+                    truncation,
+                };
+                error(&evaluate(&folded, &numbers, &images).logits)
+            };
+            // With many more, two shifted shares fail now and then, as they should.
+            let (coarse, fine) = (fixed(10), fixed(15));
+            assert!(
+                coarse > 2.0 * fine,
+                "{name}: {coarse} with 10 bits, {fine} with 15"
+            );
+            assert!(fine < 0.3, "{name}: {fine}");
+        }
+        // A row for each site, and one for what follows the last.
+        let ranges = site_ranges(&folded, &real);
+        let is_site = |step: &&Step| matches!(step.op, FoldedOp::Site(_));
+        let sites = folded.steps.iter().filter(is_site).count();
+        let more = usize::from(!folded.steps.last().is_some_and(|last| is_site(&last)));
+        assert_eq!(ranges.len(), sites + more, "{name}");
+        for range in &ranges {
+            assert!(
+                range.product > 0.0 && range.products >= range.product,
+                "{range:?}"
+            );
+            // One bit more on either side of the point.
+            assert_eq!(range.ring(17), range.ring(16) + 2);
+        }
     }
 }
 

@@ -349,3 +349,18 @@ pub fn note(text: impl std::fmt::Display) {
 pub fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
+
+/// The settings of the run that a folder, or a checkpoint within one, belongs to.
+pub(super) fn settings_of(path: &Path) -> Result<Settings> {
+    let folder = match path.is_dir() {
+        true => Some(path),
+        false => path.parent().and_then(Path::parent),
+    };
+    let mut layers = Layers::default();
+    if let Some(folder) = folder.filter(|f| f.join("config.toml").is_file())
+        && let Some(text) = RunFolder::open(folder)?.read_config()?
+    {
+        layers.file("config.toml of the run", &text)?;
+    }
+    Ok(layers.finish()?)
+}

@@ -3,7 +3,7 @@
 use super::common::note;
 use super::end::End;
 use crate::data::{
-    Images, OpenOptions, Placement, contact_sheet, fetch, info, open, open_for_training,
+    Images, OpenOptions, Placement, contact_sheet, evenly, fetch, info, open, open_for_training,
 };
 use crate::files::write_atomic;
 use crate::tensor_file::{Header, Tensor, in_order};
@@ -142,9 +142,10 @@ pub(super) fn run(args: Args) -> Result<End> {
                 Source::Train => dataset.train,
             };
             let count = count.map_or(images.len(), |count| images.len().min(count as usize));
-            let place = |index: usize| (index * images.len() / count.max(1)) as u32;
-            let places: Vec<u32> = (0..count).map(place).collect();
-            write_atomic(&output, &packed(&images.subset(&places))?)?;
+            write_atomic(
+                &output,
+                &packed(&images.subset(&evenly(images.len(), count)))?,
+            )?;
             writeln!(
                 stdout(),
                 "{}: {count} images of {}×{}",
@@ -172,10 +173,9 @@ pub(super) fn run(args: Args) -> Result<End> {
 
 /// The images as a safetensors file.
 fn packed(images: &Images) -> Result<Vec<u8>> {
-    let pixels = images.pixels.iter().map(|&byte| f32::from(byte) / 255.0);
     let shape = [images.len(), 3, images.height, images.width];
     let tensors = [
-        ("images".to_owned(), Tensor::f32(shape, pixels.collect())),
+        ("images".to_owned(), Tensor::f32(shape, images.unit())),
         (
             "labels".to_owned(),
             Tensor::u32([images.len()], images.labels.clone()),

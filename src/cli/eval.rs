@@ -1,22 +1,21 @@
 //! `autorep eval`
 
-use super::common::{AdapterArgs, load_result, percent};
+use super::common::{AdapterArgs, load_result, percent, settings_of};
 use super::end::End;
 use super::fixed_point::Report;
+use crate::data::evenly;
 use crate::kernels::{Compiler, Tiling};
 use crate::private::{FixedPoint, Truncation};
 use crate::run::checkpoint::Checkpoint;
-use crate::run::folder::RunFolder;
 use crate::run::model_file::{self, Unpacked};
-use crate::settings::layers::Layers;
-use crate::settings::{MOST_BATCH, Settings};
+use crate::settings::MOST_BATCH;
 use crate::step::evaluate::evaluation;
 use crate::tensor_file::Tensor;
 use crate::train::images::{Division, open_data};
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::io::{Write, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `autorep eval`.
 #[derive(clap::Args, Debug)]
@@ -158,10 +157,8 @@ pub(super) fn run(args: Args) -> Result<End> {
         Split::Train => dataset.train.subset(&division.indices(&dataset)?.0),
     };
     if let Some(numbers) = numbers {
-        let count = images.len().min(args.count as usize);
-        let place = |index: usize| (index * images.len() / count.max(1)) as u32;
-        let places: Vec<u32> = (0..count).map(place).collect();
-        let images = images.subset(&places).load()?;
+        let some = evenly(images.len(), args.count as usize);
+        let images = images.subset(&some).load()?;
         let report = Report::new(&model, numbers, &dataset.name, &images)?;
         report.print(args.json)?;
         return Ok(End::Done);
@@ -219,19 +216,4 @@ pub(super) fn run(args: Args) -> Result<End> {
         )?;
     }
     Ok(End::Done)
-}
-
-/// The settings of the run that a folder, or a checkpoint within one, belongs to.
-fn settings_of(path: &Path) -> Result<Settings> {
-    let folder = match path.is_dir() {
-        true => Some(path),
-        false => path.parent().and_then(Path::parent),
-    };
-    let mut layers = Layers::default();
-    if let Some(folder) = folder.filter(|f| f.join("config.toml").is_file())
-        && let Some(text) = RunFolder::open(folder)?.read_config()?
-    {
-        layers.file("config.toml of the run", &text)?;
-    }
-    Ok(layers.finish()?)
 }

@@ -1,13 +1,15 @@
 //! `autorep export`
 
-use super::common::load_result;
+use super::common::{load_result, settings_of};
 use super::end::End;
 use crate::cost::{Kind, Price, Protocol, SiteCounts, Weights, bill, layers_of, once};
+use crate::data::evenly;
 use crate::export::{Format, Holder, fold, to_private_onnx};
 use crate::files::write_atomic;
 use crate::graph::Model;
-use crate::private::Folded;
+use crate::private::{Folded, Real, SiteRange, evaluate, site_ranges};
 use crate::run::model_file::{self, Unpacked};
+use crate::train::images::open_data;
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,6 +36,9 @@ pub struct Args {
     force: bool,
 }
 
+/// Images by which the ranges of a manifest are measured.
+const RANGED: usize = 16;
+
 /// What an export may be made for.
 #[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
@@ -48,7 +53,7 @@ pub(super) fn run(args: Args) -> Result<End> {
     let Unpacked { model, spec, .. } = model_file::unpack(load_result(&args.run)?)?;
     let files = match args.purpose {
         None => vec![(args.output.clone(), args.format.export(&model)?)],
-        Some(Purpose::Pi) => private(&model, &args.output)?,
+        Some(Purpose::Pi) => private(&model, &args.run, &args.output)?,
     };
     for (file, _) in &files {
         if file.exists() && !args.force {
@@ -74,9 +79,16 @@ pub(super) fn run(args: Args) -> Result<End> {
 }
 
 /// The files that private inference takes, and their contents.
-fn private(model: &Model, output: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+fn private(model: &Model, run: &Path, output: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let folded = fold(model)?;
-    let manifest = manifest(&folded)?;
+    let ranges = match ranges(&folded, run) {
+        Ok(ranges) => Some(ranges),
+        Err(error) => {
+            log::warn!("the manifest does not say how large numbers grow: {error:#}");
+            None
+        }
+    };
+    let manifest = manifest(&folded, ranges)?;
     Ok(vec![
         (output.to_owned(), to_private_onnx(&folded, Holder::Owner)?),
         (
@@ -99,6 +111,9 @@ struct Manifest<'a> {
     relus: usize,
     relu_total: usize,
     sites: Vec<Site<'a>>,
+    /// How large numbers grow from site to site, on some images of the run; null where those are
+    /// gone.
+    ranges: Option<Vec<SiteRange>>,
     /// By protocol: bytes that a party sends for one image, the mean of all parties, and rounds.
     expected: BTreeMap<String, Expected>,
 }
@@ -130,7 +145,20 @@ struct Sent {
     bytes_session: f64,
 }
 
-fn manifest(folded: &Folded) -> Result<Vec<u8>> {
+/// How large numbers grow on some of the images that the run was trained on.
+fn ranges(folded: &Folded, run: &Path) -> Result<Vec<SiteRange>> {
+    let dataset = open_data(&settings_of(run)?, false)?;
+    let some = evenly(dataset.train.len(), RANGED);
+    let images = dataset.train.subset(&some).load()?;
+    let input = folded.input();
+    if (images.height, images.width) != (input.height, input.width) || images.is_empty() {
+        bail!("{} holds no images of the network's size", dataset.name);
+    }
+    let evaluation = evaluate(folded, &Real, &images.unit());
+    Ok(site_ranges(folded, &evaluation))
+}
+
+fn manifest(folded: &Folded, ranges: Option<Vec<SiteRange>>) -> Result<Vec<u8>> {
     let (layers, counts) = layers_of(folded);
     let names = layers
         .iter()
@@ -169,6 +197,7 @@ fn manifest(folded: &Folded) -> Result<Vec<u8>> {
         relus: folded.relus(),
         relu_total: folded.relu_total,
         sites: sites.collect(),
+        ranges,
         expected: expected.collect(),
     };
     let mut text = serde_json::to_vec_pretty(&manifest)?;

@@ -59,8 +59,7 @@ impl Report {
         images: &Images,
     ) -> Result<Self> {
         let folded = fold(model)?;
-        let pixels = images.pixels.iter().map(|&byte| f32::from(byte) / 255.0);
-        let pixels: Vec<f32> = pixels.collect();
+        let pixels = images.unit();
         if images.is_empty() {
             bail!("{dataset}: no image can be read; `autorep data info` says why");
         }

@@ -14,6 +14,12 @@ pub struct Images {
 }
 
 impl Images {
+    /// The pixels as numbers in 0…1.
+    pub fn unit(&self) -> Vec<f32> {
+        let unit = |&byte: &u8| f32::from(byte) / 255.0;
+        self.pixels.iter().map(unit).collect()
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()

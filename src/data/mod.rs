@@ -55,4 +55,4 @@ pub use normalization::Normalization;
 pub use open::{open, open_for_training};
 pub use options::{Crop, OpenOptions, Placement};
 pub use resident::{Resident, Source};
-pub use split::{Split, holdout, stratified_subset};
+pub use split::{Split, evenly, holdout, stratified_subset};

@@ -90,6 +90,13 @@ pub fn holdout(labels: &[u32], classes: usize, fraction: f64, seed: u64) -> (Vec
     (train, validation)
 }
 
+/// At most `count` indices of `images` images, ascending, evenly over all of them.
+pub fn evenly(images: usize, count: usize) -> Vec<u32> {
+    let count = images.min(count);
+    let place = |index: usize| (index * images / count.max(1)) as u32;
+    (0..count).map(place).collect()
+}
+
 /// At most `count` image indices, ascending, each class in proportion.
 ///
 /// Subsets of one seed are nested: a smaller one lies within a larger one. From `classes`
