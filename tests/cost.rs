@@ -259,3 +259,32 @@ fn what_cannot_be_priced_says_why() {
         refused(arguments, words);
     }
 }
+
+#[test]
+fn homomorphic_encryption_takes_a_level_for_every_product_in_a_row() {
+    // Stem, three blocks of two convolutions, an average, the classifier; two sites a block, each a
+    // square.
+    let squares = json(&["resnet8", "--protocol", "ckks"]);
+    let ckks = &squares["ckks"];
+    let sites = squares["scenarios"][0]["sites"].as_array().unwrap().len() as u64;
+    let convolutions = 7;
+    assert_eq!(ckks["levels"], convolutions + 2 + sites);
+    assert_eq!(ckks["horner"], convolutions + 2 + 2 * sites);
+    assert_eq!(ckks["relus"], 0);
+    assert!(squares["protocols"].as_array().unwrap().is_empty());
+    let text = shown(&["resnet8", "--protocol", "ckks"]);
+    assert!(
+        text.contains("Nothing is left that CKKS cannot do"),
+        "{text}"
+    );
+    // Beside prices, and not where it was not asked for.
+    let both = json(&["resnet8", "--protocol", "crypten", "--protocol", "ckks"]);
+    assert_eq!(both["protocols"].as_array().unwrap().len(), 1);
+    assert_eq!(both["ckks"], *ckks);
+    assert!(json(&["resnet8"])["ckks"].is_null());
+    let sigmoids = shown(&["efficientnet_b0", "--protocol", "ckks"]);
+    assert!(sigmoids.contains("CKKS cannot do"), "{sigmoids}");
+    let maxima = shown(&["imagenet_resnet18", "--protocol", "ckks"]);
+    assert!(maxima.contains("maxima"), "{maxima}");
+    refused(&["--protocol", "ckks"], &["depth", "run or model"]);
+}

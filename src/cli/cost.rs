@@ -3,11 +3,11 @@
 use super::common::load_result;
 use super::end::End;
 use crate::cost::{
-    Kind, Layer, Linear, Link, Parts, Price, Protocol, SiteCounts, Weights, bill, computing,
+    Depth, Kind, Layer, Linear, Link, Parts, Price, Protocol, SiteCounts, Weights, bill, computing,
     evenly, layers, layers_of,
 };
 use crate::export::fold;
-use crate::graph::{Chw, Model, Network, Nonlinearity};
+use crate::graph::{Chw, Layout, Model, Network, Nonlinearity, Tensors};
 use crate::models::{self, ModelSpec};
 use crate::profile::text::{Look, table};
 use crate::run::model_file::{self, Unpacked};
@@ -25,7 +25,8 @@ pub struct Args {
     #[arg(value_name = "RUN|CHECKPOINT|MODEL")]
     what: Option<String>,
     /// Protocol: crypten, spu-semi2k, spu-aby3, spu-cheetah, delphi, or a file of prices as those in
-    /// assets/protocols; may be repeated [default: all]
+    /// assets/protocols; ckks, homomorphic encryption, for its depth; may be repeated [default: all
+    /// but ckks]
     #[arg(long = "protocol", value_name = "NAME|FILE")]
     protocols: Vec<String>,
     /// Of a model: height and width of its images [default: 32, ImageNet's models 224]
@@ -55,11 +56,16 @@ pub struct Args {
     json: bool,
 }
 
+/// What is no protocol of several parties, and has no prices: one computes on ciphertexts.
+const CKKS: &str = "ckks";
+
 /// What is priced: a network with its sites filled in one way or another.
 struct Subject {
     network: Network,
     /// By name: the layers, and what their sites hold.
     scenarios: Vec<(String, Vec<Layer>, Vec<SiteCounts>)>,
+    /// The depth of the run, or of the model without a ReLU; none of what has not been searched.
+    depth: Option<Depth>,
     notes: Vec<String>,
 }
 
@@ -78,6 +84,9 @@ struct Report {
     /// Layers that no price here holds, and so no total.
     unpriced: Vec<Layer>,
     scenarios: Vec<Scenario>,
+    /// What it asks of homomorphic encryption, where that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ckks: Option<Depth>,
 }
 
 /// One way to fill the sites.
@@ -121,12 +130,12 @@ struct Priced {
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
+    let named = args.protocols.iter().filter(|name| *name != CKKS);
     let protocols = match args.protocols.as_slice() {
         [] => Protocol::all()?,
-        names => {
-            let named = names.iter().map(|name| Protocol::find(name));
-            named.collect::<Result<_, _>>()?
-        }
+        _ => named
+            .map(|name| Protocol::find(name))
+            .collect::<Result<_, _>>()?,
     };
     let (json, text) = match &args.what {
         Some(what) => {
@@ -136,6 +145,9 @@ pub(super) fn run(args: Args) -> Result<End> {
         }
         None => {
             refuse(&args, "say which model, or leave it out")?;
+            if args.protocols.iter().any(|name| name == CKKS) {
+                bail!("ckks has no prices, but a depth: say of which run or model");
+            }
             (
                 serde_json::to_string_pretty(&protocols)?,
                 prices(&protocols),
@@ -205,7 +217,12 @@ fn report(what: &str, args: &Args, protocols: Vec<Protocol>) -> Result<Report> {
         .filter(|layer| !layer.kind.is_priced())
         .cloned()
         .collect();
+    let asked = args.protocols.iter().any(|name| name == CKKS);
+    if asked && subject.depth.is_none() {
+        bail!("{what} computes SiLUs, which CKKS cannot: search it first");
+    }
     Ok(Report {
+        ckks: subject.depth.filter(|_| asked),
         model: subject.network.name.clone(),
         input: [channels, height, width],
         classes: subject.network.classes(),
@@ -249,15 +266,20 @@ fn subject(what: &str, args: &Args) -> Result<Subject> {
     if model.network.nonlinearity == Nonlinearity::Silu {
         notes.push("This network has not been searched: its SiLUs are priced as ReLUs.".into());
     }
-    let (layers, sites) = match model.network.nonlinearity {
-        Nonlinearity::Relu => layers_of(&fold(&model)?),
-        Nonlinearity::Silu => (layers(&model.network), counts(&model)),
+    let folded = match model.network.nonlinearity {
+        Nonlinearity::Relu => Some(fold(&model)?),
+        Nonlinearity::Silu => None,
+    };
+    let (layers, sites) = match &folded {
+        Some(folded) => layers_of(folded),
+        None => (layers(&model.network), counts(&model)),
     };
     let mut scenarios = vec![("as it is".to_owned(), layers, sites)];
     scenarios.extend(extremes(&model.network));
     // A teacher is all ReLU already.
     scenarios.dedup_by(|later, earlier| later.2 == earlier.2);
     Ok(Subject {
+        depth: folded.as_ref().map(Depth::of),
         network: model.network,
         scenarios,
         notes,
@@ -309,10 +331,36 @@ fn of_model(architecture: &models::Architecture, args: &Args) -> Result<Subject>
     }
     scenarios.extend(extremes(&network));
     Ok(Subject {
+        depth: Some(Depth::of(&fold(&all_square(&network))?)),
         network,
         scenarios,
         notes,
     })
+}
+
+/// A network of these layers whose activations are all the same square.
+fn all_square(network: &Network) -> Model {
+    let mut network = network.clone();
+    network.nonlinearity = Nonlinearity::Relu;
+    let layout = Layout::new(&network);
+    let mut tensors = Tensors::neutral(&layout);
+    tensors.mask.fill(0.0);
+    for site in &layout.sites {
+        let coefficients = layout.params.slots[site.coefficients].range();
+        for polynomial in tensors.params[coefficients].chunks_mut(4) {
+            // DaPa's of inputs with mean 0 and variance 1 [docs/derivations.md].
+            polynomial.copy_from_slice(&[0.2, 0.5, 0.2, 0.0]);
+        }
+    }
+    let classes = (0..network.classes()).map(|class| class.to_string());
+    Model {
+        classes: classes.collect(),
+        network,
+        layout,
+        tensors,
+        mean: [0.5; 3],
+        std: [0.25; 3],
+    }
 }
 
 fn elements(network: &Network) -> Vec<usize> {
@@ -345,10 +393,12 @@ fn text(report: &Report, with_layers: bool) -> String {
         format!("{} {megabits} Mbit/s and {latency} ms a round", link.name)
     });
     let links: Vec<String> = links.collect();
-    text += &format!(
-        "Times are those of communication: {}; and of computing, with one core\n",
-        links.join("; ")
-    );
+    if !report.protocols.is_empty() {
+        text += &format!(
+            "Times are those of communication: {}; and of computing, with one core\n",
+            links.join("; ")
+        );
+    }
     for (index, protocol) in report.protocols.iter().enumerate() {
         text += &about(protocol);
         let rows = report.scenarios.iter().map(|scenario| {
@@ -363,6 +413,7 @@ fn text(report: &Report, with_layers: bool) -> String {
             text += &costs(report, &format!("{}, by layer", scenario.name), rows);
         }
     }
+    text.extend(report.ckks.map(depth));
     let mut notes = report.notes.clone();
     let opens = |protocol: &Protocol| protocol.linear.is_some_and(|linear| linear.weight > 0.0);
     if report.weights == Weights::Encrypted && report.protocols.iter().any(opens) {
@@ -375,6 +426,35 @@ fn text(report: &Report, with_layers: bool) -> String {
     for note in notes {
         text += &format!("\n{note}\n");
     }
+    text
+}
+
+/// What homomorphic encryption takes.
+fn depth(depth: Depth) -> String {
+    let mut text = format!(
+        "\nHomomorphic encryption (ckks)\n  \
+         {} levels: one for each linear layer, average and folded square of the longest path;\n  \
+         {} where squares are not folded but computed by Horner's rule, which takes two.\n",
+        depth.levels, depth.horner
+    );
+    let left = [
+        (depth.relus, "ReLUs"),
+        (depth.sigmoids, "sigmoids"),
+        (depth.maxima, "maxima"),
+    ];
+    let left: Vec<String> = left
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    text += &match left.is_empty() {
+        true => "  Nothing is left that CKKS cannot do.\n".to_owned(),
+        false => format!(
+            "  CKKS cannot do {}: they need an approximation, which takes levels of its own, or \
+             another scheme.\n",
+            left.join(", ")
+        ),
+    };
     text
 }
 

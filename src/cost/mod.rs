@@ -6,6 +6,7 @@
 //! - [`link`]: bandwidth and latency.
 //! - [`mod@layers`]: what of a network takes communication.
 //! - [`mod@bill`]: what each layer costs, by cause.
+//! - [`depth`]: what it takes of homomorphic encryption.
 //!
 //! # How prices add up
 //! Bytes add up over elements. Rounds add up over layers, which wait for one another, and not over
@@ -19,11 +20,13 @@
 //! element; of a model that is only a name, [`layers()`] prices what can be said without weights.
 
 pub mod bill;
+pub mod depth;
 pub mod layers;
 pub mod link;
 pub mod protocol;
 
 pub use bill::{Parts, bill, computing, evenly, once};
+pub use depth::Depth;
 pub use layers::{Kind, Layer, layers, layers_of};
 pub use link::{Link, LinkError};
 pub use protocol::{
