@@ -12,6 +12,7 @@ use autorep::data::{Normalization, Resident, builtin};
 use autorep::gpu::{AdapterClass, Gpu};
 use autorep::graph::Activations;
 use autorep::graph::{Arenas, Layout, Loaded, Tensors};
+use autorep::kernels::compile::tuning::Tuner;
 use autorep::kernels::dapa::{Fit, Form};
 use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Compiler, Tiling};

@@ -610,9 +610,9 @@ fn an_interrupted_run_says_so_and_ends_with_the_same_bits() {
     ] {
         let mut child = start(&out);
         assert!(moment.wait(&mut child, &out), "{moment:?} never came");
-        let interrupt = Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
-            .status();
+        // Twice at once, as a terminal or `timeout` sends it to a process and to its group.
+        let signal = format!("kill -INT {0}; kill -INT {0} || true", child.id());
+        let interrupt = Command::new("sh").args(["-c", &signal]).status();
         assert!(interrupt.unwrap().success());
         let output = child.wait_with_output().unwrap();
         let error = text(&output.stderr);

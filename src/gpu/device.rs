@@ -4,7 +4,15 @@ use super::adapter::{self, AdapterChoice, AdapterClass, AdapterReport};
 use super::buffer::{Buffer, Contents};
 use super::cache::PipelineCache;
 use super::{GpuError, View};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+
+/// Most bytes of a single write: a write takes staging memory of its size, in one piece.
+const WRITE_BYTES: usize = 16 << 20;
+
+/// Most bytes of writes that wait for a submission. Where the host sees little of the device's
+/// memory (256 MiB without Resizable BAR) they would fill it.
+const PENDING_BYTES: u64 = 64 << 20;
 
 /// An opened device with its queue.
 ///
@@ -18,6 +26,8 @@ pub struct Gpu {
     pub(super) timestamps: bool,
     fault: Arc<Mutex<Option<String>>>,
     checked_shaders: bool,
+    /// Bytes written since the last submission.
+    pending: AtomicU64,
     /// Whether buffers have a size and nothing else, see [`Gpu::planner`].
     hollow: bool,
     /// What it takes to open the device a second time; the null device cannot be.
@@ -145,6 +155,7 @@ impl Gpu {
             // checked; the trusted path saves a bounds test on every load.
             checked_shaders: cfg!(debug_assertions)
                 || std::env::var_os("AUTOREP_CHECKED_SHADERS").is_some(),
+            pending: AtomicU64::new(0),
             hollow: false,
             origin: None,
             pipeline_cache: None,
@@ -261,7 +272,8 @@ impl Gpu {
     }
 
     /// Queues a write of `data` to the start of `view`; it happens before the next submitted
-    /// tape. Data that is no multiple of four bytes is padded with zeros.
+    /// tape. Data that is no multiple of four bytes is padded with zeros. What is more than a
+    /// step ever writes goes in pieces, and waits for the device to take them.
     ///
     /// # Panics
     /// When `data` is longer than the view: a defect of the caller, not of any input.
@@ -275,14 +287,37 @@ impl Gpu {
             "write past the end of a view"
         );
         let whole = bytes.len() / 4 * 4;
-        self.queue
-            .write_buffer(&view.buffer, view.offset, &bytes[..whole]);
+        let mut offset = view.offset;
+        for piece in bytes[..whole].chunks(WRITE_BYTES) {
+            let piece_bytes = piece.len() as u64;
+            if self.pending.fetch_add(piece_bytes, Ordering::Relaxed) + piece_bytes > PENDING_BYTES
+            {
+                self.submit([]);
+                self.pending.store(piece_bytes, Ordering::Relaxed);
+                // A device that is lost says so when it is asked the next time.
+                if let Err(error) = self.wait() {
+                    remember(&self.fault, error.to_string());
+                    return;
+                }
+            }
+            self.queue.write_buffer(&view.buffer, offset, piece);
+            offset += piece_bytes;
+        }
         if whole < bytes.len() {
             let mut word = [0u8; 4];
             word[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
             self.queue
                 .write_buffer(&view.buffer, view.offset + whole as u64, &word);
         }
+    }
+
+    /// Submits commands, and what was written before them.
+    pub(super) fn submit<const N: usize>(
+        &self,
+        commands: [wgpu::CommandBuffer; N],
+    ) -> wgpu::SubmissionIndex {
+        self.pending.store(0, Ordering::Relaxed);
+        self.queue.submit(commands)
     }
 
     /// Waits until everything submitted so far has run.

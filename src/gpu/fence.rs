@@ -8,7 +8,7 @@ pub struct Fence(wgpu::SubmissionIndex);
 impl Gpu {
     /// Marks the end of everything submitted so far; does not wait.
     pub fn fence(&self) -> Fence {
-        Fence(self.queue.submit([]))
+        Fence(self.submit([]))
     }
 
     /// Waits until the device has passed `fence`, and for nothing submitted after it.

@@ -20,7 +20,7 @@ impl Gpu {
         let staging = self.allocate_for("read-back", view.bytes, Contents::Staging)?;
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&view.buffer, view.offset, &staging.inner, 0, view.bytes);
-        let submission = self.queue.submit([encoder.finish()]);
+        let submission = self.submit([encoder.finish()]);
         let (sender, mapped) = channel();
         staging
             .inner

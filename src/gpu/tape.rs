@@ -109,7 +109,7 @@ impl Tape {
                 dispatch.encode(&mut pass);
             }
             drop(pass);
-            gpu.queue.submit([encoder.finish()]);
+            gpu.submit([encoder.finish()]);
         }
         Ok(())
     }
@@ -201,7 +201,7 @@ fn time_on_device(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<[f64; 2]>, G
         dispatch.encode(&mut pass);
     }
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
-    gpu.queue.submit([encoder.finish()]);
+    gpu.submit([encoder.finish()]);
     let buffer = super::Buffer::new(resolved, u64::from(count) * 8);
     let ticks: Vec<u64> = gpu.read(&buffer.view())?;
     let period = f64::from(gpu.queue.get_timestamp_period());

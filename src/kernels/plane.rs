@@ -1,7 +1,7 @@
 //! How kernels with one set of constants per channel walk over N×C×P: the host's side of
 //! `shaders/common/plane.wgsl`.
 
-use super::compile::{Tiling, vector_width};
+use super::compile::{MAX_GRID, Tiling, vector_width};
 use minijinja::{Value, context};
 
 /// Shape of an activation as these kernels see it.
@@ -103,11 +103,16 @@ impl Walk {
                     ..sweep
                 }
             }
-            // A GPU likes many invocations.
-            _ => Self {
-                chunks: pieces,
-                ..sweep
-            },
+            // A GPU likes many invocations, each with one position unless the grid would become
+            // too long.
+            _ => {
+                let rounds = pieces.div_ceil((MAX_GRID / shape.channels.max(1)).max(1));
+                Self {
+                    rounds,
+                    chunks: pieces.div_ceil(rounds.max(1)),
+                    ..sweep
+                }
+            }
         };
         walk.along_images(tiling, images)
     }
@@ -205,5 +210,38 @@ impl Walk {
             ragged => self.ragged(),
         };
         context! { ..walk, ..family }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_grid_is_too_long() {
+        let images = [(1, 64, 1024 * 1024), (2, 16, 4096 * 4096), (1, 33_000, 257)];
+        for (batch, channels, pixels) in images {
+            let shape = Shape {
+                batch,
+                channels,
+                pixels,
+            };
+            for tiling in [Tiling::Portable, Tiling::Large] {
+                let walk = Walk::owning(tiling, shape, MOST_IMAGES);
+                let most = walk.grid().map(|n| n as usize).into_iter().max();
+                assert!(most <= Some(MAX_GRID), "{tiling} {shape}: {walk:?}");
+                // Still the whole plane, and no round for nothing.
+                let round = walk.lanes_p * walk.unroll * walk.chunks;
+                assert!(walk.plane <= round * walk.rounds, "{walk:?}");
+                assert!(walk.plane > round * (walk.rounds - 1), "{walk:?}");
+            }
+        }
+        // Where all fits there is one round.
+        let shape = Shape {
+            batch: 256,
+            channels: 64,
+            pixels: 32 * 32,
+        };
+        assert_eq!(Walk::owning(Tiling::Large, shape, MOST_IMAGES).rounds, 1);
     }
 }

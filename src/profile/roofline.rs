@@ -8,7 +8,7 @@
 //! pass the bandwidth's roof.
 
 use super::measure::{Effort, timings};
-use crate::gpu::{AdapterClass, GpuError, Tape, View, cache};
+use crate::gpu::{AdapterClass, GpuError, MAX_GRID, Tape, View, cache};
 use crate::kernels::{Compiler, Cost, Recipe, roofline};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +29,9 @@ const EFFORT: Effort = Effort {
     samples: 25,
     budget: Duration::from_millis(500),
 };
+
+/// Bytes of the sums that the chains leave, at the most.
+const MOST_SUMS: u64 = 1 << 30;
 
 /// A dispatch that lasts this long hides what it costs to begin one.
 const LONG: f64 = 2e-3;
@@ -79,24 +82,31 @@ fn peak(compiler: &Compiler) -> Result<f64, GpuError> {
     let mut best = 0f64;
     for chains in roofline::CHAINS {
         // Ever larger grids, until beginning one no longer counts.
-        let mut grid = [256, 1];
-        loop {
-            let recipe = roofline::multiply_add(compiler, chains, grid)?;
-            let invocations = roofline::invocations(compiler, grid) as u64;
+        let workgroup = 4 * u64::from(compiler.tiling.workgroup());
+        let most = MOST_SUMS.min(gpu.report.max_binding_bytes) / workgroup;
+        let mut grid = Some([256, 1]);
+        while let Some(now) = grid {
+            let recipe = roofline::multiply_add(compiler, chains, now)?;
+            let invocations = roofline::invocations(compiler, now) as u64;
             let sums = gpu.allocate("sums", 4 * invocations)?.view();
             let seconds = seconds(compiler, &recipe, &[[factors.clone(), sums]])?;
             let flops: f64 = recipe.costs().map(|cost| cost.flops).sum();
             best = best.max(flops / seconds);
-            if seconds > LONG || grid[1] >= 64 {
-                break;
-            }
-            grid = match grid {
-                [columns, 1] if columns < 32_768 => [4 * columns, 1],
-                [columns, rows] => [columns, 4 * rows],
-            };
+            grid = larger(now, most).filter(|_| seconds <= LONG);
         }
     }
     Ok(best)
+}
+
+/// A grid of four times as many workgroups, at most `most` of them, of which none of the axes is
+/// too long. `None` where there is no larger one.
+fn larger([columns, rows]: [u32; 2], most: u64) -> Option<[u32; 2]> {
+    let wanted = (4 * u64::from(columns) * u64::from(rows)).min(most);
+    let rows_wanted = wanted.div_ceil(u64::from(MAX_GRID)).max(1);
+    let next = [wanted / rows_wanted, rows_wanted];
+    let next = next.map(|n| n.min(u64::from(MAX_GRID)) as u32);
+    let count = |[columns, rows]: [u32; 2]| u64::from(columns) * u64::from(rows);
+    (count(next) > count([columns, rows])).then_some(next)
 }
 
 /// The best of the copies. Source and target together are far larger than any cache.
@@ -214,6 +224,27 @@ mod tests {
         assert_eq!(ROOFLINE.floor(cost(1e9, 80e6)), 10e-3);
         assert_eq!(ROOFLINE.floor(cost(4e9, 80e6)), 20e-3);
         assert_eq!(ROOFLINE.floor(Cost::default()), 0.0);
+    }
+
+    #[test]
+    fn grids_grow_as_far_as_an_adapter_allows_and_no_further() {
+        for most in [1, 300, 65_535, 65_536, 100_000, 1 << 22, 1 << 31] {
+            let (mut grid, mut steps) = ([256, 1], 0);
+            while let Some(next) = larger(grid, most) {
+                let [before, after] = [grid, next].map(|[x, y]| u64::from(x) * u64::from(y));
+                assert!(before < after && after <= 4 * before, "{grid:?} {next:?}");
+                assert!(after <= most, "{next:?} of at most {most}");
+                assert!(next.iter().all(|&n| n <= MAX_GRID), "{next:?}");
+                (grid, steps) = (next, steps + 1);
+                assert!(steps < 20, "there is an end");
+            }
+            let reached = u64::from(grid[0]) * u64::from(grid[1]);
+            // Rows are of one length: what is left over is less than a row.
+            assert!(
+                reached + u64::from(MAX_GRID) > most.max(256),
+                "{grid:?} of {most}"
+            );
+        }
     }
 
     #[test]

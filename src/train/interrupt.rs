@@ -4,8 +4,9 @@
 
 use std::io::{self, Write};
 use std::process;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Once, OnceLock};
+use std::time::{Duration, Instant};
 
 /// What shells report for a process that Ctrl-C ended.
 const EXIT_CODE: i32 = 130;
@@ -40,11 +41,20 @@ impl Interrupt {
     }
 }
 
+/// Whoever sends signals to a process and to its group, as `timeout` and terminals do, sends two:
+/// what comes this soon after the first is the same wish.
+const SAME: Duration = Duration::from_millis(300);
+
 /// Runs on a thread of its own, not inside the signal, so it may print.
 fn on_signal() {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
     if REQUESTED.swap(true, Ordering::Relaxed) {
-        process::exit(EXIT_CODE);
+        if FIRST.get().is_some_and(|first| first.elapsed() > SAME) {
+            process::exit(EXIT_CODE);
+        }
+        return;
     }
+    let _ = FIRST.set(Instant::now());
     // `eprintln!` would panic where the terminal is already gone.
     let _ = writeln!(
         io::stderr(),

@@ -6,6 +6,7 @@ use crate::batch_norm::shapes;
 use crate::harness::*;
 use autorep::kernels::batch_norm::{self, NormSlot};
 use autorep::kernels::gate::{self, Activation, Residual, Spec};
+use autorep::kernels::plane;
 use autorep::reference::{batch_norm as bn_twin, gate as gate_twin};
 
 /// One permutation with its operands.
@@ -289,5 +290,66 @@ fn backward_matches_its_twin() {
             );
             assert_eq!(separate[3], in_place[0], "in place {what}");
         }
+    });
+}
+
+/// So many workgroups that a grid with one for every piece of every plane would be too long.
+#[test]
+fn planes_of_many_pieces_are_walked_in_rounds() {
+    on_every_engine(|compiler| {
+        let pixels = compiler.tiling.workgroup() as usize + 1;
+        let shape = plane::Shape {
+            batch: 1,
+            channels: 33_000,
+            pixels,
+        };
+        let constants = |seed| noise(seed, 4 * shape.channels);
+        let case = Case {
+            spec: Spec {
+                shape,
+                normalized: false,
+                residual: Residual::None,
+                activation: Activation::Gate,
+                bounded: false,
+            },
+            u: noise(1, shape.len()),
+            r: Vec::new(),
+            dy: noise(3, shape.len()),
+            norm: Vec::new(),
+            mask: noise(5, shape.len())
+                .iter()
+                .map(|v| f32::from(*v > 0.0))
+                .collect(),
+            coefficients: constants(6)
+                .chunks_exact(4)
+                .flat_map(|c| [c[0], c[1], c[2], 0.0])
+                .collect(),
+        };
+        let what = format!("{} on {}", shape, compiler.tiling);
+        let z = case.preactivation();
+        let want = case.twin(|a| gate_twin::forward(&z, a, shape.batch, shape.channels));
+        let (recipe, _) = gate::forward(compiler, &case.spec, false).unwrap();
+        let mut arguments = case.operands(false);
+        let y = arguments.len();
+        arguments.push(Data::Out(shape.len()));
+        let got = run(compiler, &recipe, &arguments);
+        assert_close(&what, &got[y], &want, 1e-5);
+
+        let dy = wide(&case.dy);
+        let want = case.twin(|a| gate_twin::backward(&dy, &z, a, shape.batch, shape.channels));
+        let (recipe, partials) = gate::backward(compiler, &case.spec).unwrap();
+        let mut arguments = vec![Data::InOut(&case.dy)];
+        arguments.extend(case.operands(true));
+        let after = arguments.len();
+        arguments.push(Data::Out(shape.channels * shape.pixels));
+        arguments.push(Data::Out(partials.bytes as usize / 4));
+        let got = run(compiler, &recipe, &arguments);
+        assert_close(&format!("dz {what}"), &got[0], &want.z, 1e-5);
+        assert_close(&format!("dm {what}"), &got[after], &want.mask, 1e-5);
+        let sums = got.last().unwrap();
+        let recipe = gate::coefficient_gradients(compiler, shape.channels, partials, 2).unwrap();
+        let arguments = [Data::In(sums), Data::Out(4 * shape.channels)];
+        let dc = run(compiler, &recipe, &arguments);
+        assert_close(&format!("dc {what}"), &dc[1], &want.coefficients, 1e-5);
     });
 }
