@@ -1,14 +1,13 @@
-//! From a file to bytes: decoding, cropping, scaling.
+//! From a file to the bytes of an image: cropping, scaling.
 //!
 //! Scaling is bilinear over the area that a pixel comes from (a triangle as wide as the scale,
 //! so nothing is skipped when an image shrinks), on 8 bits, as Pillow does it for torchvision.
 
 use super::augment::{ResizedCrop, resized_crop};
+use super::picture;
 use fast_image_resize::images::{CroppedImage, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::{ImageReader, RgbImage};
-use std::fs;
-use std::io;
+use image::RgbImage;
 use std::path::Path;
 
 /// What part of a picture becomes the image.
@@ -35,12 +34,7 @@ pub(super) fn decode(
     resizer: &mut Resizer,
     out: &mut [u8],
 ) -> Result<(), String> {
-    let picture = reader(path)
-        .map_err(|error| error.to_string())?
-        .decode()
-        .map_err(|error| error.to_string())?;
-    // Colours first: scaling a palette or transparency would blend what is not a colour.
-    let picture = picture.into_rgb8();
+    let picture = picture::read(path)?;
     let whole = (picture.height(), picture.width()) == (height, width);
     if whole && part == Part::Fill {
         to_planes(&picture, out);
@@ -104,11 +98,6 @@ fn scale(
     }
     .map_err(|error| text(&error))?;
     RgbImage::from_raw(width, height, scaled.into_vec()).ok_or_else(|| "a defect".to_owned())
-}
-
-/// Looks at the content, since names lie.
-pub(super) fn reader(path: &Path) -> io::Result<ImageReader<io::BufReader<fs::File>>> {
-    ImageReader::open(path)?.with_guessed_format()
 }
 
 /// Pixel by pixel to plane by plane.

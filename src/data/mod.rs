@@ -14,7 +14,8 @@
 //!   layout of Tiny-ImageNet.
 //! - `tree`: such images decoded into memory, kept as one packed file (`packed`).
 //! - [`Files`]: such images left where they are; `loader`: batches of them, decoded ahead of
-//!   the device; [`augment`]: how they are varied; `decode`: from a file to bytes.
+//!   the device; [`augment`]: how they are varied; `picture`:
+//!   from a file to pixels, `decode`: from those to an image.
 //! - [`Normalization`]: what the network's input is scaled by.
 //! - [`split`]: stratified, seeded hold-outs and subsets.
 //! - [`resident`]: the data set, or a batch of it, in device memory.
@@ -37,6 +38,7 @@ mod normalization;
 mod open;
 mod options;
 mod packed;
+mod picture;
 pub mod resident;
 mod scan;
 pub mod split;

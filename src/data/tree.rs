@@ -9,12 +9,13 @@
 
 use super::cifar::CIFAR10_CLASSES;
 use super::dataset::{Dataset, Kind};
-use super::decode::{self, reader};
+use super::decode;
 use super::error::{DataError, check_bytes};
 use super::images::Images;
 use super::normalization::Normalization;
 use super::options::OpenOptions;
 use super::packed::{self, Packed};
+use super::picture;
 use super::scan::{File, Part, Scan};
 use fast_image_resize::Resizer;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -246,7 +247,7 @@ fn decode_split(
 
 /// The size, width first, of a readable image, by its header.
 fn sized(file: &File) -> Option<((u32, u32), PathBuf)> {
-    let size = reader(&file.path).ok()?.into_dimensions().ok()?;
+    let size = picture::size(&file.path).ok()?;
     Some((size, file.path.clone()))
 }
 
