@@ -508,6 +508,117 @@ fn splits_and_classes_must_match() {
 // ---- Tiny-ImageNet --------------------------------------------------------------------
 
 /// Three classes of two training images and one test image, in an order of their own.
+#[test]
+fn names_that_are_the_same_text_are_one_class() {
+    let tree = Tree::new(&["ant"], 2, 1);
+    // é as one letter, and as e with an accent, as macOS writes it.
+    let (composed, decomposed) = ("\u{e9}t\u{e9}", "e\u{301}te\u{301}");
+    tree.fill(&format!("train/{composed}/0.bmp"), [1, 0, 77]);
+    tree.fill(&format!("train/{decomposed}/1.bmp"), [1, 1, 77]);
+    tree.fill(&format!("test/{decomposed}/0.bmp"), [1, 2, 77]);
+    let dataset = tree.open().unwrap();
+    assert_eq!(dataset.classes, ["ant", composed]);
+    assert_eq!(dataset.train.labels, [0, 0, 1, 1]);
+    assert_eq!(dataset.test.labels, [0, 1]);
+    assert_eq!(dataset.problems, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_no_picture_by_its_name_is_passed_over_and_counted() {
+    let tree = Tree::new(&["ant", "bee"], 2, 1);
+    for name in [
+        "train/ant/notes.txt",
+        "train/bee/0000.xml",
+        "test/bee/0000.JSON",
+        "train/ant/Thumbs.db",
+        "train/ant/desktop.ini",
+        "train/ant/Icon\r",
+        "train/ant/@eaDir/0000.bmp",
+        "train/bee/.hidden.png",
+    ] {
+        fs::write(tree.path(name), "no picture").unwrap();
+    }
+    // Without an ending the content decides, and endings may be large letters.
+    let bytes = fs::read(tree.path("train/ant/0000.bmp")).unwrap();
+    fs::write(tree.path("train/ant/portrait"), &bytes).unwrap();
+    fs::write(tree.path("train/ant/LARGE.BMP"), &bytes).unwrap();
+    let dataset = tree.open().unwrap();
+    assert_eq!(dataset.train.labels, [0, 0, 0, 0, 1, 1]);
+    assert_eq!(dataset.problems.len(), 1, "{:?}", dataset.problems);
+    let said = &dataset.problems[0];
+    assert!(
+        said.starts_with("3 files are no pictures") && said.contains("notes.txt"),
+        "{said}"
+    );
+    fs::create_dir_all(tree.path("train/cow/notes.txt").parent().unwrap()).unwrap();
+    fs::write(tree.path("train/cow/notes.txt"), "no picture").unwrap();
+    refused(
+        tree.open(),
+        &["train/cow", "without a single readable image"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn links_to_nowhere_are_broken_files_and_no_class_vanishes() {
+    use std::os::unix::fs::symlink;
+    let tree = Tree::new(&["ant", "bee"], 3, 1);
+    let nowhere = tree.folder.path().join("nowhere");
+    symlink(&nowhere, tree.path("train/ant/9.png")).unwrap();
+    let dataset = tree.open().unwrap();
+    assert_eq!(dataset.train.labels, [0, 0, 0, 1, 1, 1]);
+    assert!(
+        dataset.problems[0].contains("9.png"),
+        "{:?}",
+        dataset.problems
+    );
+    symlink(&nowhere, tree.path("train/cat")).unwrap();
+    refused(
+        tree.open(),
+        &["train/cat", "link to what is not there", "mount"],
+    );
+    fs::remove_file(tree.path("train/cat")).unwrap();
+    symlink(&nowhere, tree.path("test/cat")).unwrap();
+    refused(tree.open(), &["test/cat", "link to what is not there"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_class_whose_name_is_not_utf8_is_named_and_files_may_be_called_as_they_like() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let tree = Tree::new(&["ant", "bee"], 2, 1);
+    let latin = OsStr::from_bytes(b"caf\xe9.bmp");
+    let folder = tree.folder.path().join("train/ant");
+    // Some file systems take no such name.
+    if fs::copy(folder.join("0000.bmp"), folder.join(latin)).is_err() {
+        return;
+    }
+    assert_eq!(tree.open().unwrap().train.labels, [0, 0, 0, 1, 1]);
+    fs::rename(&folder, tree.folder.path().join("train").join(latin)).unwrap();
+    refused(tree.open(), &["not UTF-8", "rename"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_image_replaced_by_one_of_equal_size_and_time_is_read_again() {
+    let tree = Tree::new(&["ant", "bee"], 2, 1);
+    let path = tree.path("train/ant/0000.bmp");
+    assert_eq!(colour(&tree.open().unwrap().train, 0), [0, 0, 77]);
+    let time = path.metadata().unwrap().modified().unwrap();
+    tree.fill("new.bmp", [5, 6, 7]);
+    let new = tree.path("new.bmp");
+    fs::File::options()
+        .write(true)
+        .open(&new)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
+    fs::rename(&new, &path).unwrap();
+    assert_eq!(path.metadata().unwrap().modified().unwrap(), time);
+    assert_eq!(colour(&tree.open().unwrap().train, 0), [5, 6, 7]);
+}
+
 fn tiny_imagenet(root: &Path) {
     let write = |file: &str, text: &str| fs::write(root.join(file), text).unwrap();
     let wnids = ["n03", "n01", "n02"];
@@ -557,6 +668,30 @@ fn tiny_imagenet_is_read_as_it_unpacks() {
         assert_eq!(dataset.normalization.std, [0.277, 0.269, 0.282]);
         assert_eq!(dataset.problems.len(), 2, "{:?}", dataset.problems);
         assert!(dataset.problems[0].contains("train holds 6 images, not the usual 100000"));
+    }
+}
+
+#[test]
+fn tiny_imagenet_may_be_sorted_into_class_folders() {
+    for below in ["images/", ""] {
+        let root = TempDir::new().unwrap();
+        tiny_imagenet(root.path());
+        let as_it_unpacks = open(root.path()).unwrap();
+        let val = root.path().join("val");
+        let text = fs::read_to_string(val.join("val_annotations.txt")).unwrap();
+        for line in text.lines() {
+            let mut fields = line.split('\t');
+            let (name, class) = (fields.next().unwrap(), fields.next().unwrap());
+            let folder = val.join(class).join(below);
+            fs::create_dir_all(&folder).unwrap();
+            fs::rename(val.join("images").join(name), folder.join(name)).unwrap();
+        }
+        fs::remove_dir_all(val.join("images")).unwrap();
+        let sorted = open(root.path()).unwrap();
+        let mut labels = as_it_unpacks.test.labels.clone();
+        labels.sort();
+        assert_eq!(sorted.test.labels, labels);
+        assert_eq!(sorted.classes, as_it_unpacks.classes);
     }
 }
 
@@ -638,7 +773,12 @@ fn strays_of_tiny_imagenet_are_counted() {
 /// Rewrites an image in place, of the same length, and sets its time of change.
 fn repaint(tree: &Tree, file: &str, colour: [u8; 3], time: SystemTime) {
     tree.fill(file, colour);
-    let file = File::options().write(true).open(tree.path(file)).unwrap();
+    date(&tree.path(file), time);
+}
+
+/// Sets when a file was last written to.
+fn date(path: &Path, time: SystemTime) {
+    let file = File::options().write(true).open(path).unwrap();
     file.set_modified(time).unwrap();
 }
 
@@ -655,14 +795,13 @@ fn the_packed_file_is_used_until_the_tree_changes() {
     let first = tree.open().unwrap();
     assert!(tree.cache().is_file());
 
-    // Same length, same time: nobody looks at the pixels again.
-    repaint(&tree, image, [20; 3], then);
+    // Nothing has changed: it is read, and not written again.
+    date(&tree.cache(), then);
     let hit = tree.open().unwrap();
+    assert_eq!(tree.cache().metadata().unwrap().modified().unwrap(), then);
     assert_eq!((&hit.train, &hit.test), (&first.train, &first.test));
     assert_eq!(hit.normalization, first.normalization);
     assert_eq!(hit.classes, first.classes);
-    let fresh = tree.open_with(|options| options.cache = false).unwrap();
-    assert_eq!(colour(&fresh.train, 0), [20; 3]);
 
     // Another time, one file more, another name, one file less: each is noticed.
     repaint(&tree, image, [30; 3], then + Duration::from_secs(1));
@@ -720,12 +859,11 @@ fn a_tree_that_cannot_be_written_is_packed_elsewhere() {
     repaint(&tree, image, [10; 3], then);
     open();
     assert_eq!(fs::read_dir(&cache_dir).unwrap().count(), 1);
-    repaint(&tree, image, [20; 3], then);
-    assert_eq!(
-        colour(&open().train, 0),
-        [10; 3],
-        "the packed file was not used"
-    );
+    let packed = fs::read_dir(&cache_dir).unwrap().next().unwrap().unwrap();
+    date(&packed.path(), then);
+    assert_eq!(colour(&open().train, 0), [10; 3]);
+    let written = packed.path().metadata().unwrap().modified().unwrap();
+    assert_eq!(written, then, "the packed file was not used");
 
     // No place at all: slower, but no failure.
     let file = elsewhere.path().join("file");
@@ -733,7 +871,7 @@ fn a_tree_that_cannot_be_written_is_packed_elsewhere() {
     let dataset = tree
         .open_with(|options| options.cache_dir = Some(file))
         .unwrap();
-    assert_eq!(colour(&dataset.train, 0), [20; 3]);
+    assert_eq!(colour(&dataset.train, 0), [10; 3]);
 }
 
 #[test]

@@ -112,6 +112,18 @@ pub enum DataError {
     NoClasses { path: PathBuf },
     #[error("{}: a class folder without a single readable image; fill it or remove it", .path.display())]
     EmptyClass { path: PathBuf },
+    #[error(
+        "{}: a link to what is not there; mount the disk that it leads to, or remove it, or the class \
+         would be missing",
+        .path.display()
+    )]
+    LostClass { path: PathBuf },
+    #[error(
+        "{}: the name of a class folder is not UTF-8; rename it (convmv -f latin1 -t utf8 does many \
+         at once)",
+        .path.display()
+    )]
+    ClassName { path: PathBuf },
     #[error("{}: no class of that name in {}; add it there or remove it here", .path.display(), .train.display())]
     UnknownClass { path: PathBuf, train: PathBuf },
     #[error(

@@ -3,16 +3,19 @@
 //! Two layouts come to the same: class folders, `train/CLASS/*` beside `test/CLASS/*` or
 //! `val/CLASS/*`, and that of Tiny-ImageNet-200 (`tiny`).
 //!
-//! The folders of `train/` are the classes, in order of name. Whatever lies below a class
-//! folder belongs to the class, however deep; hidden files and the thumbnails that desktops
-//! leave behind do not count.
+//! The folders of `train/` are the classes, in order of name. Two folders whose names are the same
+//! text, composed and decomposed, are one class. Whatever pictures lie below a class folder belong to
+//! the class, however deep; other files are passed over and counted, hidden ones and what desktops
+//! leave behind in silence.
 
 use super::dataset::Kind;
 use super::error::DataError;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
+use unicode_normalization::UnicodeNormalization;
 use walkdir::WalkDir;
 
 /// All files of a tree.
@@ -39,32 +42,80 @@ pub(super) struct File {
     bytes: u64,
     /// Last change, in nanoseconds since 1970.
     changed: u128,
+    /// What else tells a file from another of its name, size and time: where it lies on the disk, and
+    /// when that was last said. 0 where the system does not tell.
+    place: u128,
+}
+
+/// Files that are no pictures by their names.
+#[derive(Default)]
+pub(super) struct Passed {
+    count: usize,
+    first: Option<PathBuf>,
+}
+
+impl Passed {
+    fn over(&mut self, path: &Path) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| path.to_owned());
+    }
+
+    /// What is to be said of it.
+    pub fn problem(&self, root: &Path) -> Option<String> {
+        let first = self.first.as_ref()?;
+        let first = first.strip_prefix(root).unwrap_or(first).display();
+        Some(match self.count {
+            1 => format!("1 file is no picture by its name and was passed over: {first}"),
+            count => format!(
+                "{count} files are no pictures by their names and were passed over, the first is {first}"
+            ),
+        })
+    }
 }
 
 impl Scan {
     /// Lists a tree with a folder for each class.
     pub fn new(root: &Path) -> Result<Self, DataError> {
         let train = root.join("train");
-        let classes = subfolders(&train)?;
+        let classes = class_folders(&train)?;
         if classes.is_empty() {
             return Err(DataError::NoClasses { path: train });
         }
-        let labels: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
-        let test = test_folder(root, &labels)?;
-        let unknown = subfolders(&test)?
-            .into_iter()
-            .find(|class| !labels.contains_key(class.as_str()));
-        if let Some(class) = unknown {
-            let path = test.join(class);
+        let (test, test_classes) = test_folder(root, &classes)?;
+        if let Some((_, paths)) = test_classes
+            .iter()
+            .find(|(class, _)| !classes.contains_key(*class))
+        {
+            let path = paths[0].clone();
             return Err(DataError::UnknownClass { path, train });
         }
+        let mut passed = Passed::default();
+        let labels = || classes.keys().zip(0..);
+        let mut list = |folder: &Path, of: &BTreeMap<String, Vec<PathBuf>>| {
+            let mut files = Vec::new();
+            for (class, label) in labels() {
+                let Some(paths) = of.get(class) else { continue };
+                let before = files.len();
+                for path in paths {
+                    list(path, label, &mut files, &mut passed)?;
+                }
+                if files.len() == before {
+                    let path = paths[0].clone();
+                    return Err(DataError::EmptyClass { path });
+                }
+            }
+            Ok(Part {
+                folder: folder.to_owned(),
+                files,
+            })
+        };
         Ok(Self {
             root: root.to_owned(),
             kind: Kind::Tree,
-            train: Part::new(train, &classes)?,
-            test: Part::new(test, &classes)?,
-            classes,
-            problems: Vec::new(),
+            train: list(&train, &classes)?,
+            test: list(&test, &test_classes)?,
+            problems: passed.problem(root).into_iter().collect(),
+            classes: classes.into_keys().collect(),
         })
     }
 
@@ -83,6 +134,7 @@ impl Scan {
             feed(&[0]);
             feed(&file.bytes.to_le_bytes());
             feed(&file.changed.to_le_bytes());
+            feed(&file.place.to_le_bytes());
         }
         hash
     }
@@ -92,37 +144,33 @@ impl Scan {
     }
 }
 
-impl Part {
-    /// Lists the files of every class folder there is.
-    fn new(folder: PathBuf, classes: &[String]) -> Result<Self, DataError> {
-        let mut files = Vec::new();
-        for (class, label) in classes.iter().zip(0..) {
-            let path = folder.join(class);
-            if !path.is_dir() {
-                continue;
-            }
-            let before = files.len();
-            list(&path, label, &mut files)?;
-            if files.len() == before {
-                return Err(DataError::EmptyClass { path });
-            }
-        }
-        Ok(Self { folder, files })
-    }
-}
-
 impl File {
     /// A file by name; one that is not there is found out when it is read.
     pub fn at(path: PathBuf, label: u32) -> Self {
         let about = fs::metadata(&path).ok();
-        let (bytes, changed) = about.map_or((0, 0), |about| (about.len(), changed(&about)));
+        let of = |value: fn(&fs::Metadata) -> u128| about.as_ref().map_or(0, value);
         Self {
-            path,
             label,
-            bytes,
-            changed,
+            bytes: about.as_ref().map_or(0, fs::Metadata::len),
+            changed: of(changed),
+            place: of(place),
+            path,
         }
     }
+}
+
+/// Number of the file on its disk, and when its entry was last changed: what a file that replaces
+/// another cannot take over, as it can size and time.
+#[cfg(unix)]
+fn place(about: &fs::Metadata) -> u128 {
+    use std::os::unix::fs::MetadataExt;
+    let changed = about.ctime().wrapping_mul(1_000_000_000) + about.ctime_nsec();
+    u128::from(about.ino()) << 64 | u128::from(changed as u64)
+}
+
+#[cfg(not(unix))]
+fn place(_: &fs::Metadata) -> u128 {
+    0
 }
 
 /// When a file was last written to, in nanoseconds since 1970; 0 where nobody knows.
@@ -132,8 +180,13 @@ fn changed(about: &fs::Metadata) -> u128 {
         .map_or(0, |time| time.as_nanos())
 }
 
-/// Appends the files below a class folder, in order of name.
-pub(super) fn list(folder: &Path, label: u32, files: &mut Vec<File>) -> Result<(), DataError> {
+/// Appends the pictures below a class folder, in order of name.
+pub(super) fn list(
+    folder: &Path,
+    label: u32,
+    files: &mut Vec<File>,
+    passed: &mut Passed,
+) -> Result<(), DataError> {
     let entries = WalkDir::new(folder)
         .min_depth(1)
         .follow_links(true)
@@ -141,59 +194,114 @@ pub(super) fn list(folder: &Path, label: u32, files: &mut Vec<File>) -> Result<(
         .into_iter()
         .filter_entry(|entry| !is_clutter(&entry.file_name().to_string_lossy()));
     for entry in entries {
-        let failed = |error: walkdir::Error| DataError::Io {
-            path: error.path().unwrap_or(folder).to_owned(),
-            source: error.into(),
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let path = error.path().unwrap_or(folder).to_owned();
+                // A link to nowhere is a broken file like any other.
+                if path.is_symlink() && !path.exists() {
+                    files.push(File::at(path, label));
+                    continue;
+                }
+                return Err(DataError::Io {
+                    path,
+                    source: plain(error),
+                });
+            }
         };
-        let entry = entry.map_err(failed)?;
         if !entry.file_type().is_file() {
             continue;
         }
-        let about = entry.metadata().map_err(failed)?;
-        files.push(File {
-            path: entry.into_path(),
-            label,
-            bytes: about.len(),
-            changed: changed(&about),
-        });
+        match may_be_picture(entry.path()) {
+            true => files.push(File::at(entry.into_path(), label)),
+            false => passed.over(entry.path()),
+        }
     }
     Ok(())
 }
 
-/// Files that nobody means to be images.
-pub(super) fn is_clutter(name: &str) -> bool {
-    name.starts_with('.') || ["Thumbs.db", "desktop.ini"].contains(&name)
+/// The system's own words, without the path that the caller names already.
+fn plain(error: walkdir::Error) -> io::Error {
+    match error.loop_ancestor() {
+        Some(_) => io::Error::other("a link to a folder that it lies in"),
+        None => {
+            let kind = error.io_error().and_then(io::Error::raw_os_error);
+            kind.map_or_else(|| error.into(), io::Error::from_raw_os_error)
+        }
+    }
 }
 
-/// Names of the folders right below, sorted; links to folders count.
-pub(super) fn subfolders(path: &Path) -> Result<Vec<String>, DataError> {
+/// Whether a file may be a picture, by its name: contents are looked at when they are read.
+fn may_be_picture(path: &Path) -> bool {
+    const ENDINGS: [&str; 17] = [
+        "jpg", "jpeg", "jpe", "jfif", "png", "apng", "bmp", "dib", "gif", "webp", "tif", "tiff",
+        "ppm", "pgm", "pbm", "pnm", "pam",
+    ];
+    match path.extension() {
+        None => true,
+        Some(ending) => {
+            let ending = ending.to_string_lossy().to_lowercase();
+            ENDINGS.contains(&ending.as_str())
+        }
+    }
+}
+
+/// Files and folders that nobody means to be images.
+pub(super) fn is_clutter(name: &str) -> bool {
+    const CLUTTER: [&str; 6] = [
+        "Thumbs.db",
+        "desktop.ini",
+        "Desktop.ini",
+        "Icon\r",
+        "@eaDir",
+        "__MACOSX",
+    ];
+    name.starts_with('.') || CLUTTER.contains(&name)
+}
+
+/// The folders right below, by name; links to folders count. Names that are the same text have one
+/// entry.
+pub(super) fn class_folders(path: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, DataError> {
     let failed = |source| DataError::Io {
         path: path.to_owned(),
         source,
     };
-    let mut names = Vec::new();
+    let mut folders: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for entry in fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_dir() && !is_clutter(&name) {
-            names.push(name);
+        let (name, path) = (entry.file_name(), entry.path());
+        if is_clutter(&name.to_string_lossy()) {
+            continue;
         }
+        if path.is_symlink() && !path.exists() {
+            return Err(DataError::LostClass { path });
+        }
+        if !path.is_dir() {
+            continue;
+        }
+        let Some(name) = name.to_str() else {
+            return Err(DataError::ClassName { path });
+        };
+        folders.entry(name.nfc().collect()).or_default().push(path);
     }
-    names.sort();
-    Ok(names)
+    folders.values_mut().for_each(|paths| paths.sort());
+    Ok(folders)
 }
 
-/// `test/` or else `val/`, the first that holds a folder named like a class: some data sets
-/// ship a `test/` without labels.
-fn test_folder(root: &Path, labels: &HashMap<&str, u32>) -> Result<PathBuf, DataError> {
+/// `test/` or else `val/`, the first that holds a folder named like a class, with its folders: some
+/// data sets ship a `test/` without labels.
+fn test_folder(
+    root: &Path,
+    classes: &BTreeMap<String, Vec<PathBuf>>,
+) -> Result<(PathBuf, BTreeMap<String, Vec<PathBuf>>), DataError> {
     let mut present = Vec::new();
     for folder in ["test", "val"].map(|name| root.join(name)) {
         if !folder.is_dir() {
             continue;
         }
-        let mut classes = subfolders(&folder)?.into_iter();
-        if classes.any(|class| labels.contains_key(class.as_str())) {
-            return Ok(folder);
+        let found = class_folders(&folder)?;
+        if found.keys().any(|class| classes.contains_key(class)) {
+            return Ok((folder, found));
         }
         present.push(folder);
     }

@@ -9,11 +9,12 @@
 //! ```
 //!
 //! Labels follow the order of the ids, as `ImageFolder` numbers folders. The archive's `test/`
-//! has no labels; its validation split serves as the test set, as everywhere in the literature.
+//! has no labels; its validation split serves as the test set, as everywhere in the literature. Many
+//! sort that into `val/WNID/`, with or without `images/`, which is as good.
 
 use super::dataset::Kind;
 use super::error::DataError;
-use super::scan::{File, Part, Scan, is_clutter, list, subfolders};
+use super::scan::{File, Part, Passed, Scan, class_folders, is_clutter, list};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,21 +74,22 @@ pub(super) fn scan(root: &Path) -> Result<Scan, DataError> {
 
 fn train(root: &Path, wnids: &[&str], problems: &mut Vec<String>) -> Result<Part, DataError> {
     let folder = root.join("train");
-    let mut files = Vec::new();
+    let (mut files, mut passed) = (Vec::new(), Passed::default());
     for (wnid, label) in wnids.iter().zip(0..) {
         let images = folder.join(wnid).join("images");
         if !images.is_dir() {
             return Err(missing(images));
         }
         let before = files.len();
-        list(&images, label, &mut files)?;
+        list(&images, label, &mut files, &mut passed)?;
         if files.len() == before {
             return Err(DataError::EmptyClass { path: images });
         }
     }
     let known: HashSet<&str> = wnids.iter().copied().collect();
-    let strays: Vec<String> = subfolders(&folder)?
-        .into_iter()
+    problems.extend(passed.problem(root));
+    let strays: Vec<String> = class_folders(&folder)?
+        .into_keys()
         .filter(|name| !known.contains(name.as_str()))
         .collect();
     if let Some(first) = strays.first() {
@@ -103,6 +105,9 @@ fn test(root: &Path, wnids: &[&str], problems: &mut Vec<String>) -> Result<Part,
     let folder = root.join("val");
     let images = folder.join("images");
     let annotations = folder.join("val_annotations.txt");
+    if wnids.iter().any(|wnid| folder.join(wnid).is_dir()) {
+        return sorted(root, folder, wnids, problems);
+    }
     if !images.is_dir() {
         return Err(missing(images));
     }
@@ -151,6 +156,27 @@ fn test(root: &Path, wnids: &[&str], problems: &mut Vec<String>) -> Result<Part,
         return Err(DataError::EmptyClass { path: images });
     }
     Ok(Part { folder, files })
+}
+
+/// The test images where somebody has sorted them into a folder for each class.
+fn sorted(
+    root: &Path,
+    folder: PathBuf,
+    wnids: &[&str],
+    problems: &mut Vec<String>,
+) -> Result<Part, DataError> {
+    let (mut files, mut passed) = (Vec::new(), Passed::default());
+    for (wnid, label) in wnids.iter().zip(0..) {
+        let class = folder.join(wnid);
+        if class.is_dir() {
+            list(&class, label, &mut files, &mut passed)?;
+        }
+    }
+    problems.extend(passed.problem(root));
+    match files.is_empty() {
+        true => Err(DataError::EmptyClass { path: folder }),
+        false => Ok(Part { folder, files }),
+    }
 }
 
 /// What `words.txt` calls the classes: the first of a class's names, with its id behind where
