@@ -3,7 +3,7 @@
 use super::common::{AdapterArgs, load_result, percent, settings_of};
 use super::end::End;
 use super::fixed_point::Report;
-use crate::data::evenly;
+use crate::data::{classes, evenly};
 use crate::kernels::{Compiler, Tiling};
 use crate::private::{FixedPoint, Truncation};
 use crate::run::checkpoint::Checkpoint;
@@ -11,6 +11,7 @@ use crate::run::model_file::{self, Unpacked};
 use crate::settings::MOST_BATCH;
 use crate::step::evaluate::evaluation;
 use crate::tensor_file::Tensor;
+use crate::train::health;
 use crate::train::images::{Division, open_data};
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
@@ -142,12 +143,11 @@ pub(super) fn run(args: Args) -> Result<End> {
             size.1
         );
     }
-    if dataset.classes.len() != spec.classes {
+    if let Some(difference) = classes::difference(&model.classes, &dataset.classes) {
         bail!(
-            "the network knows {} classes, {} has {}: the data set is another",
-            spec.classes,
-            dataset.name,
-            dataset.classes.len()
+            "the network was trained on other classes than those of {}: {difference}; the data set is \
+             another",
+            dataset.name
         );
     }
     let division = division.unwrap_or_else(|| Division::new(&settings, &dataset));
@@ -170,6 +170,13 @@ pub(super) fn run(args: Args) -> Result<End> {
     let (program, source) = evaluation(&compiler, &model, sites.evaluated(), &images, batch)?;
     let indices: Vec<u32> = (0..images.len() as u32).collect();
     let result = program.evaluate_all(&gpu, &source, &indices)?;
+    if !result.loss.is_finite() {
+        bail!(
+            "the loss is not finite, since {} is not: the network is of no use; take an earlier \
+             checkpoint, or train again with a lower learning rate",
+            health::culprit(&model)
+        );
+    }
     if let Some(path) = &args.logits {
         let logits = program.logits(&gpu, &source, &indices)?;
         let shape = [images.len(), spec.classes];

@@ -12,6 +12,7 @@ use super::{decode, tree};
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -90,6 +91,14 @@ impl Files {
     /// Bytes of one image, `3 · height · width`.
     pub fn image_bytes(&self) -> usize {
         3 * self.height * self.width
+    }
+
+    /// The files' paths below the data set, in order.
+    pub fn names(&self) -> impl Iterator<Item = &OsStr> {
+        self.paths.iter().map(|path| {
+            let path: &Path = path;
+            path.strip_prefix(&self.root).unwrap_or(path).as_os_str()
+        })
     }
 
     /// The files of these indices, in this order. Panics when there is no such image.

@@ -25,6 +25,7 @@
 pub mod augment;
 pub mod builtin;
 mod cifar;
+pub mod classes;
 pub mod contact_sheet;
 mod dataset;
 mod decode;

@@ -66,6 +66,14 @@ pub fn evaluate<N: Numbers>(folded: &Folded, numbers: &N, images: &[f32]) -> Eva
     all
 }
 
+/// How large a value is; what is no number counts as infinite.
+fn size(value: f64) -> f64 {
+    match value.is_nan() {
+        true => f64::INFINITY,
+        false => value.abs(),
+    }
+}
+
 /// The weights of a step, encoded.
 struct Weights<N: Numbers> {
     weight: Vec<N::Value>,
@@ -192,7 +200,7 @@ impl<N: Numbers> Run<'_, N> {
                 }
             };
             for &value in &y {
-                self.range.value = self.range.value.max(self.numbers.decode(value).abs());
+                self.range.value = self.range.value.max(size(self.numbers.decode(value)));
             }
             self.ranges.push(self.range);
             values.push(y);
@@ -203,7 +211,7 @@ impl<N: Numbers> Run<'_, N> {
 
     /// A product, or a sum of products, brought back to scale.
     fn truncate(&mut self, product: N::Value) -> N::Value {
-        let size = self.numbers.decode_product(product).abs();
+        let size = size(self.numbers.decode_product(product));
         self.range.product = self.range.product.max(size);
         self.range.products += size;
         self.draws += 1;

@@ -6,6 +6,7 @@ use crate::graph::Activations;
 use crate::graph::{Layout, Model, Nonlinearity, Tensors};
 use crate::models::{ModelError, ModelSpec};
 use crate::tensor_file::Tensor;
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// What the activation sites of a saved model do.
@@ -95,10 +96,16 @@ pub fn pack(
         ("image_width", spec.input.1.to_string()),
         ("mean", list(model.mean)),
         ("std", list(model.std)),
-        ("classes", model.classes.join("\n")),
+        ("classes", json!(model.classes).to_string()),
         ("sites", sites.to_owned()),
     ];
     (tensors, metadata.map(|(k, v)| (k.to_owned(), v)).into())
+}
+
+/// Class names as a checkpoint has them: as JSON, since a name may hold anything, or one a line in
+/// files from before that.
+fn class_names(text: &str) -> Vec<String> {
+    serde_json::from_str(text).unwrap_or_else(|_| text.split('\n').map(str::to_owned).collect())
 }
 
 /// A checkpoint taken apart.
@@ -140,7 +147,7 @@ pub fn unpack(checkpoint: Checkpoint) -> Result<Unpacked, ModelFileError> {
         return Err(wrong("`std` is not positive"));
     }
     let classes: String = checkpoint.entry("classes")?;
-    let classes: Vec<String> = classes.split('\n').map(str::to_owned).collect();
+    let classes = class_names(&classes);
     let sites: String = checkpoint.entry("sites")?;
     let sites = match sites.as_str() {
         "relu" => Sites::Relu,

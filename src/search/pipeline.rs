@@ -529,8 +529,11 @@ fn load_teacher(trainer: &mut Trainer, path: &Path) -> Result<TeacherEnd, RunErr
     for site in &trainer.layout.sites {
         tensors.mask[site.range()].fill(1.0);
     }
+    let result = trainer.validate(&tensors, Sites::Relu)?;
+    let which = format!("{} on the held-out images", path.display());
+    let result = trainer.worth(&which, &trainer.model(tensors.clone()), result)?;
     Ok(TeacherEnd {
-        validation: trainer.validate(&tensors, Sites::Relu)?.top1,
+        validation: result.top1,
         tensors,
     })
 }

@@ -56,6 +56,19 @@ pub enum TrainError {
         /// The phase's learning rate.
         rate: f32,
     },
+    /// An evaluation that comes to nothing.
+    #[error(
+        "the evaluation of {which} is worth nothing: its loss is not finite, since {culprit} is not\n\
+         {advice}"
+    )]
+    Worthless {
+        /// Which network, on which images.
+        which: String,
+        /// What is to blame.
+        culprit: String,
+        /// What to do.
+        advice: String,
+    },
     /// A network that guesses where its teacher knew.
     #[error(
         "the {phase} phase has blown up: after epoch {epoch} the network guesses ({top1:.1} % of the \

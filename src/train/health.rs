@@ -4,8 +4,9 @@
 //! grows is seen in the running moments of the sites long before the loss is: each site's spread
 //! should be that of the one before, give or take a small factor.
 
-use crate::graph::{Activations, Layout};
+use crate::graph::{Activations, Layout, Model};
 use crate::kernels::dapa::Form;
+use crate::private::{Real, evaluate, fold};
 use crate::step::Evaluation;
 
 /// A site's inputs, as the running moments have them.
@@ -51,6 +52,33 @@ pub fn sites(layout: &Layout, state: &[f32], activations: &Activations) -> Vec<S
             }
         })
         .collect()
+}
+
+/// What makes the loss of an evaluation infinite or not a number, as the subject of a sentence: the first
+/// tensor that is not finite, or the first layer whose values `f32` does not hold, on grey images.
+pub fn culprit(model: &Model) -> String {
+    let arenas = [
+        (&model.layout.params, &model.tensors.params),
+        (&model.layout.state, &model.tensors.state),
+    ];
+    for (arena, values) in arenas {
+        let is_bad = |values: &[f32]| values.iter().any(|value| !value.is_finite());
+        let mut slots = arena.slots.iter();
+        if let Some(slot) = slots.find(|slot| is_bad(&values[slot.range()])) {
+            return format!("`{}`", slot.name);
+        }
+    }
+    let Ok(folded) = fold(model) else {
+        return "some layer's output".into();
+    };
+    let images: Vec<f32> = vec![0.25; folded.input().len()];
+    let ranges = evaluate(&folded, &Real, &images).ranges;
+    let mut steps = folded.steps.iter().zip(ranges);
+    let overflows = |value: f64| !(value <= f64::from(f32::MAX));
+    match steps.find(|(_, range)| overflows(range.value) || overflows(range.product)) {
+        Some((step, _)) => format!("the output of layer `{}`", step.name),
+        None => "some layer's output".into(),
+    }
 }
 
 /// The first site whose inputs spread far wider than those of the site before.

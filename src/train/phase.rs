@@ -391,6 +391,24 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
         sites: &[SiteHealth],
         result: &Evaluation,
     ) -> Result<(), TrainError> {
+        if !result.loss.is_finite() {
+            let gpu = self.trainer.gpu();
+            let tensors = self.candidate.download(gpu, &self.trainer.layout)?;
+            return Err(TrainError::Worthless {
+                which: format!(
+                    "the network after epoch {} of the {} phase, on the held-out images,",
+                    epoch + 1,
+                    self.spec.phase
+                ),
+                culprit: health::culprit(&self.trainer.model(tensors)),
+                advice: format!(
+                    "{}; begin a new run with a lower learning rate, --set {}.rate=… (now {})",
+                    self.last_good(),
+                    self.spec.phase,
+                    self.spec.descent.rate
+                ),
+            });
+        }
         let Some(teacher) = self.spec.teacher_top1 else {
             return Ok(());
         };

@@ -2,12 +2,13 @@
 
 use super::error::TrainError;
 use super::forecast::{self, Cut, Footprint, Forecast};
+use super::health;
 use super::images::{Division, open_data};
 use super::interrupt::Interrupt;
 use super::progress::compile_bar;
 use super::standing::logged_before;
 use crate::data::augment::Flip;
-use crate::data::{Normalization, Source, Split, loader};
+use crate::data::{Normalization, Source, Split, classes, loader};
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::{Arenas, Layout, Loaded, Model, Network, Tensors};
 use crate::kernels::Compiler;
@@ -25,6 +26,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Where a checkpoint says which images it was trained on.
+const DATA_DIGEST: &str = "data_digest";
 
 /// What all phases of a run share.
 pub struct Trainer<'g> {
@@ -50,6 +54,8 @@ pub struct Trainer<'g> {
     pub images: Arc<Source>,
     /// Which of them are trained on.
     pub division: Division,
+    /// What tells the images from others, see [`Dataset::digest`](crate::data::Dataset::digest).
+    data_digest: String,
     /// Indices of those that are trained on.
     pub train: Vec<u32>,
     /// Indices of those that are held out for choices.
@@ -97,6 +103,18 @@ impl<'g> Trainer<'g> {
         for problem in &dataset.problems {
             log::warn!("{problem}");
         }
+        let data_digest = dataset.digest();
+        if let Some((_, checkpoint)) = at
+            && let Some(begun_with) = checkpoint.metadata.get(DATA_DIGEST)
+            && *begun_with != data_digest
+        {
+            return Err(TrainError::Unusable(format!(
+                "the images of {} are not those that this run was begun with: some were added, removed, \
+                 replaced or moved to another class; restore them, or begin another run, from this \
+                 one's teacher with --teacher",
+                dataset.name
+            )));
+        }
         let continued = match division {
             Some(division) => division.continued(&settings, &dataset)?,
             None => None,
@@ -142,6 +160,7 @@ impl<'g> Trainer<'g> {
             dataset: dataset.name,
             classes: dataset.classes,
             division,
+            data_digest,
             train,
             validation,
             test: dataset.test,
@@ -256,6 +275,7 @@ impl<'g> Trainer<'g> {
     pub fn model_checkpoint(&self, tensors: Tensors, sites: Sites) -> Checkpoint {
         let (tensors, mut metadata) = model_file::pack(&self.model(tensors), &self.spec, sites);
         self.division.write(&mut metadata);
+        metadata.insert(DATA_DIGEST.to_owned(), self.data_digest.clone());
         Checkpoint::new(tensors, metadata)
     }
 
@@ -294,9 +314,12 @@ impl<'g> Trainer<'g> {
             let text = |(h, w): (usize, usize)| format!("{h}×{w}");
             return mismatch("image size", text(spec.input), text(self.spec.input));
         }
-        if spec.classes != self.spec.classes {
-            let count = spec.classes.to_string();
-            return mismatch("number of classes", count, self.spec.classes.to_string());
+        if let Some(difference) = classes::difference(&model.classes, &self.classes) {
+            return Err(TrainError::Unusable(format!(
+                "{file} was trained on other classes than those of {}: {difference}; name the data set \
+                 that it was trained on",
+                self.dataset
+            )));
         }
         Ok((model, rest))
     }
@@ -329,7 +352,28 @@ impl<'g> Trainer<'g> {
         let (sites, batch) = (sites.evaluated(), self.evaluation_batch());
         let indices: Vec<u32> = (0..self.test.len() as u32).collect();
         let (program, source) = evaluation(&self.compiler, &model, sites, &self.test, batch)?;
-        Ok(program.evaluate_all(self.gpu(), &source, &indices)?)
+        let result = program.evaluate_all(self.gpu(), &source, &indices)?;
+        self.worth("the network on the test images", &model, result)
+    }
+
+    /// `result`, unless it is worth nothing: where the loss is not finite accuracies mean nothing.
+    ///
+    /// # Errors
+    /// [`TrainError::Worthless`].
+    pub fn worth(
+        &self,
+        which: &str,
+        model: &Model,
+        result: Evaluation,
+    ) -> Result<Evaluation, TrainError> {
+        match result.loss.is_finite() {
+            true => Ok(result),
+            false => Err(TrainError::Worthless {
+                which: which.to_owned(),
+                culprit: health::culprit(model),
+                advice: "begin a new run with a lower learning rate".into(),
+            }),
+        }
     }
 
     /// Images that are evaluated at a time: those of a part of a training batch.
