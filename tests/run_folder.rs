@@ -696,6 +696,56 @@ fn missing_foreign_and_newer_files_are_told_apart() {
     let expected = [named("w", Tensor::f32([2], vec![0.0, 0.0]))];
     assert_eq!(imported.tensors, expected);
     assert_eq!(imported.metadata["format"], "pt");
+    assert_eq!(imported.left_out.len(), 1);
+    assert_eq!(imported.left_out[0].1, "I64");
+}
+
+#[test]
+fn half_and_double_precision_are_imported() {
+    let dir = scratch();
+    let path = dir.path().join("weights.safetensors");
+    // 1.5, -2 and the smallest step above 1 of bfloat16.
+    let double: Vec<u8> = [1.5f64, -2.0, 1.0078125]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let bytes: [(Dtype, &[u8]); 3] = [
+        (Dtype::F16, &[0x00, 0x3e, 0x00, 0xc0, 0x08, 0x3c]),
+        (Dtype::BF16, &[0xc0, 0x3f, 0x00, 0xc0, 0x81, 0x3f]),
+        (Dtype::F64, &double),
+    ];
+    for (dtype, bytes) in bytes {
+        let view = TensorView::new(dtype, vec![3], bytes).unwrap();
+        let file = safetensors::serialize([("w", view)], None).unwrap();
+        fs::write(&path, file).unwrap();
+        let imported = Checkpoint::import(&path).unwrap();
+        let expected = [named("w", Tensor::f32([3], vec![1.5, -2.0, 1.0078125]))];
+        assert_eq!(imported.tensors, expected, "{dtype}");
+        assert_eq!(imported.left_out, []);
+    }
+}
+
+#[test]
+fn files_of_other_kinds_are_told_by_their_first_bytes() {
+    let dir = scratch();
+    let path = dir.path().join("weights.pth");
+    let lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:7\n";
+    let kinds: [(&[u8], &[&str]); 5] = [
+        (b"PK\x03\x04 and what follows", &["PyTorch", "save_file"]),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9", &["PyTorch", "torch.load"]),
+        (lfs, &["git lfs pull"]),
+        (b"<!DOCTYPE html>", &["HTML", "download"]),
+        (b"\x89HDF\r\n\x1a\n more", &["HDF5"]),
+    ];
+    for (bytes, words) in kinds {
+        fs::write(&path, bytes).unwrap();
+        for loaded in [Checkpoint::load(&path), Checkpoint::import(&path)] {
+            let error = loaded.unwrap_err().to_string();
+            for word in words {
+                assert!(error.contains(word), "{error}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -857,6 +907,9 @@ fn the_first_interrupt_asks_and_the_second_ends() {
         wait_for("ready");
         send(child.id());
         wait_for("stopping");
+        // What comes at once is the same wish, as when a terminal tells a process and its group.
+        send(child.id());
+        std::thread::sleep(Duration::from_millis(500));
         assert!(child.try_wait().unwrap().is_none());
         send(child.id());
         assert_eq!(child.wait().unwrap().code(), Some(130));

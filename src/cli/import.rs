@@ -8,7 +8,7 @@ use crate::graph::{Layout, Model};
 use crate::models::{Benchmark, ModelSpec, architecture};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::folder::RunFolder;
-use crate::run::foreign_weights::{Imported, import};
+use crate::run::foreign_weights::{ImportOptions, Imported, import};
 use crate::run::model_file::{Sites, pack};
 use crate::run::store::TEACHER;
 use crate::settings::Settings;
@@ -58,6 +58,13 @@ pub struct Args {
     /// Let tensors that the file lacks have their values from before training.
     #[arg(long)]
     partial: bool,
+    /// Pass over tensors of the network's own layers that the network does not have.
+    #[arg(long)]
+    drop_unused: bool,
+    /// What stands before the names of the network's tensors, where a file holds several networks
+    /// [default: found]
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
 }
 
 /// What a network was trained on.
@@ -70,6 +77,10 @@ struct Source {
 
 pub(super) fn run(args: Args) -> Result<End> {
     let file = Checkpoint::import(&args.file)?;
+    let is_timm = file
+        .tensors
+        .iter()
+        .any(|(name, _)| name.contains("conv_dw"));
     let settings = settings(&args)?;
     let source = source(&args, &settings)?;
     let spec = ModelSpec {
@@ -78,8 +89,21 @@ pub(super) fn run(args: Args) -> Result<End> {
         input: source.size,
         classes: 1,
     };
-    let (spec, imported) = import(file, spec, 0)?;
+    let options = ImportOptions {
+        prefix: args.prefix.clone(),
+        drop_unused: args.drop_unused,
+        partial: args.partial,
+        seed: 0,
+    };
+    let (spec, imported) = import(file, spec, &options)?;
     report(&args, &imported)?;
+    if is_timm {
+        note(format_args!(
+            "timm's efficientnet_* and tf_efficientnet_* have the same names, and the latter pad \
+             otherwise and add another epsilon to variances: no file tells them apart. Those without \
+             `tf_` are computed right here; see what `autorep eval` says"
+        ));
+    }
     let network = spec.build()?;
     let classes = match source.classes {
         None => (0..spec.classes).map(|class| class.to_string()).collect(),

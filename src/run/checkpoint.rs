@@ -5,6 +5,7 @@
 //! of each tensor's bytes; and `header_crc32c`, that of everything else. A checkpoint is the
 //! only thing a run cannot make again, so bit rot must be found before it trains on.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
@@ -100,6 +101,16 @@ pub enum CheckpointError {
         /// The tensor.
         tensor: String,
     },
+    /// A file of another kind, told by its first bytes.
+    #[error("{} is {kind}, not a safetensors file: {remedy}", path.display())]
+    OtherKind {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+        /// How to get what is needed.
+        remedy: String,
+    },
     /// A tensor has another type than it should.
     #[error("checkpoint {} holds `{tensor}` as {found}, where {expected} is needed", path.display())]
     WrongType {
@@ -193,6 +204,10 @@ pub struct Checkpoint {
     pub tensors: Vec<Named>,
     /// Anything else, as text.
     pub metadata: BTreeMap<String, String>,
+    /// Tensors of an imported file whose values cannot be weights, each with its type.
+    pub left_out: Vec<(String, String)>,
+    /// Tensors of an imported file that were of another precision, each with its type.
+    pub converted: Vec<(String, String)>,
     /// Where it was loaded from, for messages.
     origin: PathBuf,
 }
@@ -200,11 +215,12 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// A checkpoint to be saved.
     pub fn new(tensors: Vec<Named>, metadata: BTreeMap<String, String>) -> Self {
-        let origin = PathBuf::from("(not saved yet)");
         Self {
             tensors,
             metadata,
-            origin,
+            left_out: Vec::new(),
+            converted: Vec::new(),
+            origin: PathBuf::from("(not saved yet)"),
         }
     }
 
@@ -285,7 +301,7 @@ impl Checkpoint {
 
     /// Loads what [`save`](Self::save) wrote, and checks that it is just that.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let (header, tensors) = read(path, |tensor, found| {
+        let (header, tensors) = read(path, |tensor, found, _| {
             Err(CheckpointError::WrongType {
                 path: path.to_owned(),
                 tensor: tensor.to_owned(),
@@ -299,24 +315,28 @@ impl Checkpoint {
         for ours in [FORMAT_VERSION, TENSOR_CRC, HEADER_CRC] {
             metadata.remove(ours);
         }
-        let origin = path.to_owned();
         Ok(Self {
             tensors,
             metadata,
-            origin,
+            left_out: Vec::new(),
+            converted: Vec::new(),
+            origin: path.to_owned(),
         })
     }
 
-    /// Loads the tensors of any safetensors file, such as a teacher trained elsewhere. Those
-    /// of other types than are kept here are left out, with a warning unless it is PyTorch's
-    /// count of batches in 64-bit integers, which no network needs in order to run.
+    /// Loads the tensors of any safetensors file, such as a teacher trained elsewhere. Half and
+    /// double precision become `f32`; what is no such number is [left out](Self::left_out).
     pub fn import(path: &Path) -> Result<Self, CheckpointError> {
-        let (header, tensors) = read(path, |tensor, found| {
-            if !tensor.ends_with("num_batches_tracked") {
-                let path = path.display();
-                log::warn!("leaving out `{tensor}` of {path}, which is {found}");
-            }
-            Ok(())
+        let (left_out, was_converted) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let (header, tensors) = read(path, |tensor, found, bytes| {
+            let converted = as_f32(found, bytes);
+            let list = match converted {
+                Some(_) => &was_converted,
+                None => &left_out,
+            };
+            let named = (tensor.to_owned(), found.to_string());
+            list.borrow_mut().push(named);
+            Ok(converted.map(TensorData::F32))
         })?;
         // One of ours is checked as such.
         if header.metadata.contains_key(FORMAT_VERSION) {
@@ -325,6 +345,8 @@ impl Checkpoint {
         Ok(Self {
             tensors,
             metadata: header.metadata,
+            left_out: left_out.into_inner(),
+            converted: was_converted.into_inner(),
             origin: path.to_owned(),
         })
     }
@@ -377,11 +399,72 @@ fn verify(header: &Header, path: &Path, tensors: &[Named]) -> Result<(), Checkpo
     Ok(())
 }
 
+/// Little-endian floating-point numbers of another width as `f32`; `None` for what is none.
+fn as_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    let pairs = || bytes.chunks_exact(2).map(|pair| [pair[0], pair[1]]);
+    match dtype {
+        Dtype::F16 => Some(
+            pairs()
+                .map(|b| half::f16::from_le_bytes(b).to_f32())
+                .collect(),
+        ),
+        Dtype::BF16 => Some(
+            pairs()
+                .map(|b| half::bf16::from_le_bytes(b).to_f32())
+                .collect(),
+        ),
+        Dtype::F64 => {
+            let values = bytes.chunks_exact(8).filter_map(|b| b.try_into().ok());
+            Some(values.map(|b| f64::from_le_bytes(b) as f32).collect())
+        }
+        _ => None,
+    }
+}
+
+/// What a file is that is no safetensors file, by its first bytes, and what to do.
+fn other_kind(path: &Path, first: &[u8]) -> Option<CheckpointError> {
+    let torch = || {
+        let saved = path.with_extension("safetensors");
+        format!(
+            "in Python, `import torch; from safetensors.torch import save_file; \
+             d = torch.load(\"{}\", map_location=\"cpu\"); save_file(d.get(\"state_dict\", d), \"{}\")`",
+            path.display(),
+            saved.display()
+        )
+    };
+    let (kind, remedy) = match first {
+        [b'P', b'K', 3, 4, ..] => ("a PyTorch file (a zip of pickles)", torch()),
+        [0x80, 2..=5, ..] => ("a PyTorch file (a pickle)", torch()),
+        [b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', ..] => (
+            "a pointer of Git LFS",
+            "fetch what it points to with `git lfs pull`".into(),
+        ),
+        [0x89, b'H', b'D', b'F', ..] => (
+            "an HDF5 file (of Keras)",
+            "export its weights with PyTorch's names to safetensors".into(),
+        ),
+        [b'G', b'G', b'U', b'F', ..] => {
+            ("a GGUF file", "take the network's original weights".into())
+        }
+        [b'<', ..] => (
+            "a page of HTML, such as an error that was saved in the file's place",
+            "download it again".into(),
+        ),
+        _ => return None,
+    };
+    Some(CheckpointError::OtherKind {
+        path: path.to_owned(),
+        kind,
+        remedy,
+    })
+}
+
 /// Reads a safetensors file in the order of its bytes. Nothing is allocated that the file
-/// does not have the bytes for. Tensors of a type that is not kept here go to `unknown`.
+/// does not have the bytes for. Tensors of a type that is not kept here go to `unknown`, with their
+/// bytes, and are left out where it returns nothing.
 fn read(
     path: &Path,
-    unknown: impl Fn(&str, Dtype) -> Result<(), CheckpointError>,
+    unknown: impl Fn(&str, Dtype, &[u8]) -> Result<Option<TensorData>, CheckpointError>,
 ) -> Result<(Header, Vec<Named>), CheckpointError> {
     let cannot_read = || FileError::on("read", path);
     let damaged = |reason: String| CheckpointError::Header {
@@ -410,6 +493,9 @@ fn read(
     at_least(LENGTH_BYTES)?;
     let mut length = [0; LENGTH_BYTES as usize];
     file.read_exact(&mut length).map_err(cannot_read())?;
+    if let Some(error) = other_kind(path, &length) {
+        return Err(error);
+    }
     let length = u64::from_le_bytes(length);
     if length > MAX_HEADER {
         return Err(damaged(format!("it claims a header of {length} bytes")));
@@ -442,9 +528,12 @@ fn read(
             let shape = shape.clone();
             tensors.push((name, Tensor { shape, data }));
         } else {
-            unknown(&name, dtype)?;
-            let mut skipped = (&mut file).take((end - start) as u64);
-            io::copy(&mut skipped, &mut io::sink()).map_err(cannot_read())?;
+            let mut bytes = vec![0; end - start];
+            file.read_exact(&mut bytes).map_err(cannot_read())?;
+            if let Some(data) = unknown(&name, dtype, &bytes)? {
+                let shape = shape.clone();
+                tensors.push((name, Tensor { shape, data }));
+            }
         }
     }
     let metadata = header.metadata().clone().unwrap_or_default();

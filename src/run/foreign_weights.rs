@@ -2,13 +2,14 @@
 //! network of ours.
 //!
 //! Layers here bear torchvision's names already. What remains is what others call the same
-//! layer, which `torchvision_name` knows, and the wrappers that training scripts leave.
+//! layer, which `torchvision_name` knows, and the wrappers that training scripts leave: whatever
+//! stands before the names so that without it they fit.
 
 use super::checkpoint::Checkpoint;
 use crate::graph::{Layout, Tensors};
 use crate::models::{ModelError, ModelSpec};
 use crate::tensor_file::TensorData;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What became of a file's tensors.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,13 +62,71 @@ pub enum ImportError {
         /// The model to fill.
         model: String,
     },
-    /// A tensor that is no f32.
-    #[error("{file}: `{tensor}` is not of type F32; convert it before saving")]
+    /// A tensor of whole numbers.
+    #[error(
+        "{file}: `{tensor}` is of type {found}, not of F32, F16, BF16 or F64; convert it before saving"
+    )]
     Type {
         /// The file.
         file: String,
         /// The tensor, as the file calls it.
         tensor: String,
+        /// Its type.
+        found: String,
+    },
+    /// One precision among others, in a file that is known to be incomplete.
+    #[error(
+        "{file}: `{tensor}` is of type {found}, others are not: a file that is only part of a network \
+         (--partial) should be of one type; convert it before saving"
+    )]
+    Mixed {
+        /// The file.
+        file: String,
+        /// The tensor, as the file calls it.
+        tensor: String,
+        /// Its type.
+        found: String,
+    },
+    /// A variance below zero.
+    #[error("{file}: `{tensor}` holds {value} at element {index}: there is no such variance")]
+    Variance {
+        /// The file.
+        file: String,
+        /// The tensor, as the file calls it.
+        tensor: String,
+        /// The first bad element.
+        index: usize,
+        /// What it holds.
+        value: f32,
+    },
+    /// More than one set of weights.
+    #[error(
+        "{file} holds several networks that would fit, below `{first}` and `{second}`: say which with \
+         --prefix"
+    )]
+    Ambiguous {
+        /// The file.
+        file: String,
+        /// What stands before one's names.
+        first: String,
+        /// And before another's.
+        second: String,
+    },
+    /// Tensors of the network's own layers that the network does not have.
+    #[error(
+        "{file} has {count} tensors that {model} lacks within its own layers, the first of them \
+         `{first}`: it computes something else; choose the --model it was saved from, or drop them with \
+         --drop-unused"
+    )]
+    Beyond {
+        /// The file.
+        file: String,
+        /// The model to fill.
+        model: String,
+        /// How many.
+        count: usize,
+        /// One of them.
+        first: String,
     },
     /// A weight that is infinite or not a number.
     #[error("{file}: `{tensor}` holds {value} at element {index}: no network can use it")]
@@ -107,6 +166,21 @@ fn examples(names: &[String]) -> String {
     }
 }
 
+/// What of a file may be passed over, and which of its networks is meant.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions {
+    /// What stands before the names of the network's tensors; found where it is `None`.
+    pub prefix: Option<String>,
+    /// Passes over tensors within the network's own layers that the network does not have, as a
+    /// squeeze-excite in a plain ResNet.
+    pub drop_unused: bool,
+    /// Whether tensors may be missing. Then the file is not taken at its word: all that it has must be
+    /// of one type.
+    pub partial: bool,
+    /// Seed of the tensors that the file lacks.
+    pub seed: u32,
+}
+
 /// Fills a network with the tensors of `file`. `spec` says which, but for the number of
 /// classes, which the file's classifier says; the returned one has it.
 ///
@@ -114,17 +188,44 @@ fn examples(names: &[String]) -> String {
 /// the caller to say. The counters `num_batches_tracked` are ignored.
 ///
 /// # Errors
-/// [`ImportError`] where tensors are missing, left over, or of another shape.
+/// [`ImportError`] where tensors are of another shape or type, hold what no network can use, or
+/// belong to another network.
 pub fn import(
     file: Checkpoint,
     mut spec: ModelSpec,
-    seed: u32,
+    options: &ImportOptions,
 ) -> Result<(ModelSpec, Imported), ImportError> {
     let origin = file.origin().display().to_string();
+    if let (Some((tensor, found)), true) = (file.converted.first(), options.partial) {
+        let differs = |(_, other): &(String, String)| other != found;
+        if file.converted.len() < file.tensors.len() || file.converted.iter().any(differs) {
+            return Err(ImportError::Mixed {
+                file: origin,
+                tensor: tensor.clone(),
+                found: found.clone(),
+            });
+        }
+    }
+    let is_counter = |name: &str| name.ends_with("num_batches_tracked");
+    let names: Vec<&str> = file.tensors.iter().map(|(name, _)| name.as_str()).collect();
+    let prefix = match &options.prefix {
+        Some(prefix) => prefix.clone(),
+        None => prefix(&names, &spec, &origin)?,
+    };
+    let known_as =
+        |name: &str| torchvision_name(&spec.name, name.strip_prefix(&prefix).unwrap_or(name));
+    let other_types = file.left_out.iter().filter(|(name, _)| !is_counter(name));
+    let mut other_types: BTreeMap<String, (String, String)> = other_types
+        .map(|(name, found)| (known_as(name), (name.clone(), found.clone())))
+        .collect();
     let mut found = BTreeMap::new();
     for (name, tensor) in file.tensors {
-        let known_as = torchvision_name(&spec.name, &name);
-        if known_as.ends_with("num_batches_tracked") {
+        let known_as = known_as(&name);
+        if is_counter(&known_as) {
+            continue;
+        }
+        // Of several networks one is meant.
+        if options.prefix.is_some() && !name.starts_with(&prefix) {
             continue;
         }
         if let Some((first, _)) = found.insert(known_as.clone(), (name.clone(), tensor)) {
@@ -153,7 +254,7 @@ pub fn import(
     };
 
     let layout = Layout::new(&spec.build()?);
-    let mut tensors = Tensors::initial(&layout, seed);
+    let mut tensors = Tensors::initial(&layout, options.seed);
     let (mut used, mut missing) = (0, Vec::new());
     for (arena, values) in [
         (&layout.params, &mut tensors.params),
@@ -164,6 +265,13 @@ pub fn import(
             if own(".coefficients") || own(".moments") || own(".kurtosis") {
                 // The search's, which no other program has.
                 continue;
+            }
+            if let Some((tensor, found)) = other_types.remove(&slot.name) {
+                return Err(ImportError::Type {
+                    file: origin,
+                    tensor,
+                    found,
+                });
             }
             let Some((name, tensor)) = found.remove(&slot.name) else {
                 missing.push(slot.name.clone());
@@ -178,14 +286,28 @@ pub fn import(
                     model: spec.name,
                 });
             }
-            let TensorData::F32(data) = tensor.data else {
-                return Err(ImportError::Type {
-                    file: origin,
-                    tensor: name,
-                });
+            let data = match tensor.data {
+                TensorData::F32(data) => data,
+                other => {
+                    return Err(ImportError::Type {
+                        file: origin,
+                        tensor: name,
+                        found: other.dtype().to_string(),
+                    });
+                }
             };
             if let Some(index) = data.iter().position(|v| !v.is_finite()) {
                 return Err(ImportError::NonFinite {
+                    file: origin,
+                    tensor: name,
+                    index,
+                    value: data[index],
+                });
+            }
+            if own("running_var")
+                && let Some(index) = data.iter().position(|v| *v < 0.0)
+            {
+                return Err(ImportError::Variance {
                     file: origin,
                     tensor: name,
                     index,
@@ -196,22 +318,72 @@ pub fn import(
             used += 1;
         }
     }
+    // What lies within the network's own layers says that it is another network.
+    let first = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
+    let slots = layout.params.slots.iter().chain(&layout.state.slots);
+    let own: BTreeSet<String> = slots.map(|slot| first(&slot.name)).collect();
+    let beyond: Vec<&String> = { found.iter() }
+        .filter(|(known_as, _)| own.contains(&first(known_as)))
+        .map(|(_, (name, _))| name)
+        .collect();
+    if let (Some(name), false) = (beyond.first(), options.drop_unused) {
+        return Err(ImportError::Beyond {
+            file: origin,
+            model: spec.name,
+            count: beyond.len(),
+            first: (*name).clone(),
+        });
+    }
+    let others = other_types.into_values().map(|(name, _)| name);
     let imported = Imported {
         tensors,
         used,
         missing,
-        unused: found.into_values().map(|(name, _)| name).collect(),
+        unused: { found.into_values().map(|(name, _)| name) }
+            .chain(others)
+            .collect(),
     };
     Ok((spec, imported))
 }
 
+/// What stands before the names of a network's tensors in a file: of all that stands before any of
+/// its names that without which most are the network's.
+fn prefix(names: &[&str], spec: &ModelSpec, file: &str) -> Result<String, ImportError> {
+    let layout = Layout::new(&spec.build()?);
+    let slots = layout.params.slots.iter().chain(&layout.state.slots);
+    let known: BTreeSet<&str> = slots.map(|slot| slot.name.as_str()).collect();
+    let mut prefixes: BTreeSet<&str> = BTreeSet::from([""]);
+    for name in names {
+        prefixes.extend(name.match_indices('.').map(|(at, _)| &name[..=at]));
+    }
+    let fits = |prefix: &str| {
+        let rest = names.iter().filter_map(|name| name.strip_prefix(prefix));
+        let fit = rest.filter(|rest| known.contains(torchvision_name(&spec.name, rest).as_str()));
+        fit.count()
+    };
+    let mut best = ("", 0);
+    let mut second = ("", 0);
+    for prefix in prefixes {
+        let found = (prefix, fits(prefix));
+        if found.1 > best.1 {
+            (best, second) = (found, best);
+        } else if found.1 > second.1 {
+            second = found;
+        }
+    }
+    // A few names fit below the wrong one, too: a block has layers as the network has.
+    if second.1 > 0 && second.1 == best.1 {
+        return Err(ImportError::Ambiguous {
+            file: file.to_owned(),
+            first: best.0.to_owned(),
+            second: second.0.to_owned(),
+        });
+    }
+    Ok(best.0.to_owned())
+}
+
 /// What torchvision would call the tensor `name` of a network like `model`.
 fn torchvision_name(model: &str, name: &str) -> String {
-    let mut name = name;
-    // DataParallel, Lightning and torch.compile wrap a network under a name of their own.
-    for wrapper in ["module.", "model.", "_orig_mod.", "net."] {
-        name = name.strip_prefix(wrapper).unwrap_or(name);
-    }
     if model.starts_with("efficientnet") {
         return timm_efficientnet(name).unwrap_or_else(|| name.to_owned());
     }
@@ -310,7 +482,7 @@ mod tests {
     #[test]
     fn other_programs_names_are_known() {
         for (model, theirs, ours) in [
-            ("resnet18", "module.linear.bias", "fc.bias"),
+            ("resnet18", "linear.bias", "fc.bias"),
             (
                 "resnet18",
                 "layer2.0.shortcut.1.running_mean",
@@ -328,7 +500,7 @@ mod tests {
             ),
             (
                 "wide_resnet_22_8",
-                "_orig_mod.layer3.0.shortcut.0.weight",
+                "layer3.0.shortcut.0.weight",
                 "layer3.0.shortcut.weight",
             ),
             (
@@ -380,7 +552,7 @@ mod tests {
             Tensor::u32([], vec![9]),
         );
         file.tensors.push(counter);
-        let (filled, imported) = import(file, spec, 0).unwrap();
+        let (filled, imported) = import(file, spec, &ImportOptions::default()).unwrap();
         assert_eq!(filled.classes, 7);
         assert_eq!((imported.used, imported.missing.len()), (count, 0));
         assert_eq!(imported.unused, [""; 0]);
@@ -393,6 +565,95 @@ mod tests {
     }
 
     #[test]
+    fn wrappers_are_found_whatever_they_are_called() {
+        let spec = spec("resnet8");
+        for wrapper in [
+            "",
+            "module.",
+            "_orig_mod.module.",
+            "state_dict.model.",
+            "student.backbone.",
+        ] {
+            let mut wrapped = file(&spec, |name| format!("{wrapper}{name}"));
+            let count = wrapped.tensors.len();
+            let optimizer = ("optimizer.lr".to_owned(), Tensor::f32([1], vec![0.1]));
+            wrapped.tensors.push(optimizer);
+            let (_, imported) = import(wrapped, spec.clone(), &Default::default()).unwrap();
+            assert_eq!(
+                (imported.used, imported.missing.len()),
+                (count, 0),
+                "{wrapper}"
+            );
+            assert_eq!(imported.unused, ["optimizer.lr"], "{wrapper}");
+        }
+        // Two networks: one has to be named.
+        let mut both = file(&spec, |name| format!("model.{name}"));
+        both.tensors
+            .extend(file(&spec, |name| format!("ema.{name}")).tensors);
+        let error = import(both.clone(), spec.clone(), &Default::default()).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("`ema.` and `model.`") && error.contains("--prefix"),
+            "{error}"
+        );
+        let options = ImportOptions {
+            prefix: Some("ema.".into()),
+            ..Default::default()
+        };
+        let (_, imported) = import(both, spec, &options).unwrap();
+        assert_eq!(imported.missing, [""; 0]);
+    }
+
+    #[test]
+    fn what_would_be_another_network_is_refused_unless_asked_for() {
+        let same = |name: &str| name.to_owned();
+        let spec = spec("resnet8");
+        let with = |name: &str| {
+            let mut file = file(&spec, same);
+            file.tensors
+                .push((name.to_owned(), Tensor::f32([4], vec![3.0; 4])));
+            file
+        };
+        for name in [
+            "conv1.bias",
+            "layer1.0.se.fc1.weight",
+            "layer3.1.conv1.weight",
+        ] {
+            let error = import(with(name), spec.clone(), &Default::default()).unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.contains(name) && error.contains("--drop-unused"),
+                "{error}"
+            );
+            let options = ImportOptions {
+                drop_unused: true,
+                ..Default::default()
+            };
+            let (_, imported) = import(with(name), spec.clone(), &options).unwrap();
+            assert_eq!(imported.unused, [name]);
+        }
+        // A head of something else is no part of the network.
+        import(with("aux_head.weight"), spec.clone(), &Default::default()).unwrap();
+        // A weight of whole numbers is none, whatever may be missing.
+        let mut integers = file(&spec, same);
+        integers.tensors.retain(|(name, _)| name != "conv1.weight");
+        integers
+            .left_out
+            .push(("conv1.weight".into(), "I64".into()));
+        let error = import(integers, spec.clone(), &Default::default()).unwrap_err();
+        assert!(
+            error.to_string().contains("`conv1.weight` is of type I64"),
+            "{error}"
+        );
+        let mut negative = file(&spec, same);
+        let variance = |(name, _): &&mut (String, Tensor)| name == "bn1.running_var";
+        let (_, tensor) = negative.tensors.iter_mut().find(variance).unwrap();
+        *tensor = Tensor::f32(tensor.shape.clone(), vec![-1e-6; tensor.data.len()]);
+        let error = import(negative, spec.clone(), &Default::default()).unwrap_err();
+        assert!(error.to_string().contains("no such variance"), "{error}");
+    }
+
+    #[test]
     fn what_does_not_fit_is_named() {
         let same = |name: &str| name.to_owned();
         let spec = spec("resnet8");
@@ -400,14 +661,16 @@ mod tests {
         incomplete.tensors.retain(|(name, _)| name != "bn1.weight");
         let extra = ("head.weight".to_owned(), Tensor::f32([1], vec![0.0]));
         incomplete.tensors.push(extra);
-        let (_, imported) = import(incomplete, spec.clone(), 0).unwrap();
+        let (_, imported) = import(incomplete, spec.clone(), &ImportOptions::default()).unwrap();
         assert_eq!(imported.missing, ["bn1.weight"]);
         assert_eq!(imported.unused, ["head.weight"]);
 
         let fails = |change: &dyn Fn(&mut Checkpoint)| {
             let mut file = file(&spec, same);
             change(&mut file);
-            import(file, spec.clone(), 0).unwrap_err().to_string()
+            import(file, spec.clone(), &ImportOptions::default())
+                .unwrap_err()
+                .to_string()
         };
         let message = fails(&|f| f.tensors[0].1 = Tensor::f32([2, 1], vec![0.0; 2]));
         assert!(
@@ -427,7 +690,7 @@ mod tests {
         });
         assert!(message.contains("NaN at element 3"), "{message}");
         let message = fails(&|f| {
-            let again = ("module.conv1.weight".to_owned(), f.tensors[0].1.clone());
+            let again = ("linear.bias".to_owned(), Tensor::f32([7], vec![0.0; 7]));
             f.tensors.push(again);
         });
         assert!(message.contains("both"), "{message}");
