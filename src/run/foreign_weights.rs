@@ -261,9 +261,7 @@ pub fn import(
         (&layout.state, &mut tensors.state),
     ] {
         for slot in &arena.slots {
-            let own = |suffix: &str| slot.name.ends_with(suffix);
-            if own(".coefficients") || own(".moments") || own(".kurtosis") {
-                // The search's, which no other program has.
+            if is_of_a_search(&slot.name) {
                 continue;
             }
             if let Some((tensor, found)) = other_types.remove(&slot.name) {
@@ -304,7 +302,7 @@ pub fn import(
                     value: data[index],
                 });
             }
-            if own("running_var")
+            if slot.name.ends_with("running_var")
                 && let Some(index) = data.iter().position(|v| *v < 0.0)
             {
                 return Err(ImportError::Variance {
@@ -323,7 +321,7 @@ pub fn import(
     let slots = layout.params.slots.iter().chain(&layout.state.slots);
     let own: BTreeSet<String> = slots.map(|slot| first(&slot.name)).collect();
     let beyond: Vec<&String> = { found.iter() }
-        .filter(|(known_as, _)| own.contains(&first(known_as)))
+        .filter(|(known_as, _)| own.contains(&first(known_as)) && !is_of_a_search(known_as))
         .map(|(_, (name, _))| name)
         .collect();
     if let (Some(name), false) = (beyond.first(), options.drop_unused) {
@@ -346,12 +344,19 @@ pub fn import(
     Ok((spec, imported))
 }
 
+/// Whether a tensor is the search's, which no other program has, and no teacher needs.
+fn is_of_a_search(name: &str) -> bool {
+    const OURS: [&str; 5] = [".coefficients", ".moments", ".kurtosis", ".mask", ".aux"];
+    OURS.iter().any(|ending| name.ends_with(ending))
+}
+
 /// What stands before the names of a network's tensors in a file: of all that stands before any of
 /// its names that without which most are the network's.
 fn prefix(names: &[&str], spec: &ModelSpec, file: &str) -> Result<String, ImportError> {
     let layout = Layout::new(&spec.build()?);
     let slots = layout.params.slots.iter().chain(&layout.state.slots);
-    let known: BTreeSet<&str> = slots.map(|slot| slot.name.as_str()).collect();
+    let known = slots.map(|slot| slot.name.as_str());
+    let known: BTreeSet<&str> = known.filter(|name| !is_of_a_search(name)).collect();
     let mut prefixes: BTreeSet<&str> = BTreeSet::from([""]);
     for name in names {
         prefixes.extend(name.match_indices('.').map(|(at, _)| &name[..=at]));
@@ -371,8 +376,11 @@ fn prefix(names: &[&str], spec: &ModelSpec, file: &str) -> Result<String, Import
             second = found;
         }
     }
-    // A few names fit below the wrong one, too: a block has layers as the network has.
-    if second.1 > 0 && second.1 == best.1 {
+    // A few names fit below a wrong one: a block has layers as the network has.
+    if 2 * best.1 < known.len() {
+        return Ok(String::new());
+    }
+    if second.1 == best.1 {
         return Err(ImportError::Ambiguous {
             file: file.to_owned(),
             first: best.0.to_owned(),
