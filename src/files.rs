@@ -66,10 +66,27 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// Puts what `fill` writes at `path`, all or nothing: under a temporary name in the same
 /// folder first, then synced, then renamed, then the folder synced. When this returns, the
 /// file survives a power cut; when it fails, whatever was at `path` is there still.
+///
+/// A link is followed: what it leads to is replaced, not the link. A device or a pipe is written to as
+/// it is, since nothing can take its place.
 pub fn write_atomic_with(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FileError> {
+    let target = match path.is_symlink() {
+        // One that leads nowhere is followed as far as it goes.
+        true => fs::canonicalize(path).or_else(|_| fs::read_link(path).map(|to| beside(path, to))),
+        false => Ok(path.to_owned()),
+    };
+    let path = &*target.map_err(FileError::on("write", path))?;
+    if fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+        let write = || {
+            let mut file = File::options().write(true).open(path)?;
+            fill(&mut file)?;
+            file.flush()
+        };
+        return write().map_err(FileError::on("write", path));
+    }
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -91,6 +108,11 @@ pub fn write_atomic_with(
         sync_folder(folder)
     };
     attempt().map_err(FileError::on("write", path))
+}
+
+/// Where a link at `path` leads that says `to`.
+fn beside(path: &Path, to: PathBuf) -> PathBuf {
+    path.parent().map_or(to.clone(), |folder| folder.join(to))
 }
 
 /// Makes the names in a folder durable, as [`File::sync_all`] does for contents.

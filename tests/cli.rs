@@ -449,6 +449,95 @@ fn a_manifest_says_how_large_numbers_grow_unless_the_images_are_gone() {
     assert!(told.contains("how large numbers grow"), "{told}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_is_written_through_and_a_device_is_not_replaced() {
+    use std::os::unix::fs::symlink;
+    let root = TempDir::new().unwrap();
+    let path = |name: &str| root.path().join(name);
+    fs::write(path("shared"), "old").unwrap();
+    symlink("shared", path("link")).unwrap();
+    symlink("not-yet", path("ahead")).unwrap();
+    symlink("/dev/null", path("null")).unwrap();
+    for (name, force) in [("link", true), ("ahead", false), ("null", true)] {
+        let file = path(name);
+        let options = ["--format", "onnx", "-o", file.to_str().unwrap()];
+        let mut command = on("export", finished(), &options);
+        succeed(command.args(force.then_some("--force")));
+        assert!(file.is_symlink(), "{name} was replaced");
+    }
+    for name in ["shared", "not-yet"] {
+        assert!(path(name).metadata().unwrap().len() > 1000, "{name}");
+    }
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}
+
+#[test]
+fn words_say_what_to_do_and_say_it_once() {
+    let root = TempDir::new().unwrap();
+    let path = |name: &str| root.path().join(name);
+    // Nothing was begun here, whatever Ctrl-C has left.
+    let begun = path("begun");
+    fs::create_dir_all(begun.join("checkpoints")).unwrap();
+    fs::write(begun.join(".lock"), "").unwrap();
+    let mut resume = program();
+    resume.args(["train", "--resume", "--out"]).arg(&begun);
+    refused(&mut resume, &["no run that could be resumed", "--data"]);
+    succeed(&mut train(&begun, &["--teacher-epochs", "1"]));
+    // A run that does not say what it was trained on.
+    fs::remove_file(begun.join("config.toml")).unwrap();
+    refused(
+        &mut on("eval", &begun, &[]),
+        &["config.toml is missing", "--data"],
+    );
+    let data = ["--data", "builtin:train=256,test=64,size=8"];
+    succeed(&mut on("eval", &begun, &data));
+    // A cause is said once.
+    let mut cost = program();
+    cost.args(["cost", "resnet8", "--protocol", "nosuch.toml"]);
+    let error = refused(&mut cost, &["nosuch.toml"]);
+    assert_eq!(error.matches("os error 2").count(), 1, "{error}");
+    // Relative data were looked for somewhere.
+    let nowhere = ["--data", "no/such/folder"];
+    refused(
+        &mut train(&path("x"), &nowhere),
+        &["no/such/folder", "below"],
+    );
+    let much = ["--train-images", "18446744073709551615"];
+    refused(
+        &mut train(&path("x"), &much),
+        &["18446744073709551615", "too large"],
+    );
+    // What hides adapters is named.
+    let mut devices = program();
+    devices.arg("devices").env("WGPU_BACKEND", "gl");
+    refused(&mut devices, &["WGPU_BACKEND=gl", "unset"]);
+    // A list of budgets is not 1,000, and none may be larger than the network.
+    for (budgets, words) in [
+        ("1,000", ["000", "budget"]),
+        ("10%,99999999", ["99999999", "network"]),
+    ] {
+        let mut sweep = program();
+        let out = path("sweep");
+        sweep.args([
+            "sweep",
+            "--data",
+            "builtin:train=64,test=32,size=8",
+            "--model",
+            "resnet8",
+        ]);
+        sweep.args(["--width", "0.25", "--batch", "16", "--teacher-epochs", "1"]);
+        sweep
+            .args(["--methods", "snl", "--budgets", budgets, "--out"])
+            .arg(&out);
+        refused(&mut sweep, &words);
+        assert!(
+            !out.join("teacher").exists(),
+            "{budgets}: a teacher was trained"
+        );
+    }
+}
+
 #[test]
 fn exports_are_written_and_never_overwritten_unasked() {
     let root = TempDir::new().unwrap();

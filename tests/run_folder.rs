@@ -80,8 +80,14 @@ fn child() {
 
 /// Starts [`child`] with an order, and gives a function that waits for a line of its output.
 fn start_child(order: &str, path: &Path) -> (Child, impl FnMut(&str)) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child", "--nocapture", "--test-threads=1"]);
+    start(command, order, path)
+}
+
+/// The same, by a command that becomes this program.
+fn start(mut command: Command, order: &str, path: &Path) -> (Child, impl FnMut(&str)) {
+    let mut child = command
         .env(CHILD, format!("{order} {}", path.display()))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -897,7 +903,7 @@ fn nothing_is_removed_for_a_checkpoint_that_was_not_saved() {
 #[cfg(unix)]
 #[test]
 fn the_first_interrupt_asks_and_the_second_ends() {
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-USR1", "-HUP"] {
         let (mut child, mut wait_for) = start_child("interrupt", Path::new("."));
         let send = |id: u32| {
             let mut kill = Command::new("kill");
@@ -914,4 +920,32 @@ fn the_first_interrupt_asks_and_the_second_ends() {
         send(child.id());
         assert_eq!(child.wait().unwrap().code(), Some(130));
     }
+}
+
+/// A process that its terminal's end must not end, as under `nohup`, is not stopped by it either.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hangup_that_is_ignored_stays_ignored() {
+    let me = std::env::current_exe().unwrap();
+    let me = me.display();
+    let script = format!("trap '' HUP; exec '{me}' --exact child --nocapture --test-threads=1");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]);
+    let (mut child, mut wait_for) = start(command, "interrupt", Path::new("."));
+    let send = |signal: &str| {
+        let sent = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    };
+    wait_for("ready");
+    send("-HUP");
+    std::thread::sleep(Duration::from_millis(500));
+    // Had the hangup counted, this would be the second wish, which ends the process at once.
+    send("-TERM");
+    wait_for("stopping");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none(), "the hangup counted");
+    send("-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }

@@ -137,6 +137,14 @@ impl RunArgs {
         let settings = layers.finish()?;
         methods::find(&settings.search.method)?;
         let Some(stored) = self.stored()? else {
+            // Else a slip in --out would begin a run of all defaults.
+            if self.resume && !self.says_what_to_do() {
+                bail!(
+                    "{} holds no run that could be resumed: name the run's folder, or say what to begin \
+                     (--data, --preset or --config)",
+                    self.out.display()
+                );
+            }
             return Ok(settings);
         };
         // What the folder says counts; options may only repeat it.
@@ -168,6 +176,16 @@ impl RunArgs {
             layers.set(text)?;
         }
         let text = |value: &Option<String>| value.clone().map(Value::String);
+        for (option, value) in [
+            ("--batch", self.batch),
+            ("--micro-batches", self.micro_batches),
+            ("--train-images", self.train_images),
+            ("--teacher-epochs", self.teacher_epochs),
+        ] {
+            if let Some(value) = value.filter(|&value| i64::try_from(value).is_err()) {
+                bail!("{option} {value}: is far too large");
+            }
+        }
         let number = |value: Option<usize>| value.map(|n| Value::Integer(n as i64));
         let placement = match (self.stream, self.resident) {
             (true, _) => Some("stream"),
@@ -205,6 +223,15 @@ impl RunArgs {
             return Ok(None);
         }
         Ok(RunFolder::open(&self.out)?.read_config()?)
+    }
+
+    /// Whether options say on what to run.
+    fn says_what_to_do(&self) -> bool {
+        let sets_data = |text: &String| text.trim_start().starts_with("data");
+        self.data.is_some()
+            || self.preset.is_some()
+            || self.config.is_some()
+            || self.sets.iter().any(sets_data)
     }
 
     /// Whether progress bars are drawn.
@@ -357,10 +384,15 @@ pub(super) fn settings_of(path: &Path) -> Result<Settings> {
         false => path.parent().and_then(Path::parent),
     };
     let mut layers = Layers::default();
-    if let Some(folder) = folder.filter(|f| f.join("config.toml").is_file())
-        && let Some(text) = RunFolder::open(folder)?.read_config()?
-    {
-        layers.file("config.toml of the run", &text)?;
+    if let Some(folder) = folder.filter(|folder| RunFolder::holds_run(folder).unwrap_or(false)) {
+        match RunFolder::open(folder)?.read_config()? {
+            Some(text) => layers.file("config.toml of the run", &text)?,
+            None => bail!(
+                "{}: config.toml is missing, which says what the network was trained on; name the images \
+                 with --data",
+                folder.display()
+            ),
+        }
     }
     Ok(layers.finish()?)
 }

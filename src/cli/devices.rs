@@ -3,7 +3,7 @@
 use super::common::AdapterArgs;
 use super::end::End;
 use crate::gpu::{AdapterReport, adapter};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use std::io::{self, Write, stdout};
 
 /// Arguments of `autorep devices`.
@@ -23,10 +23,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         return Ok(End::Done);
     }
     if reports.is_empty() {
-        bail!(
-            "no adapter was found: install a Vulkan driver (a software one will do: \
-             mesa-vulkan-drivers on Debian, Ubuntu and Fedora, vulkan-swrast on Arch)"
-        );
+        return Err(adapter::none().into());
     }
     reports.iter().try_for_each(print)?;
     Ok(End::Done)

@@ -8,7 +8,7 @@ use crate::kernels::{Compiler, Tiling};
 use crate::private::{FixedPoint, Truncation};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::model_file::{self, Unpacked};
-use crate::settings::MOST_BATCH;
+use crate::settings::{MOST_BATCH, Settings};
 use crate::step::evaluate::evaluation;
 use crate::tensor_file::Tensor;
 use crate::train::health;
@@ -127,10 +127,14 @@ pub(super) fn run(args: Args) -> Result<End> {
     let Unpacked {
         model, spec, sites, ..
     } = model_file::unpack(checkpoint)?;
-    let mut settings = settings_of(&args.run)?;
-    if let Some(data) = args.data {
-        settings.data = data;
-    }
+    let settings = match args.data {
+        None => settings_of(&args.run)?,
+        // Whatever the run says of other images.
+        Some(data) => Settings {
+            data,
+            ..settings_of(&args.run).unwrap_or_default()
+        },
+    };
     let dataset = open_data(&settings, true)?;
     let size = dataset.test.size();
     if size != spec.input {

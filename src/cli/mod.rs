@@ -36,8 +36,8 @@ Environment: RUST_LOG says what is logged, as env_logger reads it. WGPU_BACKEND 
 to look on, WGPU_ADAPTER_NAME holds a part of the adapter's name, WGPU_POWER_PREF is low or high; \
 options win.
 
-Exit status: 0 done, 1 failed, 2 not understood, 130 interrupted by Ctrl-C or a signal: what there \
-was is kept, and --resume goes on from it.";
+Exit status: 0 done, 1 failed, 2 not understood, 130 interrupted by Ctrl-C or a signal (TERM, HUP unless \
+ignored, and USR1, which schedulers send): what there was is kept, and --resume goes on from it.";
 
 /// Finds the few ReLUs of a network worth keeping, and replaces the rest by polynomials.
 #[derive(Parser)]
@@ -86,6 +86,7 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    quiet_drivers();
     let cli = Cli::parse();
     let level = match cli.verbose {
         0 => "warn,autorep=info",
@@ -127,10 +128,34 @@ pub fn main() -> ExitCode {
             } else {
                 ("", "")
             };
-            common::note(format_args!("{on}error:{off} {error:#}"));
+            common::note(format_args!("{on}error:{off} {}", in_words(&error)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Where there is no desktop, as over ssh and in containers, a layer of Mesa complains on standard error
+/// that it finds none. It only sorts adapters by what desktops want.
+fn quiet_drivers() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        #[expect(unsafe_code, reason = "the layer knows no other way")]
+        // SAFETY: this is the first that the program does: no other thread reads the environment.
+        unsafe {
+            std::env::set_var("NODEVICE_SELECT", "1");
+        }
+    }
+}
+
+/// An error with its causes, each of which is said once: many messages hold their cause already.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !words.contains(&cause) {
+            words += ": ";
+            words += &cause;
+        }
+    }
+    words
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

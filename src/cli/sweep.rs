@@ -3,17 +3,20 @@
 use super::common::{RunArgs, load_result, note, percent};
 use super::end::End;
 use crate::files::write_atomic;
+use crate::models::ModelSpec;
 use crate::report::published::Published;
 use crate::run::folder::RunFolder;
 use crate::run::model_file::{self, Unpacked};
 use crate::run::summary::Summary;
 use crate::search::agreement::Overlap;
+use crate::search::budget::Budget;
 use crate::search::methods;
 use crate::search::objective::prices;
 use crate::search::pipeline;
 use crate::search::sweep::{Entry, Finished, Grid, Row, Spread, rows};
 use crate::settings::layers::Layers;
 use crate::settings::{self, Settings};
+use crate::train::images::open_data;
 use crate::train::interrupt::Interrupt;
 use anyhow::{Context, Result, bail, ensure};
 #[cfg(unix)]
@@ -83,6 +86,7 @@ pub(super) fn run(args: Args) -> Result<End> {
     }
     let searches = searches(&grid(&args, &base)?, &base)?;
     open(&args, out, &base)?;
+    feasible(&searches, &base)?;
     let interrupt = Interrupt::install();
 
     let Some(teacher) = teacher_of(&args, &base, interrupt)? else {
@@ -151,6 +155,25 @@ fn searches(grid: &Grid, base: &Settings) -> Result<Vec<Search>> {
         Ok(Search { entry, settings })
     };
     entries.into_iter().map(search).collect()
+}
+
+/// Refuses budgets that the network cannot have, before a teacher is trained for them.
+fn feasible(searches: &[Search], base: &Settings) -> Result<()> {
+    let dataset = open_data(base, false)?;
+    let spec = ModelSpec {
+        name: base.model.clone(),
+        width: base.width,
+        input: dataset.train.size(),
+        classes: dataset.classes.len(),
+    };
+    let total = spec.build()?.relu_total();
+    for search in searches {
+        let budget: Budget = search.settings.search.budget.parse()?;
+        budget
+            .resolve(total)
+            .with_context(|| search.entry.name.clone())?;
+    }
+    Ok(())
 }
 
 /// The teacher's place: given, or trained for all searches. `None` when interrupted.

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what variants and fields are")]
 pub enum DataError {
-    #[error("{}: no such file or folder; name a folder of images, or `builtin`", .path.display())]
+    #[error(
+        "{}: no such file or folder{}; name a folder of images, or `builtin`",
+        .path.display(), looked_in(.path)
+    )]
     NotFound { path: PathBuf },
     #[error("{}: is a file; if it is an archive, unpack it and name the folder", .path.display())]
     NotAFolder { path: PathBuf },
@@ -159,6 +162,14 @@ pub enum DataError {
         low: usize,
         high: usize,
     },
+}
+
+/// Where a relative path was looked for, as a clause.
+fn looked_in(path: &Path) -> String {
+    match (path.is_relative(), std::env::current_dir()) {
+        (true, Ok(folder)) => format!(" below {}, where the program runs", folder.display()),
+        _ => String::new(),
+    }
 }
 
 /// Heights and widths that make sense for the networks here.

@@ -180,16 +180,37 @@ pub fn list(choice: &AdapterChoice) -> Result<Vec<AdapterReport>, GpuError> {
         .collect())
 }
 
+/// That there is no adapter, and what to do.
+pub fn none() -> GpuError {
+    GpuError::NoAdapter(match hiding() {
+        Some(variable) => format!(
+            "no GPU adapter was found: the environment has {variable}, which may hide those there are; \
+             unset it and try again"
+        ),
+        None => "no GPU adapter was found: install a Vulkan driver (a software one will do: \
+                 `mesa-vulkan-drivers` on Debian, Ubuntu and Fedora, `vulkan-swrast` on Arch)"
+            .to_owned(),
+    })
+}
+
+/// A variable of the environment that keeps drivers from being found, with its value.
+fn hiding() -> Option<String> {
+    const HIDING: [&str; 5] = [
+        "WGPU_BACKEND",
+        "VK_DRIVER_FILES",
+        "VK_ICD_FILENAMES",
+        "VK_LOADER_DRIVERS_SELECT",
+        "VK_LOADER_DRIVERS_DISABLE",
+    ];
+    let value = |name: &&str| Some(format!("{name}={}", std::env::var(name).ok()?));
+    HIDING.iter().find_map(value)
+}
+
 /// Picks the adapter that `choice` means: by number, by part of the name, or the first.
 pub(super) fn select(choice: &AdapterChoice) -> Result<wgpu::Adapter, GpuError> {
     let mut adapters = enumerate(choice)?;
     if adapters.is_empty() {
-        return Err(GpuError::NoAdapter(
-            "no GPU adapter was found: install a Vulkan driver (a software one will do: \
-             `mesa-vulkan-drivers` on Debian and Ubuntu, `mesa-vulkan-drivers` on Fedora, \
-             `vulkan-swrast` on Arch)"
-                .to_owned(),
-        ));
+        return Err(none());
     }
     let from_environment = std::env::var("WGPU_ADAPTER_NAME").ok();
     let Some(wanted) = choice.adapter.as_ref().or(from_environment.as_ref()) else {

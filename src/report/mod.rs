@@ -40,8 +40,9 @@ pub enum ReportError {
     NoRuns(PathBuf),
     /// A run that is still going on or was interrupted.
     #[error(
-        "{}: this run is not finished, it has no summary.json; continue it with \
-         `autorep search --resume --out` and this folder, then report",
+        "{}: this run is not finished, it has no summary.json; go on with \
+         `autorep search --resume --out` and this folder, or search from it with --teacher where it was \
+         imported, then report",
         .0.display()
     )]
     Unfinished(PathBuf),

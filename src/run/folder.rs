@@ -247,10 +247,15 @@ fn contents(root: &Path) -> Result<Contents, FileError> {
     for entry in fs::read_dir(root).map_err(FileError::on("read", root))? {
         let entry = entry.map_err(FileError::on("read", root))?;
         let name = entry.file_name();
-        if name == CONFIG || name == CHECKPOINTS {
+        // A process that was ended before it began has made a folder for checkpoints, and none.
+        let is_begun = name == CHECKPOINTS && {
+            let mut within = fs::read_dir(entry.path()).map_err(FileError::on("read", root))?;
+            within.any(|entry| entry.is_ok_and(|entry| !is_partial(&entry.path())))
+        };
+        if name == CONFIG || is_begun {
             return Ok(Contents::Run);
         }
-        if name != LOCK && !is_partial(&entry.path()) {
+        if name != LOCK && name != CHECKPOINTS && !is_partial(&entry.path()) {
             found = Contents::Foreign;
         }
     }

@@ -45,6 +45,11 @@ impl FromStr for Budget {
         let syntax = || BudgetError::Syntax(text.to_owned());
         let trimmed = text.trim().to_lowercase();
         let number = |digits: &str| -> Result<f64, BudgetError> {
+            // `000` is what a list makes of 1,000.
+            let digits = digits.trim();
+            if digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.") {
+                return Err(syntax());
+            }
             let value: f64 = digits.trim().parse().map_err(|_| syntax())?;
             if value.is_finite() && value >= 0.0 {
                 Ok(value)

@@ -1,4 +1,4 @@
-//! Ctrl-C and termination, turned into a question the training loop can ask between two
+//! Ctrl-C, termination and what schedulers send before they end a job, turned into a question the training loop can ask between two
 //! steps: it then writes a checkpoint and returns, as if the work had ended there. Whoever
 //! cannot wait that long asks a second time, and the process ends at once.
 
@@ -20,15 +20,16 @@ static INSTALL: Once = Once::new();
 pub struct Interrupt(());
 
 impl Interrupt {
-    /// Begins to listen for Ctrl-C, and on Unix for TERM and HUP. Later calls return
-    /// another handle on the same wish.
+    /// Begins to listen for Ctrl-C, and on Unix for TERM, USR1 (as Slurm's `--signal=USR1@60` sends
+    /// it) and HUP, unless that is ignored, as under `nohup`. Later calls return another handle on
+    /// the same wish.
     ///
     /// Where the system refuses the handler, Ctrl-C ends the process as it always did, which
     /// costs the steps since the last checkpoint and nothing else; that is worth a warning,
     /// not the run.
     pub fn install() -> Self {
         INSTALL.call_once(|| {
-            if let Err(error) = ctrlc::set_handler(on_signal) {
+            if let Err(error) = listen() {
                 log::warn!("Ctrl-C will stop the run without a last checkpoint: {error}");
             }
         });
@@ -39,6 +40,35 @@ impl Interrupt {
     pub fn requested(self) -> bool {
         REQUESTED.load(Ordering::Relaxed)
     }
+}
+
+#[cfg(unix)]
+fn listen() -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    let mut signals = vec![SIGINT, SIGTERM, SIGUSR1];
+    if !ignores_hangup() {
+        signals.push(SIGHUP);
+    }
+    let mut signals = signal_hook::iterator::Signals::new(signals)?;
+    let listener = std::thread::Builder::new().name("signals".into());
+    listener.spawn(move || signals.forever().for_each(|_| on_signal()))?;
+    Ok(())
+}
+
+/// Whether whoever started the process wants it to survive its terminal.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    // Linux shows which signals are ignored, as bits from the first on; elsewhere `nohup` cannot be
+    // told from a terminal.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let bits = ignored.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    bits.unwrap_or(0) >> (signal_hook::consts::SIGHUP - 1) & 1 == 1
+}
+
+#[cfg(not(unix))]
+fn listen() -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(on_signal)
 }
 
 /// Whoever sends signals to a process and to its group, as `timeout` and terminals do, sends two:
