@@ -932,10 +932,9 @@ fn a_hangup_that_is_ignored_stays_ignored() {
     let mut command = Command::new("sh");
     command.args(["-c", &script]);
     let (mut child, mut wait_for) = start(command, "interrupt", Path::new("."));
+    let id = child.id().to_string();
     let send = |signal: &str| {
-        let sent = Command::new("kill")
-            .args([signal, &child.id().to_string()])
-            .status();
+        let sent = Command::new("kill").args([signal, &id]).status();
         assert!(sent.unwrap().success());
     };
     wait_for("ready");
