@@ -393,6 +393,14 @@ fn fixed_point_is_close_to_real_numbers_and_says_where_it_is_not() {
     let error = number(&fixed["largest_error"]);
     assert!(error > 0.0 && error < 0.1, "{error}");
     assert!(number(&fixed["agreement"]) > 0.95);
+    // The summary says how large inputs grow, on images of the same set.
+    for (site, range) in
+        { summary["sites"].as_array().unwrap().iter() }.zip(fixed["sites"].as_array().unwrap())
+    {
+        assert_eq!(site["name"], range["name"]);
+        let (few, many) = (number(&site["largest_input"]), number(&range["input"]));
+        assert!(0.2 * many < few && few <= many, "{few} {many}");
+    }
     // Two bits fewer cost about four times as much.
     let coarse = evaluated(&["--fixed-point", "16", "--engine", "spu", "--count", "64"]);
     let ratio = number(&coarse["largest_error"]) / error;

@@ -116,7 +116,8 @@ fn sweep(root: &Path) -> PathBuf {
     run(&sweep, "a <b>&", 0, 50, 0.80);
     run(&sweep, "a-seed1", 1, 50, 0.84);
     run(&sweep, "none", 0, 0, 0.70);
-    RunFolder::create(sweep.join("going-on"), false).unwrap();
+    let going_on = RunFolder::create(sweep.join("going-on"), false).unwrap();
+    going_on.write_config("seed = 1\n").unwrap();
     sweep
 }
 
@@ -194,7 +195,8 @@ fn what_cannot_be_reported_says_what_to_do() {
     assert!(matches!(error(at("file")), ReportError::NotAFolder(_)));
     fs::create_dir(at("empty")).unwrap();
     assert!(matches!(error(at("empty")), ReportError::NoRuns(_)));
-    RunFolder::create(at("begun"), false).unwrap();
+    let begun = RunFolder::create(at("begun"), false).unwrap();
+    begun.write_config("seed = 1\n").unwrap();
     let unfinished = error(at("begun"));
     assert!(matches!(unfinished, ReportError::Unfinished(_)));
     assert!(unfinished.to_string().contains("--resume"));

@@ -229,6 +229,10 @@ pub fn kept(run: &Run) -> Vec<Value> {
         0 => 0.0,
         _ => 100.0 * part as f64 / whole as f64,
     };
+    let largest = |name: &str| {
+        let site = run.summary.sites.iter().find(|site| site.name == name)?;
+        site.largest_input.map(|largest| format!("{largest:.1}"))
+    };
     // The longest bar is the layer that keeps the largest share.
     let most = run
         .counts()
@@ -245,6 +249,7 @@ pub fn kept(run: &Run) -> Vec<Value> {
                 relus => counts.relus,
                 squares => counts.squares,
                 lines => counts.lines(),
+                largest => largest(&site.name),
                 of_layer => format!("{of_layer:.2}"),
                 of_kept => format!("{:.1}", share(counts.relus, kept)),
                 bar => format!("{:.1}", if most > 0.0 { 100.0 * of_layer / most } else { 0.0 }),

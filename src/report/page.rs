@@ -6,7 +6,8 @@ use super::overview::{Family, spread};
 use super::published::Published;
 use super::run::{Found, Run};
 use super::svg::short;
-use crate::cost::{self, Link, Parts, Price, Protocol, SiteCost, SiteCounts, Weights};
+use crate::cost::{self, Layer, Link, Parts, Price, Protocol, SiteCost, SiteCounts, Weights};
+use crate::private;
 use crate::run::summary::TeacherSplit;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
@@ -203,6 +204,11 @@ fn of_run(id: &str, run: &Run, protocols: &[Protocol]) -> Value {
     let spent = summary.spent.as_ref().filter(|_| priced);
     let spent = spent.map(|s| format!("{} of {} ({})", short(s.cost), short(s.budget), s.given));
     let [train, held_out, test] = summary.images.map(grouped);
+    // What engines compute; of what has no such form, what can be said without.
+    let computed = match private::fold(&run.model) {
+        Ok(folded) => cost::layers_of(&folded),
+        Err(_) => (cost::layers(&run.model.network), run.counts()),
+    };
     context! {
         id,
         name => run.name(),
@@ -244,7 +250,7 @@ fn of_run(id: &str, run: &Run, protocols: &[Protocol]) -> Value {
         kept => charts::kept(run),
         maps => all_safe(maps),
         polynomials => all_safe(polynomials),
-        costs => protocols.iter().map(|p| price(run, p)).collect::<Vec<_>>(),
+        costs => protocols.iter().map(|p| price(&computed, p)).collect::<Vec<_>>(),
         command => command(run),
         config => &run.config,
     }
@@ -284,11 +290,10 @@ fn doubts(run: &Run) -> Vec<String> {
 }
 
 /// A row of the cost table.
-fn price(run: &Run, protocol: &Protocol) -> Value {
+fn price((layers, counts): &(Vec<Layer>, Vec<SiteCounts>), protocol: &Protocol) -> Value {
     let sum = |counts: &[SiteCounts], part: &dyn Fn(SiteCost) -> Price| -> Price {
         counts.iter().map(|c| part(protocol.site(*c))).sum()
     };
-    let counts = run.counts();
     let all_relu: Vec<SiteCounts> = counts
         .iter()
         .map(|c| SiteCounts {
@@ -297,10 +302,9 @@ fn price(run: &Run, protocol: &Protocol) -> Value {
             ..*c
         })
         .collect();
-    let total = sum(&counts, &|cost| cost.total());
+    let total = sum(counts, &|cost| cost.total());
     let teacher = sum(&all_relu, &|cost| cost.total());
-    let network = cost::layers(&run.model.network);
-    let network = cost::bill(protocol, &network, &counts, Weights::Encrypted);
+    let network = cost::bill(protocol, layers, counts, Weights::Encrypted);
     let whole = network.into_iter().sum::<Parts>().total();
     let bytes = |price: Price| price.bytes.map(|bytes| format!("{}B", short(bytes)));
     let rounds = |price: Price| price.rounds.map(short);
@@ -309,9 +313,9 @@ fn price(run: &Run, protocol: &Protocol) -> Value {
         title => &protocol.title,
         source => &protocol.source,
         estimated => protocol.estimated.join(", "),
-        relu => bytes(sum(&counts, &|cost| cost.relu)),
-        square => bytes(sum(&counts, &|cost| cost.square)),
-        truncation => bytes(sum(&counts, &|cost| cost.truncation)),
+        relu => bytes(sum(counts, &|cost| cost.relu)),
+        square => bytes(sum(counts, &|cost| cost.square)),
+        truncation => bytes(sum(counts, &|cost| cost.truncation)),
         bytes => bytes(total),
         rounds => rounds(total),
         lan => time(Link::lan()),

@@ -27,6 +27,13 @@ pub struct SiteSummary {
     /// Polynomials with a square; the rest of the elements are lines.
     #[serde(default)]
     pub squares: usize,
+    /// Largest |x| that enters it, of a few test images; summaries from before have none.
+    #[serde(default)]
+    pub largest_input: Option<f64>,
+    /// Largest product, or sum of products, between the site before and behind it: what decides how
+    /// many bits an engine of private inference needs.
+    #[serde(default)]
+    pub largest_product: Option<f64>,
 }
 
 /// A budget, and what became of it.

@@ -6,9 +6,10 @@ use super::indicator;
 use super::methods::{self, Method, Polynomials, UnknownMethod};
 use super::objective::{Objective, ObjectiveError};
 use super::strategy::{Finishing, Searching, Strategy, Task};
-use crate::data::Normalization;
+use crate::data::{Normalization, evenly};
 use crate::graph::{Activations, Arenas, Tensors};
 use crate::kernels::metrics::Prices;
+use crate::private::{Real, SiteRange, evaluate, fold, site_ranges};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::mark::{Mark, Phase};
 use crate::run::model_file::Sites;
@@ -538,6 +539,21 @@ fn load_teacher(trainer: &mut Trainer, path: &Path) -> Result<TeacherEnd, RunErr
     })
 }
 
+/// How large numbers grow from site to site, on a few test images; nothing where there is no such form of
+/// the network, or no such image.
+fn ranges(trainer: &Trainer, tensors: &Tensors) -> Vec<SiteRange> {
+    /// They are computed on the host, one by one.
+    const IMAGES: usize = 4;
+    let some = evenly(trainer.test.len(), IMAGES);
+    let images = trainer.test.subset(&some).load();
+    match (fold(&trainer.model(tensors.clone())), images) {
+        (Ok(folded), Ok(images)) if !images.is_empty() => {
+            site_ranges(&folded, &evaluate(&folded, &Real, &images.unit()))
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn summary(
     trainer: &Trainer,
     tensors: &Tensors,
@@ -550,6 +566,8 @@ fn summary(
     let squares = tensors.squares(&trainer.layout);
     let report = &trainer.gpu().report;
     let sites = trainer.layout.sites.iter().zip(kept.iter().zip(squares));
+    let ranges = ranges(trainer, tensors);
+    let of_site = |index: usize| ranges.get(index);
     Summary {
         method: String::new(),
         granularity: None,
@@ -579,11 +597,14 @@ fn summary(
         relu_budget: budget,
         relu_count: kept.iter().sum(),
         sites: sites
-            .map(|(site, (&kept, squares))| SiteSummary {
+            .enumerate()
+            .map(|(index, (site, (&kept, squares)))| SiteSummary {
                 name: site.name.clone(),
                 total: site.shape.len(),
                 kept,
                 squares,
+                largest_input: of_site(index).map(|range| range.input),
+                largest_product: of_site(index).map(|range| range.product),
             })
             .collect(),
         teacher,
