@@ -2,7 +2,6 @@
 
 use super::images::Images;
 use super::normalization::Normalization;
-use super::split::Split;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -37,13 +36,6 @@ impl<S> Dataset<S> {
             normalization: self.normalization,
             problems: self.problems,
         }
-    }
-}
-
-impl Dataset<Split> {
-    /// What tells this data set from one of other images, or of the same in another order.
-    pub fn digest(&self) -> String {
-        format!("{:08x}{:08x}", self.train.digest(), self.test.digest())
     }
 }
 

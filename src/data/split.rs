@@ -1,7 +1,8 @@
 //! The images of one purpose: training, validation, test. Where they are, and which they are:
 //! stratified, seeded hold-outs and subsets.
 
-use super::DataError;
+use super::dataset::Dataset;
+use super::error::DataError;
 use super::files::Files;
 use super::images::Images;
 use super::stream::Stream;
@@ -78,6 +79,13 @@ impl Split {
                 files.load(&indices)
             }
         }
+    }
+}
+
+impl Dataset<Split> {
+    /// What tells this data set from one of other images, or of the same in another order.
+    pub fn digest(&self) -> String {
+        format!("{:08x}{:08x}", self.train.digest(), self.test.digest())
     }
 }
 

@@ -6,9 +6,10 @@
 //! stands before the names so that without it they fit.
 
 use super::checkpoint::Checkpoint;
+use crate::graph::layout::Slot;
 use crate::graph::{Layout, Tensors};
 use crate::models::{ModelError, ModelSpec};
-use crate::tensor_file::TensorData;
+use crate::tensor_file::{Tensor, TensorData};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What became of a file's tensors.
@@ -196,15 +197,8 @@ pub fn import(
     options: &ImportOptions,
 ) -> Result<(ModelSpec, Imported), ImportError> {
     let origin = file.origin().display().to_string();
-    if let (Some((tensor, found)), true) = (file.converted.first(), options.partial) {
-        let differs = |(_, other): &(String, String)| other != found;
-        if file.converted.len() < file.tensors.len() || file.converted.iter().any(differs) {
-            return Err(ImportError::Mixed {
-                file: origin,
-                tensor: tensor.clone(),
-                found: found.clone(),
-            });
-        }
+    if options.partial {
+        of_one_type(&file)?;
     }
     let is_counter = |name: &str| name.ends_with("num_batches_tracked");
     let names: Vec<&str> = file.tensors.iter().map(|(name, _)| name.as_str()).collect();
@@ -275,61 +269,20 @@ pub fn import(
                 missing.push(slot.name.clone());
                 continue;
             };
-            if tensor.shape != slot.shape {
-                return Err(ImportError::Shape {
-                    file: origin,
-                    tensor: name,
-                    found: tensor.shape,
-                    wanted: slot.shape.clone(),
-                    model: spec.name,
-                });
-            }
-            let data = match tensor.data {
-                TensorData::F32(data) => data,
-                other => {
-                    return Err(ImportError::Type {
-                        file: origin,
-                        tensor: name,
-                        found: other.dtype().to_string(),
-                    });
-                }
-            };
-            if let Some(index) = data.iter().position(|v| !v.is_finite()) {
-                return Err(ImportError::NonFinite {
-                    file: origin,
-                    tensor: name,
-                    index,
-                    value: data[index],
-                });
-            }
-            if slot.name.ends_with("running_var")
-                && let Some(index) = data.iter().position(|v| *v < 0.0)
-            {
-                return Err(ImportError::Variance {
-                    file: origin,
-                    tensor: name,
-                    index,
-                    value: data[index],
-                });
-            }
+            let data = fitting(&origin, &spec.name, slot, name, tensor)?;
             values[slot.range()].copy_from_slice(&data);
             used += 1;
         }
     }
-    // What lies within the network's own layers says that it is another network.
-    let first = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
-    let slots = layout.params.slots.iter().chain(&layout.state.slots);
-    let own: BTreeSet<String> = slots.map(|slot| first(&slot.name)).collect();
-    let beyond: Vec<&String> = { found.iter() }
-        .filter(|(known_as, _)| own.contains(&first(known_as)) && !is_of_a_search(known_as))
-        .map(|(_, (name, _))| name)
-        .collect();
-    if let (Some(name), false) = (beyond.first(), options.drop_unused) {
+    let names = found
+        .iter()
+        .map(|(known_as, (name, _))| (known_as.as_str(), name.as_str()));
+    if let (Some((count, first)), false) = (beyond(&layout, names), options.drop_unused) {
         return Err(ImportError::Beyond {
             file: origin,
             model: spec.name,
-            count: beyond.len(),
-            first: (*name).clone(),
+            count,
+            first: first.to_owned(),
         });
     }
     let others = other_types.into_values().map(|(name, _)| name);
@@ -342,6 +295,92 @@ pub fn import(
             .collect(),
     };
     Ok((spec, imported))
+}
+
+/// Refuses a file in which some tensors are of another precision than others.
+fn of_one_type(file: &Checkpoint) -> Result<(), ImportError> {
+    let Some((tensor, found)) = file.converted.first() else {
+        return Ok(());
+    };
+    let differs = |(_, other): &(String, String)| other != found;
+    if file.converted.len() == file.tensors.len() && !file.converted.iter().any(differs) {
+        return Ok(());
+    }
+    Err(ImportError::Mixed {
+        file: file.origin().display().to_string(),
+        tensor: tensor.clone(),
+        found: found.clone(),
+    })
+}
+
+/// The values of `tensor`, which the file calls `name`, for the place of `slot`.
+fn fitting(
+    file: &str,
+    model: &str,
+    slot: &Slot,
+    name: String,
+    tensor: Tensor,
+) -> Result<Vec<f32>, ImportError> {
+    let file = file.to_owned();
+    if tensor.shape != slot.shape {
+        return Err(ImportError::Shape {
+            file,
+            tensor: name,
+            found: tensor.shape,
+            wanted: slot.shape.clone(),
+            model: model.to_owned(),
+        });
+    }
+    let data = match tensor.data {
+        TensorData::F32(data) => data,
+        other => {
+            let found = other.dtype().to_string();
+            let tensor = name;
+            return Err(ImportError::Type {
+                file,
+                tensor,
+                found,
+            });
+        }
+    };
+    if let Some(index) = data.iter().position(|v| !v.is_finite()) {
+        return Err(ImportError::NonFinite {
+            file,
+            tensor: name,
+            index,
+            value: data[index],
+        });
+    }
+    if slot.name.ends_with("running_var")
+        && let Some(index) = data.iter().position(|v| *v < 0.0)
+    {
+        return Err(ImportError::Variance {
+            file,
+            tensor: name,
+            index,
+            value: data[index],
+        });
+    }
+    Ok(data)
+}
+
+/// Of tensors that the network does not have, by what they would be called and what the file calls
+/// them, how many lie within the network's own layers, and the first: they say that it is another
+/// network.
+fn beyond<'a>(
+    layout: &Layout,
+    names: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Option<(usize, &'a str)> {
+    let first = |name: &'a str| name.split('.').next().unwrap_or(name);
+    let slots = layout.params.slots.iter().chain(&layout.state.slots);
+    let own = slots.map(|slot| slot.name.split('.').next().unwrap_or(&slot.name));
+    let own: BTreeSet<&str> = own.collect();
+    let within = |known_as: &&'a str| own.contains(first(known_as)) && !is_of_a_search(known_as);
+    let mut beyond = names
+        .filter(|(known_as, _)| within(known_as))
+        .map(|(_, name)| name);
+    let name = beyond.next()?;
+    Some((1 + beyond.count(), name))
 }
 
 /// Whether a tensor is the search's, which no other program has, and no teacher needs.
@@ -459,7 +498,6 @@ fn timm_efficientnet(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor_file::Tensor;
 
     fn spec(name: &str) -> ModelSpec {
         ModelSpec {
