@@ -68,11 +68,11 @@ if [ -z "$from" ]; then
     fi
 fi
 
-model=resnet18 batch=256 rounds=15 epochs=(16 10 10) budget=12.9k suite="" limits=(20 120 60 90)
+model=resnet18 batch=256 rounds=15 epochs=(16 10 10) budget=12.9k suite="" plans="" limits=(20 120 60 90)
 more=()
 if [ "$rehearse" = 1 ]; then
-    # One kernel's tests stand for the suite: all of it takes minutes in software.
-    model=resnet8 batch=16 rounds=3 epochs=(1 1 1) budget=10% suite=pool
+    # One kernel's tests and one plan's stand for the suites: all of them take minutes in software.
+    model=resnet8 batch=16 rounds=3 epochs=(1 1 1) budget=10% suite=pool plans=forward_agrees
     more=(--train-images 64)
 fi
 chosen=()
@@ -176,7 +176,7 @@ if [ "$continue" = 0 ]; then
     suites=$((SECONDS + limits[1]))
     part kernels "${limits[1]}" "$from/kernels" --test-threads 1 $suite || true
     count_tests kernels
-    part plans "$((suites > SECONDS ? suites - SECONDS : 0))" "$from/plan" --test-threads 1 $suite || true
+    part plans "$((suites > SECONDS ? suites - SECONDS : 0))" "$from/plan" --test-threads 1 $plans || true
     count_tests plans
 
     for phase in teacher search; do
@@ -184,6 +184,10 @@ if [ "$continue" = 0 ]; then
             --phase "$phase" --all --rounds "$rounds" --json "$report/profile-$phase.json" "${chosen[@]}" &&
             profile_facts "$phase step" "$report/profile-$phase.json"
     done || true
+    # What the tuner says the first time it measures; a choice kept from earlier is not said again.
+    grep -h "^\[DEBUG\].*: " "$report/log.txt" >"$report/tuner.txt" || true
+    fact tuner "choices measured, in tuner.txt" "$(grep -c . "$report/tuner.txt" || true)"
+    write_results
 
     if ! command -v python3 >/dev/null; then
         fact peers status "left out: no python3"
@@ -191,7 +195,10 @@ if [ "$continue" = 0 ]; then
         fact peers status "left out: no PyTorch, or a rehearsal"
     else
         part peers "${limits[3]}" python3 benches/peers/torch_peer.py --model "$model" --batch "$batch" || true
-        while read -r line; do fact peers "${line%%:*}" "${line#*: }"; done < <(grep -i "$model" "$current" || true)
+        while read -r line; do
+            measured=$((${measured:-0} + 1))
+            fact peers "measured $measured" "$(tr -d "{}\"" <<<"$line")"
+        done < <(grep "^{" "$current" || true)
     fi
     write_results
 fi
@@ -202,8 +209,21 @@ if [ "$train" = 1 ]; then
         --model "$model" --budget "$budget" --batch "$batch" --teacher-epochs "${epochs[0]}" \
         --search-epochs "${epochs[1]}" --finish-epochs "${epochs[2]}" "${more[@]}" --out "$out" \
         --resume "${chosen[@]}" || true
-    fact search "last line" "$(grep -v '^ *$' "$current" | tail -n 1 || true)"
+    while read -r line; do
+        fact search "ReLUs, share, validation, test" "$line"
+    done < <(grep "^AutoReP " "$current" | tr -s " " || true)
+    while read -r line; do
+        fact "its teacher" "ReLUs, share, validation, test" "$line"
+    done < <(grep "^teacher, all ReLU " "$current" | tr -s " " || true)
+    fact search "last epoch" "$(grep -E "^\[INFO \] (teacher|search|finish) [0-9]+/" "$current" | tail -n 1 || true)"
     write_results
+fi
+# What is left of the time goes to kernels alone, and to burn.
+if [ "$rehearse" = 0 ] && [ -x "$from/bench-kernels" ]; then
+    part "kernels alone" 90 "$from/bench-kernels" --batch 256 --save gpu-check "${chosen[@]}" || true
+fi
+if [ "$rehearse" = 0 ] && [ -x "$from/burn-peer" ] && command -v python3 >/dev/null; then
+    part "all peers" 300 benches/peers/compare --gpu --programs "$from" --json "$report/compare.jsonl" "${chosen[@]}" || true
 fi
 rm -f "$current"
 printf '\n'
