@@ -83,7 +83,7 @@ facts="$report/facts.tsv" current="$report/current.txt"
 touch "$facts"
 end=$((SECONDS + minutes * 60))
 child="" stopped=0
-trap 'stopped=1; [ -z "$child" ] || kill -INT "$child" 2>/dev/null || true' INT TERM
+trap 'stopped=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' INT TERM
 
 # Keeps one figure: `fact PART NAME VALUE`. A later one takes an earlier one's place.
 fact() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$facts"; }
@@ -118,6 +118,7 @@ write_results() {
 failures=0
 # Runs one part: `part NAME SECONDS COMMAND…`. It is asked to stop when its time is over, or all
 # time is, and killed 20 s later. True where it came to its end.
+# The signal is SIGTERM, since what bash runs in the background ignores SIGINT.
 part() {
     local name=$1 limit=$2 left=$((end - SECONDS)) begun=$SECONDS status=0
     shift 2
@@ -128,7 +129,7 @@ part() {
         return 1
     fi
     printf '\n== %s (at most %s s)\n' "$name" "$limit"
-    timeout --signal=INT --kill-after=20 "$limit" "$@" >"$current" 2>&1 &
+    timeout --kill-after=20 "$limit" "$@" >"$current" 2>&1 &
     child=$!
     wait "$child" || status=$?
     # A signal ends the first wait before the part has written what it keeps.
@@ -215,7 +216,8 @@ if [ "$train" = 1 ]; then
     while read -r line; do
         fact "its teacher" "ReLUs, share, validation, test" "$line"
     done < <(grep "^teacher, all ReLU " "$current" | tr -s " " || true)
-    fact search "last epoch" "$(grep -E "^\[INFO \] (teacher|search|finish) [0-9]+/" "$current" | tail -n 1 || true)"
+    last=$(grep -E "^\[INFO \] (teacher|search|finish) [0-9]+/" "$current" | tail -n 1 || true)
+    [ -z "$last" ] || fact search "last epoch" "$last"
     write_results
 fi
 # What is left of the time goes to kernels alone, and to burn.
