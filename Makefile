@@ -14,7 +14,7 @@ DEMO_BUDGET = 10%
 DEMO_EPOCHS = --teacher-epochs 8 --search-epochs 5 --finish-epochs 2
 DEMO_MORE   = --batch 64
 
-.PHONY: demo test lint bench clean adapter pi-spu pi-crypten
+.PHONY: demo test lint bench rehearse clean adapter pi-spu pi-crypten
 
 demo: adapter
 	@if [ -e $(DEMO_OUT) ]; then echo "removing the earlier $(DEMO_OUT)"; rm -rf $(DEMO_OUT); fi
@@ -40,6 +40,15 @@ lint:
 
 bench: adapter
 	$(CARGO) bench
+
+# scripts/gpu-check.sh from end to end with small sizes, then once more as a second call that goes on.
+rehearse: adapter
+	scripts/gpu-check.sh --rehearse --pack runs/rehearsal/programs
+	scripts/gpu-check.sh --rehearse --minutes 3 --from runs/rehearsal/programs \
+	    --report runs/rehearsal/report --out runs/rehearsal/run
+	scripts/gpu-check.sh --rehearse --minutes 1 --continue --from runs/rehearsal/programs \
+	    --report runs/rehearsal/report --out runs/rehearsal/run
+	grep -q "| search | ReLUs" runs/rehearsal/report/results.md
 
 clean:
 	$(CARGO) clean
