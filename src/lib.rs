@@ -37,6 +37,7 @@ pub mod gpu;
 pub mod graph;
 pub mod kernels;
 pub mod models;
+pub mod panics;
 pub mod private;
 pub mod profile;
 pub mod reference;

@@ -109,6 +109,15 @@ fn search(
         }
     }
     records.extend(program.drain_records(gpu, steps).unwrap());
+    // A step that was never taken, as of a device that drops work and calls it done.
+    let lost = program
+        .drain_records(gpu, steps + 1)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        lost.contains(&format!("has not taken step {steps}")),
+        "{lost}"
+    );
     (student.download(gpu, &layout).unwrap(), records)
 }
 

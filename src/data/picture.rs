@@ -1,14 +1,12 @@
 //! From a file to pixels: its format by its first bytes, and nothing taken for a picture that is half
 //! of one.
 
+use crate::panics::caught;
 use image::{ImageReader, RgbImage};
 use jpeg_decoder::{Decoder, PixelFormat};
-use std::cell::Cell;
 use std::fs;
 use std::io::Cursor;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::Once;
 
 /// Bytes of a decoded picture above which a file is no image to train on.
 const LARGEST: usize = 1 << 29;
@@ -139,28 +137,9 @@ fn ends(bytes: &[u8]) -> bool {
     false
 }
 
-thread_local! {
-    /// Whether this thread is inside of a decoder.
-    static DECODING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs a decoder. One that panics has met a broken file, and says nothing itself.
+/// Runs a decoder. One that panics has met a broken file.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    static QUIET: Once = Once::new();
-    QUIET.call_once(|| {
-        let loud = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            // Large JPEGs are decoded by several threads.
-            let file = info.location().map_or("", |location| location.file());
-            if !DECODING.get() && !file.contains("jpeg-decoder") {
-                loud(info);
-            }
-        }));
-    });
-    DECODING.set(true);
-    let result = panic::catch_unwind(AssertUnwindSafe(decode));
-    DECODING.set(false);
-    result.unwrap_or_else(|_| Err("it breaks the decoder".into()))
+    caught(decode).unwrap_or_else(|words| Err(format!("it breaks the decoder: {words}")))
 }
 
 #[cfg(test)]
@@ -169,8 +148,8 @@ mod tests {
 
     #[test]
     fn a_decoder_that_panics_has_met_a_broken_file() {
-        let error = guarded(|| -> Result<(), String> { panic!("never seen") });
-        assert_eq!(error, Err("it breaks the decoder".into()));
+        let error = guarded(|| -> Result<(), String> { panic!("index 9") });
+        assert_eq!(error, Err("it breaks the decoder: index 9".into()));
         assert_eq!(guarded(|| Ok(3)), Ok(3));
     }
 

@@ -4,6 +4,7 @@ use super::adapter::{self, AdapterChoice, AdapterClass, AdapterReport};
 use super::buffer::{Buffer, Contents};
 use super::cache::PipelineCache;
 use super::{GpuError, View};
+use crate::panics::caught;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -325,12 +326,27 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Lost`] when the device is gone.
     pub fn wait(&self) -> Result<(), GpuError> {
-        let poll = self.device.poll(wgpu::PollType::wait_indefinitely());
-        poll.map_err(|error| GpuError::Lost {
-            adapter: self.report.name.clone(),
-            reason: error.to_string(),
-        })?;
+        self.poll(wgpu::PollType::wait_indefinitely())?;
         self.check()
+    }
+
+    /// Waits as `how` says. The one place that does: wgpu panics where the device is lost meanwhile.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`], in the driver's words where it had any.
+    pub(super) fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {
+        let reason = match caught(|| self.device.poll(how)) {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            // The words of a panic go over many lines.
+            Err(words) => words.split_whitespace().collect::<Vec<_>>().join(" "),
+        };
+        // What the device said before comes first: it is the cause.
+        self.check()?;
+        Err(GpuError::Lost {
+            adapter: self.report.name.clone(),
+            reason,
+        })
     }
 
     /// Another device of the same adapter with the same features.

@@ -16,13 +16,9 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Lost`] when the device is gone.
     pub fn wait_for(&self, fence: &Fence) -> Result<(), GpuError> {
-        let poll = self.device.poll(wgpu::PollType::Wait {
+        self.poll(wgpu::PollType::Wait {
             submission_index: Some(fence.0.clone()),
             timeout: None,
-        });
-        poll.map_err(|error| GpuError::Lost {
-            adapter: self.report.name.clone(),
-            reason: error.to_string(),
         })?;
         self.check()
     }

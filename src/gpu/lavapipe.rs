@@ -5,6 +5,7 @@
 
 use super::pipeline::{Binding, Dispatch};
 use super::{AdapterClass, Gpu, texture};
+use crate::panics::caught;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub(super) fn fill(gpu: &Gpu, dispatches: &[&Dispatch], watch: &CompileWatch) {
     std::thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
-                let Some(worker) = Worker::open(gpu) else {
+                let Ok(Some(worker)) = caught(|| Worker::open(gpu)) else {
                     return;
                 };
                 while !cached.load(Ordering::Relaxed) {
@@ -42,7 +43,10 @@ pub(super) fn fill(gpu: &Gpu, dispatches: &[&Dispatch], watch: &CompileWatch) {
                         return;
                     };
                     let begun = Instant::now();
-                    worker.compile(gpu, dispatch);
+                    // A device that is lost, a driver that refuses: the real one will say so.
+                    if caught(|| worker.compile(gpu, dispatch)).is_err() {
+                        return;
+                    }
                     if index == 0 && begun.elapsed() < CACHED {
                         cached.store(true, Ordering::Relaxed);
                         return;

@@ -93,6 +93,9 @@ impl Pipeline {
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let compiled = self.compile_on(gpu, &gpu.device, gpu.pipeline_cache());
         if let Some(error) = pollster::block_on(scope.pop()) {
+            // What spoils a pipeline may be a device that is gone: that is no defect of a kernel.
+            gpu.check()?;
+            gpu.poll(wgpu::PollType::Poll)?;
             return Err(GpuError::Compile {
                 kernel: self.name().to_owned(),
                 adapter: gpu.report.name.clone(),

@@ -58,12 +58,10 @@ impl Readback {
             adapter: gpu.report.name.clone(),
             reason,
         };
-        gpu.device
-            .poll(wgpu::PollType::Wait {
-                submission_index: Some(self.submission),
-                timeout: None,
-            })
-            .map_err(|error| lost(error.to_string()))?;
+        gpu.poll(wgpu::PollType::Wait {
+            submission_index: Some(self.submission),
+            timeout: None,
+        })?;
         gpu.check()?;
         self.mapped
             .recv()

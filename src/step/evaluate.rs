@@ -157,6 +157,7 @@ impl EvalProgram {
             variation: None,
         };
         let mut feed = Feed::begin(gpu, source, &order, &epoch);
+        self.wiring.forget_records(gpu);
         let mut sums = [0f64; 3];
         let mut images = 0;
         let batches = indices.len().div_ceil(self.batch) as u32;
@@ -179,7 +180,7 @@ impl EvalProgram {
                 self.step(gpu, &scalars)?;
             }
             let words = gpu.read(&self.wiring.ring.view())?;
-            for record in self.wiring.records(&words, first..last) {
+            for record in self.wiring.records(gpu, &words, first..last)? {
                 for (sum, part) in sums.iter_mut().zip([record.ce, record.top1, record.top5]) {
                     *sum += f64::from(part);
                 }

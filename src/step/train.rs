@@ -144,7 +144,7 @@ impl TrainProgram {
         let Some((steps, readback)) = self.pending.pop_front() else {
             return Ok(Vec::new());
         };
-        Ok(self.wiring.records(&readback.finish(gpu)?, steps))
+        self.wiring.records(gpu, &readback.finish(gpu)?, steps)
     }
 
     /// All records of steps before `next` that were not returned yet; waits for them.

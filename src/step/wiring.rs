@@ -72,7 +72,7 @@ impl Wiring {
             order: gpu.allocate("order", 4 * images as u64)?,
             samples: gpu.upload("samples", &samples)?,
             sample_rows,
-            ring: gpu.upload("metrics ring", &vec![0u32; ROWS * words])?,
+            ring: gpu.upload("metrics ring", &vec![u32::MAX; ROWS * words])?,
             words,
         })
     }
@@ -105,13 +105,34 @@ impl Wiring {
         self.samples.range(micro_batch as u64 * bytes, bytes)
     }
 
+    /// Forgets all records, for those of steps that were not taken not to be taken for others.
+    pub(super) fn forget_records(&self, gpu: &Gpu) {
+        let words = self.ring.view().bytes as usize / size_of::<u32>();
+        gpu.write(&self.ring.view(), &vec![u32::MAX; words]);
+    }
+
     /// The records of `steps` among the ring's words.
-    pub(super) fn records(&self, words: &[u32], steps: std::ops::Range<u32>) -> Vec<Record> {
-        steps
-            .map(|step| {
-                let row = step as usize % ROWS * self.words;
-                Record::from_words(&words[row..row + self.words])
-            })
-            .collect()
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] where the device has not taken such a step: some drivers call work done that
+    /// they have dropped.
+    pub(super) fn records(
+        &self,
+        gpu: &Gpu,
+        words: &[u32],
+        steps: std::ops::Range<u32>,
+    ) -> Result<Vec<Record>, GpuError> {
+        let record = |step: u32| {
+            let row = step as usize % ROWS * self.words;
+            let record = Record::from_words(&words[row..row + self.words]);
+            match record.step == step {
+                true => Ok(record),
+                false => Err(GpuError::Lost {
+                    adapter: gpu.report.name.clone(),
+                    reason: format!("it says that all is done, but has not taken step {step}"),
+                }),
+            }
+        };
+        steps.map(record).collect()
     }
 }
