@@ -224,7 +224,7 @@ mod tests {
         };
         assert_eq!(prices(&lines, Budget::Bytes(4e6)).unwrap().square, 0.0);
         // A square and its truncation.
-        assert_eq!(prices_of("spu-aby3", "1kB").unwrap()[1], 17.3);
+        assert_eq!(prices_of("spu-aby3", "1kB").unwrap()[1], 17.3333);
     }
 
     #[test]
