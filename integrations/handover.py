@@ -62,7 +62,7 @@ class HandOver:
     """The three files of MODEL.onnx."""
 
     def __init__(self, model):
-        self.model = pathlib.Path(model)
+        self.model = pathlib.Path(model).resolve()
         self.skeleton = self.model.with_suffix(".skeleton.onnx")
         manifest = self.model.with_suffix(".json")
         for path in (self.model, self.skeleton, manifest):
@@ -167,8 +167,11 @@ def run_parties(commands, timeout, grace=10):
 
 def watch_parties(commands, logs, timeout, grace):
     """Starts a command for each log, and returns when all have ended well."""
+    # Engines leave logs where they run.
+    folder = pathlib.Path(next(iter(commands))).parent
     parties = [
-        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) for command, log in zip(commands.values(), logs)
+        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        for command, log in zip(commands.values(), logs)
     ]
 
     def words(rank):

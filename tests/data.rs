@@ -547,7 +547,7 @@ fn what_is_no_picture_by_its_name_is_passed_over_and_counted() {
     assert_eq!(dataset.problems.len(), 1, "{:?}", dataset.problems);
     let said = &dataset.problems[0];
     assert!(
-        said.starts_with("3 files are no pictures") && said.contains("notes.txt"),
+        said.starts_with("7 files are no pictures") && said.contains("notes.txt"),
         "{said}"
     );
     fs::create_dir_all(tree.path("train/cow/notes.txt").parent().unwrap()).unwrap();

@@ -20,6 +20,7 @@ def main():
     parser.add_argument("--bits", type=int, default=16, help="fractional bits [default: 16]")
     options = parser.parse_args()
     network = handover.HandOver(options.model)
+    options.images = str(pathlib.Path(options.images).resolve())
     images, labels = handover.read_images(options.images, options.count)
     with tempfile.TemporaryDirectory() as folder:
         (port,) = handover.free_ports(1)

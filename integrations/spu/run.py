@@ -23,6 +23,7 @@ def main():
     parser.add_argument("--ring", type=int, choices=(32, 64, 128), default=64, help="bits of a number [default: 64]")
     options = parser.parse_args()
     network = handover.HandOver(options.model)
+    options.images = str(pathlib.Path(options.images).resolve())
     images, labels = handover.read_images(options.images, options.count)
     protocol = engine.PROTOCOLS[options.protocol]
     with tempfile.TemporaryDirectory() as folder:

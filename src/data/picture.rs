@@ -23,6 +23,9 @@ pub(super) fn read(path: &Path) -> Result<RgbImage, String> {
     guarded(|| match bytes.starts_with(&JPEG) {
         true => jpeg(&bytes),
         false => {
+            if is_short_webp(&bytes) {
+                return Err("the file is cut short".into());
+            }
             let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format();
             let picture = reader.map_err(text)?.decode().map_err(text)?;
             // Colours first: scaling a palette or transparency would blend what is not a colour.
@@ -95,6 +98,28 @@ fn printed(inks: &[u8]) -> [u8; 3] {
         let dark = (u32::from(ink) * white + 127) / 255;
         (white - dark) as u8
     })
+}
+
+/// Whether a WebP is shorter than it says: its decoder does without the last bytes.
+fn is_short_webp(bytes: &[u8]) -> bool {
+    match bytes {
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            a,
+            b,
+            c,
+            d,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => u64::from(u32::from_le_bytes([*a, *b, *c, *d])) + 8 > bytes.len() as u64,
+        _ => false,
+    }
 }
 
 /// Whether a JPEG goes on to its end, marker by marker. Whatever follows is no part of it.

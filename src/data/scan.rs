@@ -5,8 +5,7 @@
 //!
 //! The folders of `train/` are the classes, in order of name. Two folders whose names are the same
 //! text, composed and decomposed, are one class. Whatever pictures lie below a class folder belong to
-//! the class, however deep; other files are passed over and counted, hidden ones and what desktops
-//! leave behind in silence.
+//! the class, however deep; other files are passed over and counted, hidden ones in silence.
 
 use super::dataset::Kind;
 use super::error::DataError;
@@ -187,12 +186,20 @@ pub(super) fn list(
     files: &mut Vec<File>,
     passed: &mut Passed,
 ) -> Result<(), DataError> {
+    let mut clutter = Vec::new();
     let entries = WalkDir::new(folder)
         .min_depth(1)
         .follow_links(true)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| !is_clutter(&entry.file_name().to_string_lossy()));
+        .filter_entry(|entry| {
+            let name = entry.file_name().to_string_lossy();
+            // What is hidden is not missed.
+            if is_clutter(&name) && !name.starts_with('.') {
+                clutter.push(entry.path().to_owned());
+            }
+            !is_clutter(&name)
+        });
     for entry in entries {
         let entry = match entry {
             Ok(entry) => entry,
@@ -217,6 +224,7 @@ pub(super) fn list(
             false => passed.over(entry.path()),
         }
     }
+    clutter.iter().for_each(|path| passed.over(path));
     Ok(())
 }
 
