@@ -375,7 +375,8 @@ fn every_format_becomes_rgb() {
     fs::write(tree.path("train/ant/.DS_Store"), "x").unwrap();
     fs::write(tree.path("train/ant/Thumbs.db"), "x").unwrap();
     let dataset = tree.open().unwrap();
-    assert_eq!(dataset.problems, Vec::<String>::new());
+    assert_eq!(dataset.problems.len(), 1, "{:?}", dataset.problems);
+    assert!(dataset.problems[0].contains("Thumbs.db"));
     let colours: Vec<_> = (1..6).map(|index| colour(&dataset.train, index)).collect();
     assert_eq!(
         colours,

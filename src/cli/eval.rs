@@ -147,6 +147,14 @@ pub(super) fn run(args: Args) -> Result<End> {
             size.1
         );
     }
+    if dataset.classes.len() != spec.classes {
+        bail!(
+            "the network knows {} classes, {} has {}: the data set is another",
+            spec.classes,
+            dataset.name,
+            dataset.classes.len()
+        );
+    }
     if let Some(difference) = classes::difference(&model.classes, &dataset.classes) {
         bail!(
             "the network was trained on other classes than those of {}: {difference}; the data set is \

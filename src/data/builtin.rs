@@ -40,7 +40,7 @@
 
 use super::dataset::{Dataset, Kind};
 use super::error::DataError;
-use super::images::Images;
+use super::images::{Images, digest};
 use super::normalization::Normalization;
 use super::options::OpenOptions;
 use super::stream::Stream;
@@ -150,6 +150,7 @@ pub fn generate(spec: Spec) -> Result<Dataset, DataError> {
     let test = split(spec, Split::Test, spec.test);
     let normalization = Normalization::of(&train);
     Ok(Dataset {
+        digest: digest(&train, &test),
         name: "builtin".to_owned(),
         kind: Kind::Builtin,
         classes: CLASSES.map(str::to_owned).to_vec(),

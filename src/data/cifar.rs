@@ -6,7 +6,7 @@
 
 use super::dataset::{Dataset, Kind};
 use super::error::{DataError, check_bytes};
-use super::images::Images;
+use super::images::{Images, digest};
 use super::normalization::Normalization;
 use super::options::OpenOptions;
 use std::fs;
@@ -132,6 +132,7 @@ impl Archive {
         let mut test = empty();
         self.append(format.test, format.test_records, &mut test, &mut problems)?;
         Ok(Dataset {
+            digest: digest(&train, &test),
             name: format.name.to_owned(),
             kind: format.kind,
             classes,

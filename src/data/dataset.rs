@@ -22,6 +22,9 @@ pub struct Dataset<S = Images> {
     pub normalization: Normalization,
     /// What is odd about the files but did not keep them from being used, one sentence each.
     pub problems: Vec<String>,
+    /// What tells this data set from one of other images, or of the same under other labels: a checksum
+    /// of files' names, sizes and labels, or of pixels where an image has no file of its own.
+    pub digest: String,
 }
 
 impl<S> Dataset<S> {
@@ -35,6 +38,7 @@ impl<S> Dataset<S> {
             test: hold(self.test),
             normalization: self.normalization,
             problems: self.problems,
+            digest: self.digest,
         }
     }
 }

@@ -12,7 +12,6 @@ use super::{decode, tree};
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,6 +57,7 @@ pub(super) fn list(scan: Scan, options: &OpenOptions) -> Result<Dataset<Files>, 
         root: scan.root.clone(),
         broken: Arc::default(),
     };
+    let digest = scan.digest();
     let (train, test) = (files(scan.train), files(scan.test));
     if train.is_empty() || test.is_empty() {
         return Err(DataError::NoClasses { path: scan.root });
@@ -67,6 +67,7 @@ pub(super) fn list(scan: Scan, options: &OpenOptions) -> Result<Dataset<Files>, 
         None => train.measure()?,
     };
     Ok(Dataset {
+        digest,
         name: tree::name(&scan.root),
         kind: scan.kind,
         classes: scan.classes,
@@ -91,14 +92,6 @@ impl Files {
     /// Bytes of one image, `3 · height · width`.
     pub fn image_bytes(&self) -> usize {
         3 * self.height * self.width
-    }
-
-    /// The files' paths below the data set, in order.
-    pub fn names(&self) -> impl Iterator<Item = &OsStr> {
-        self.paths.iter().map(|path| {
-            let path: &Path = path;
-            path.strip_prefix(&self.root).unwrap_or(path).as_os_str()
-        })
     }
 
     /// The files of these indices, in this order. Panics when there is no such image.

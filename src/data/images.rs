@@ -13,6 +13,16 @@ pub struct Images {
     pub labels: Vec<u32>,
 }
 
+/// What tells the images of a data set from others, by their pixels and labels.
+pub(super) fn digest(train: &Images, test: &Images) -> String {
+    let of = |images: &Images| {
+        let labels = images.labels.iter().flat_map(|label| label.to_le_bytes());
+        let labels: Vec<u8> = labels.collect();
+        crc32c::crc32c_append(crc32c::crc32c(&labels), &images.pixels)
+    };
+    format!("{:08x}{:08x}", of(train), of(test))
+}
+
 impl Images {
     /// The pixels as numbers in 0…1.
     pub fn unit(&self) -> Vec<f32> {

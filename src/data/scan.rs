@@ -138,6 +138,25 @@ impl Scan {
         hash
     }
 
+    /// What tells the files from others, by names, sizes and labels, wherever they lie.
+    pub fn digest(&self) -> String {
+        let of = |part: &Part| {
+            part.files.iter().fold(0, |crc, file| {
+                let relative = file.path.strip_prefix(&self.root).unwrap_or(&file.path);
+                let name = relative.as_os_str().as_encoded_bytes();
+                // No path holds a zero byte, so no two lists of files read the same.
+                let end = [
+                    &[0][..],
+                    &file.bytes.to_le_bytes(),
+                    &file.label.to_le_bytes(),
+                ]
+                .concat();
+                crc32c::crc32c_append(crc32c::crc32c_append(crc, name), &end)
+            })
+        };
+        format!("{:08x}{:08x}", of(&self.train), of(&self.test))
+    }
+
     pub fn files(&self) -> impl Iterator<Item = &File> {
         self.train.files.iter().chain(&self.test.files)
     }

@@ -1,7 +1,6 @@
 //! The images of one purpose: training, validation, test. Where they are, and which they are:
 //! stratified, seeded hold-outs and subsets.
 
-use super::dataset::Dataset;
 use super::error::DataError;
 use super::files::Files;
 use super::images::Images;
@@ -44,21 +43,6 @@ impl Split {
         }
     }
 
-    /// A digest of the images and their labels: of pixels in memory, of names of files. Other images
-    /// have another, but by chance.
-    pub fn digest(&self) -> u32 {
-        let labels = self.labels().iter().flat_map(|label| label.to_le_bytes());
-        let labels: Vec<u8> = labels.collect();
-        let crc = crc32c::crc32c(&labels);
-        match self {
-            Split::Images(images) => crc32c::crc32c_append(crc, &images.pixels),
-            Split::Files(files) => files.names().fold(crc, |crc, name| {
-                // No path holds a zero byte.
-                crc32c::crc32c_append(crc32c::crc32c_append(crc, name.as_encoded_bytes()), &[0])
-            }),
-        }
-    }
-
     /// The images of these indices, in this order. Panics when there is no such image.
     pub fn subset(&self, indices: &[u32]) -> Self {
         match self {
@@ -79,13 +63,6 @@ impl Split {
                 files.load(&indices)
             }
         }
-    }
-}
-
-impl Dataset<Split> {
-    /// What tells this data set from one of other images, or of the same in another order.
-    pub fn digest(&self) -> String {
-        format!("{:08x}{:08x}", self.train.digest(), self.test.digest())
     }
 }
 

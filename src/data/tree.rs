@@ -53,6 +53,7 @@ pub(super) fn read(scan: Scan, options: &OpenOptions) -> Result<Dataset, DataErr
     let normalization =
         usual_normalization(&scan).unwrap_or_else(|| Normalization::of(&packed.train));
     Ok(Dataset {
+        digest: scan.digest(),
         name: name(root),
         kind: scan.kind,
         classes: scan.classes,

@@ -54,7 +54,7 @@ pub struct Trainer<'g> {
     pub images: Arc<Source>,
     /// Which of them are trained on.
     pub division: Division,
-    /// What tells the images from others, see [`Dataset::digest`](crate::data::Dataset::digest).
+    /// What tells the images from others, see [`Dataset`](crate::data::Dataset).
     data_digest: String,
     /// Indices of those that are trained on.
     pub train: Vec<u32>,
@@ -103,7 +103,7 @@ impl<'g> Trainer<'g> {
         for problem in &dataset.problems {
             log::warn!("{problem}");
         }
-        let data_digest = dataset.digest();
+        let data_digest = dataset.digest.clone();
         if let Some((_, checkpoint)) = at
             && let Some(begun_with) = checkpoint.metadata.get(DATA_DIGEST)
             && *begun_with != data_digest
@@ -313,6 +313,10 @@ impl<'g> Trainer<'g> {
         if spec.input != self.spec.input {
             let text = |(h, w): (usize, usize)| format!("{h}×{w}");
             return mismatch("image size", text(spec.input), text(self.spec.input));
+        }
+        if spec.classes != self.spec.classes {
+            let count = spec.classes.to_string();
+            return mismatch("number of classes", count, self.spec.classes.to_string());
         }
         if let Some(difference) = classes::difference(&model.classes, &self.classes) {
             return Err(TrainError::Unusable(format!(
