@@ -48,8 +48,8 @@ for row in "${rows[@]}"; do
     done
 done
 
-# Bytes of an image; rounds and seconds of all eight: on loopback, and on a WAN of 400 Mbit/s and 20 ms a round, by
-# calculation from bytes, rounds and the processor's time.
+# Bytes of an image; of all eight rounds, seconds of the processor in a party, and seconds on a WAN of 400 Mbit/s and
+# 20 ms a round, by calculation from these.
 "$spu" - "$out" "${rows[@]}" <<'PY'
 import json, pathlib, sys
 
@@ -63,12 +63,11 @@ for row in sys.argv[2:]:
     for engine in engines:
         file = out / f"{row.replace('/', '-')}.{engine}.json"
         told = json.loads(file.read_text())
-        seconds = max(party["seconds"] for party in told["parties"])
         computed = max(party["processor_seconds"] for party in told["parties"])
         wan = computed + told["images"] * told["bytes"] * 8 / 400e6 + told["rounds"] * 0.02
-        cell = f"{told['bytes'] / 1e3:.0f} kB, {told['rounds']}, {seconds:.2f} s; {wan:.2f} s"
+        cell = f"{told['bytes'] / 1e3:.0f} kB, {told['rounds']}; {computed:.2f} s, {wan:.2f} s"
         # Of Cheetah's thousands of messages most are not rounds that one waits for.
-        cells.append(cell if engine != "cheetah" else f"{told['bytes'] / 1e3:.0f} kB, {seconds:.1f} s")
+        cells.append(cell if engine != "cheetah" else f"{told['bytes'] / 1e3:.0f} kB; {computed:.1f} s")
     test = summary["result"]["test_top1"]
     print(f"| {row} | {told['relus']} | {100 * test:.2f} % | " + " | ".join(cells) + " |")
 PY
