@@ -315,7 +315,7 @@ fn planes_of_many_pieces_are_walked_in_rounds() {
             u: noise(1, shape.len()),
             r: Vec::new(),
             dy: noise(3, shape.len()),
-            norm: Vec::new(),
+            norm: noise(4, 8 * shape.channels),
             mask: noise(5, shape.len())
                 .iter()
                 .map(|v| f32::from(*v > 0.0))
