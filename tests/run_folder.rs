@@ -194,6 +194,7 @@ fn one_process_writes_at_a_time_and_the_lock_dies_with_it() {
     wait_for("ready");
     let error = RunFolder::create(&path, true).unwrap_err();
     assert!(matches!(error, RunFolderError::Busy { .. }), "{error}");
+    fs::write(path.join("config.toml"), "seed = 1\n").unwrap();
     RunFolder::open(&path).expect("reading needs no lock");
 
     child.kill().unwrap();

@@ -252,7 +252,7 @@ fn contents(root: &Path) -> Result<Contents, FileError> {
             let mut within = fs::read_dir(entry.path()).map_err(FileError::on("read", root))?;
             within.any(|entry| entry.is_ok_and(|entry| !is_partial(&entry.path())))
         };
-        if name == CONFIG || is_begun {
+        if name == CONFIG || name == SUMMARY || is_begun {
             return Ok(Contents::Run);
         }
         if name != LOCK && name != CHECKPOINTS && !is_partial(&entry.path()) {
