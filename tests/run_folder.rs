@@ -904,7 +904,8 @@ fn nothing_is_removed_for_a_checkpoint_that_was_not_saved() {
 #[cfg(unix)]
 #[test]
 fn the_first_interrupt_asks_and_the_second_ends() {
-    for signal in ["-INT", "-TERM", "-USR1", "-HUP"] {
+    // HUP is left out: whoever runs the tests may have had it ignored, as `nohup` does.
+    for signal in ["-INT", "-TERM", "-USR1"] {
         let (mut child, mut wait_for) = start_child("interrupt", Path::new("."));
         let send = |id: u32| {
             let mut kill = Command::new("kill");
