@@ -442,12 +442,12 @@ impl Writer<'_> {
             let (scale, shift) = then[channel];
             let first = channel / per_group * width;
             let row = &weight[channel * width * window..][..width * window];
-            for place in 0..width {
-                // Of several groups only depthwise convolutions are reordered, both sides alike.
-                let read = match conv.groups {
-                    1 => from[place],
-                    _ => first + place,
-                };
+            // Of several groups only depthwise convolutions are reordered, both sides alike.
+            let reads: Vec<usize> = match conv.groups {
+                1 => from.clone(),
+                _ => (first..first + width).collect(),
+            };
+            for read in reads {
                 let factor = scale * behind[channel] / before[read];
                 let taps = &row[(read - first) * window..][..window];
                 let taps = taps.iter().map(|&w| (f64::from(w) * factor) as f32);

@@ -74,7 +74,7 @@ pub fn culprit(model: &Model) -> String {
     let images: Vec<f32> = vec![0.25; folded.input().len()];
     let ranges = evaluate(&folded, &Real, &images).ranges;
     let mut steps = folded.steps.iter().zip(ranges);
-    let overflows = |value: f64| !(value <= f64::from(f32::MAX));
+    let overflows = |value: f64| value.is_nan() || value > f64::from(f32::MAX);
     match steps.find(|(_, range)| overflows(range.value) || overflows(range.product)) {
         Some((step, _)) => format!("the output of layer `{}`", step.name),
         None => "some layer's output".into(),
