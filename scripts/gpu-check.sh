@@ -184,7 +184,7 @@ if [ "$continue" = 0 ]; then
 
     for phase in teacher search; do
         part "$phase step" "${limits[2]}" "$from/autorep" profile -v --model "$model" --batch "$batch" \
-            --phase "$phase" --all --rounds "$rounds" --json "$report/profile-$phase.json" "${chosen[@]}" &&
+            --image-size 32 --phase "$phase" --all --rounds "$rounds" --json "$report/profile-$phase.json" "${chosen[@]}" &&
             profile_facts "$phase step" "$report/profile-$phase.json"
     done || true
     # What the tuner says the first time it measures; a choice kept from earlier is not said again.

@@ -19,30 +19,31 @@
 // Split      One workgroup per tile of rows × columns; pixels are counted through the batch (n, row,
 //            column), so that 4×4 maps fill tiles, too. It walks the inner dimension in steps of
 //            `depth`: both operands' strips go to shared memory, then every invocation multiplies
-//            its few rows by its few columns in registers.
+//            its few rows by its few columns in registers, an outer product for each entry of the
+//            inner dimension, all of a step's written out.
 //            Invocations stand in a grid over the tile, 8×4 per subgroup of 32 where it allows, so
 //            that a subgroup reads only 4 distinct vec4 of the left strip and 8 of the right at a
-//            time, adjacent ones. An invocation owns rows 4·(y + i·lanes) to +3 as one vec4, columns
-//            x + i·lanes: shared reads and global writes of neighbours are adjacent. Left strips are
-//            vec4 along the rows, right strips vec4 along the depth: an invocation loads four planes
-//            of one pixel, so that neighbours load adjacent pixels, whatever their alignment. The
-//            next strips travel to registers while the present ones are multiplied.
+//            time, adjacent ones. An invocation owns rows 4·(y + i·lanes) to +3, columns
+//            4·(x + i·lanes) to +3. It loads four planes of one pixel, so that neighbours load
+//            adjacent pixels, whatever their alignment, and stores them one by one: right strips are
+//            rows of pixels. The next strips travel to registers while the present ones are
+//            multiplied.
 //            In the data gradient with a stride, pixels whose row and column leave the same
 //            remainders use the same taps. Each such class is a layer of the grid (z) with its own
 //            short list of taps: nobody multiplies by zeros. The class with the longest list comes
 //            first, so that the last to finish are short.
 // Cost       2·N·K·C·R²·H'·W' flops each. With an r×c tile a step moves (r + c)·depth words for
-//            2·r·c·depth flops: 64×128 makes 21 flops per byte from cache, and each input is reused
+//            2·r·c·depth flops: 64×64 makes 16 flops per byte from cache, and each input is reused
 //            by its R² taps while it is in the nearest cache.
 // Dropped    on paper: weights read as OIHW (neighbours are C·R² words apart, and packing moves less
-//            than 1 % of what the product moves at 64 channels and a batch of 256); right strips as
-//            vec4 along the pixels (needs aligned maps, or the bounds of four pixels per lane);
-//            scalar sums with dot() (five operations for four products); 128×128 tiles (one workgroup
-//            per core: nothing runs while it waits at a barrier); two strips of each operand in
-//            shared memory (24 KiB, and 16 is the portable limit).
+//            than 1 % of what the product moves at 64 channels and a batch of 256); scalar sums with
+//            dot() (five operations for four products). Measured on an H100: right strips as vec4
+//            along the depth, a loop over the step's entries, two strips of each operand in shared
+//            memory, 128×128 tiles, 8×16 and 16×8 per invocation; figures in
+//            docs/rejected-optimizations.md, "Convolution on a GPU".
 
 {% from "common/stream.wgsl" import each %}
-{% from "common/tile.wgsl" import strips, multiply %}
+{% from "common/tile.wgsl" import strips, multiply, column %}
 // Shape of the convolution.
 const C = {{ in_channels }}u;
 const K = {{ out_channels }}u;
@@ -119,8 +120,8 @@ fn pack(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 {% endif %}
 {% if entry == "gather" %}
 
-// The strips of both operands: left [depth][row / 4], right [depth / 4][column].
-{{ strips(depth, left_row, right_row) -}}
+// The strips of both operands: left [depth][row / 4], right [depth][column].
+{{ strips(depth, left_row, right_row, true) -}}
 
 @group(0) @binding(0) var<storage, read> source: array<f32>;
 @group(0) @binding(1) var<storage, read> packed: array<vec4f>;
@@ -283,10 +284,14 @@ fn gather(
         {% endfor %}
         {% for i in range(lane_pixels) %}
         {% for g in range(pixel_groups) %}
-        {% set deep = g * group_step // 4 %}
-        {% set across = i * threads %}
-        right[(lane / {{ tile_columns }}u + {{ deep }}u) * RIGHT_ROW + lane % {{ tile_columns }}u + {{ across }}u] =
-            select(vec4f(), right{{ i }}_{{ g }}, inside{{ i }});
+        {
+            let four = select(vec4f(), right{{ i }}_{{ g }}, inside{{ i }});
+            let at = (lane / {{ tile_columns }}u * 4u + {{ g * group_step }}u) * RIGHT_ROW
+                + lane % {{ tile_columns }}u + {{ i * threads }}u;
+            {% for e in range(4) %}
+            right[at{{ " + " ~ e ~ "u * RIGHT_ROW" if e }}] = four.{{ "xyzw"[e] }};
+            {% endfor %}
+        }
         {% endfor %}
         {% endfor %}
         workgroupBarrier();
@@ -294,12 +299,12 @@ fn gather(
             let next = step + 1u;
 {{ load("next") }}
         }
-{{ multiply(depth, quads, lane_columns, lanes_x, lanes_y) }}
+{{ multiply(depth, quads, lane_columns, lanes_x, lanes_y, true) }}
         workgroupBarrier();
     }
 
     {% for i in range(lane_columns) %}
-    let column{{ i }} = column_tile * {{ tile_columns }}u + lane_x + {{ i * lanes_x }}u;
+    let column{{ i }} = column_tile * {{ tile_columns }}u + {{ column(i, lanes_x) }};
     let out{{ i }} = pixel(column{{ i }});
     {% if forward %}
     if (column{{ i }} < PIXELS) {

@@ -15,9 +15,11 @@
 //            `sum_slices` adds them in fixed order, so that results repeat to the bit.
 //            Invocations stand over a tile as in tiled.wgsl.
 // Cost       2·N·K·C·R²·H'·W' flops, and 4 bytes a weight and slice, written and read.
-// Dropped    on paper: atomics for the slices (not repeatable).
+// Dropped    on paper: atomics for the slices (not repeatable). Measured on an H100: strips along the
+//            pixels, larger tiles, longer steps, half as many slices; figures in
+//            docs/rejected-optimizations.md, "Convolution on a GPU".
 
-{% from "common/tile.wgsl" import strips, multiply %}
+{% from "common/tile.wgsl" import strips, multiply, column %}
 // Shape of the convolution.
 const C = {{ in_channels }}u;
 const K = {{ out_channels }}u;
@@ -32,8 +34,8 @@ const PADDING = {{ padding }}u;
 const OUTSIDE = -0x1000000;
 {% if entry == "weight_slices" %}
 
-// The strips of both operands: left [depth][row / 4], right [depth / 4][column].
-{{ strips(depth, left_row, right_row) -}}
+// The strips of both operands: left [depth][row / 4], right [depth][column / 4].
+{{ strips(depth, left_row, right_row, false) -}}
 
 @group(0) @binding(0) var<storage, read> source: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
@@ -45,49 +47,38 @@ const COLUMNS = R * R * C;
 const AREA = H * W;
 const OUT_AREA = OUT_H * OUT_W;
 {% macro load(step) %}
-            // Four output channels of one pixel.
-            let pl = slice * SLICE + {{ step }} * {{ depth }}u + lane % {{ depth }}u;
-            inside_left = pl < PIXELS;
-            let at_left = select(0u, pl / OUT_AREA * (K * OUT_AREA) + pl % OUT_AREA, inside_left);
+            // Four output channels of one pixel, and four columns of it, moved by their taps.
+            let p = slice * SLICE + {{ step }} * {{ depth }}u + lane % {{ depth }}u;
+            inside_left = p < PIXELS;
+            let at_left = select(0u, p / OUT_AREA * (K * OUT_AREA) + p % OUT_AREA, inside_left);
             {% for i in range(left_loads) %}
             left{{ i }} = vec4f(
                 {% for e in range(4) %}
                 {% if ragged_rows %}
-                dy[at_left + min(row0 + {{ 4 * i * left_step + e }}u, K - 1u) * OUT_AREA],
+                dy[at_left + min(row0 + {{ 4 * i * lane_step + e }}u, K - 1u) * OUT_AREA],
                 {% else %}
-                dy[at_left + (row0 + {{ 4 * i * left_step + e }}u) * OUT_AREA],
+                dy[at_left + (row0 + {{ 4 * i * lane_step + e }}u) * OUT_AREA],
                 {% endif %}
                 {% endfor %}
             );
             {% endfor %}
-            // Four adjacent pixels, moved by the tap, of each column.
-            {% for e in range(4) %}
-            {% if e == 0 or not aligned %}
-            let p{{ e }} = slice * SLICE + {{ step }} * {{ depth }}u + lane % {{ depth // 4 }}u * 4u + {{ e }}u;
-            let image{{ e }} = p{{ e }} / OUT_AREA * (C * AREA);
-            let y{{ e }} = select(OUTSIDE, i32(p{{ e }} / OUT_W % OUT_H * STRIDE), p{{ e }} < PIXELS);
-            let x{{ e }} = i32(p{{ e }} % OUT_W * STRIDE);
-            {% else %}
-            let image{{ e }} = image0;
-            let y{{ e }} = y0;
-            let x{{ e }} = x0 + {{ e }} * i32(STRIDE);
-            {% endif %}
-            {% endfor %}
+            let image = p / OUT_AREA * (C * AREA);
+            let y = select(OUTSIDE, i32(p / OUT_W % OUT_H * STRIDE), inside_left);
+            let x = i32(p % OUT_W * STRIDE);
             {% for u in range(taps) %}
-            {% for e in range(4) %}
-            let at_y{{ u }}_{{ e }} = u32(y{{ e }} + shift_y{{ u }});
-            let at_x{{ u }}_{{ e }} = u32(x{{ e }} + shift_x{{ u }});
-            let inside{{ u }}_{{ e }} = at_y{{ u }}_{{ e }} < H && at_x{{ u }}_{{ e }} < W;
-            let at{{ u }}_{{ e }} =
-                select(0u, image{{ e }} + at_y{{ u }}_{{ e }} * W + at_x{{ u }}_{{ e }}, inside{{ u }}_{{ e }});
-            {% endfor %}
-            inside{{ u }} = vec4<bool>(inside{{ u }}_0, inside{{ u }}_1, inside{{ u }}_2, inside{{ u }}_3);
+            let at_y{{ u }} = u32(y + shift_y{{ u }});
+            let at_x{{ u }} = u32(x + shift_x{{ u }});
+            inside{{ u }} = at_y{{ u }} < H && at_x{{ u }} < W;
+            let at{{ u }} = select(0u, image + at_y{{ u }} * W + at_x{{ u }}, inside{{ u }});
             {% endfor %}
             {% for i in range(right_loads) %}
-            {% set u = 0 if taps == 1 else i %}
             right{{ i }} = vec4f(
                 {% for e in range(4) %}
-                source[at{{ u }}_{{ e }} + channel{{ i }} * AREA],
+                {% if whole_quads %}
+                source[at{{ 0 if one_tap else i }} + (channel{{ i }} + {{ e }}u) * AREA],
+                {% else %}
+                source[at{{ 4 * i + e }} + channel{{ 4 * i + e }} * AREA],
+                {% endif %}
                 {% endfor %}
             );
             {% endfor %}
@@ -106,20 +97,21 @@ fn weight_slices(
 
     // What this lane loads: rows and columns stay the same, pixels advance.
     let row0 = row_tile * {{ tile_rows }}u + lane / {{ depth }}u * 4u;
-    let column0 = column_tile * {{ tile_columns }}u + lane / {{ depth // 4 }}u;
-    {% for u in range(taps) %}
-    {% if taps == 1 %}
+    let column0 = column_tile * {{ tile_columns }}u + lane / {{ depth }}u * 4u;
+    {% if one_tap %}
     // All columns of the tile belong to one tap.
     let tap0 = column_tile * {{ tile_columns }}u / C;
     let shift_y0 = i32(tap0 / R) - i32(PADDING);
-    {% else %}
-    let tap{{ u }} = (column0 + {{ u * right_step }}u) / C;
-    let shift_y{{ u }} = select(OUTSIDE, i32(tap{{ u }} / R) - i32(PADDING), tap{{ u }} < R * R);
+    let shift_x0 = i32(tap0 % R) - i32(PADDING);
     {% endif %}
+    {% for u in range(columns) %}
+    {% set next = 4 * lane_step * u if whole_quads else 4 * lane_step * (u // 4) + u % 4 %}
+    let channel{{ u }} = (column0 + {{ next }}u) % C;
+    {% if not one_tap %}
+    let tap{{ u }} = (column0 + {{ next }}u) / C;
+    let shift_y{{ u }} = select(OUTSIDE, i32(tap{{ u }} / R) - i32(PADDING), tap{{ u }} < R * R);
     let shift_x{{ u }} = i32(tap{{ u }} % R) - i32(PADDING);
-    {% endfor %}
-    {% for i in range(right_loads) %}
-    let channel{{ i }} = (column0 + {{ i * right_step }}u) % C;
+    {% endif %}
     {% endfor %}
 
     // The next strips on their way to shared memory, and the sums.
@@ -131,7 +123,7 @@ fn weight_slices(
     {% endfor %}
     var inside_left: bool;
     {% for u in range(taps) %}
-    var inside{{ u }}: vec4<bool>;
+    var inside{{ u }}: bool;
     {% endfor %}
     {% for q in range(quads) %}
     {% for i in range(lane_columns) %}
@@ -144,25 +136,31 @@ fn weight_slices(
     }
     for (var step = 0u; step < {{ slice // depth }}u; step++) {
         {% for i in range(left_loads) %}
-        left[lane % {{ depth }}u * LEFT_ROW + lane / {{ depth }}u + {{ i * left_step }}u] =
+        left[lane % {{ depth }}u * LEFT_ROW + lane / {{ depth }}u + {{ i * lane_step }}u] =
             select(vec4f(), left{{ i }}, inside_left);
         {% endfor %}
         {% for i in range(right_loads) %}
-        right[lane % {{ depth // 4 }}u * RIGHT_ROW + lane / {{ depth // 4 }}u + {{ i * right_step }}u] =
-            select(vec4f(), right{{ i }}, inside{{ 0 if taps == 1 else i }});
+        {% if whole_quads %}
+        {% set inside = "inside" ~ (0 if one_tap else i) %}
+        {% else %}
+        {% set four = ["inside" ~ 4 * i, "inside" ~ (4 * i + 1), "inside" ~ (4 * i + 2), "inside" ~ (4 * i + 3)] %}
+        {% set inside = "vec4<bool>(" ~ four | join(", ") ~ ")" %}
+        {% endif %}
+        right[lane % {{ depth }}u * RIGHT_ROW + lane / {{ depth }}u + {{ i * lane_step }}u] =
+            select(vec4f(), right{{ i }}, {{ inside }});
         {% endfor %}
         workgroupBarrier();
         if (step + 1u < {{ slice // depth }}u) {
             let next = step + 1u;
 {{ load("next") }}
         }
-{{ multiply(depth, quads, lane_columns, lanes_x, lanes_y) }}
+{{ multiply(depth, quads, lane_columns, lanes_x, lanes_y, false) }}
         workgroupBarrier();
     }
 
     {% for i in range(lane_columns) %}
     {
-        let column = column_tile * {{ tile_columns }}u + lane_x + {{ i * lanes_x }}u;
+        let column = column_tile * {{ tile_columns }}u + {{ column(i, lanes_x) }};
         {% for q in range(quads) %}
         {% for e in range(4) %}
         {% set row = 4 * q * lanes_y + e %}

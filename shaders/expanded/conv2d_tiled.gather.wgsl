@@ -23,27 +23,28 @@
 // Split      One workgroup per tile of rows × columns; pixels are counted through the batch (n, row,
 //            column), so that 4×4 maps fill tiles, too. It walks the inner dimension in steps of
 //            `depth`: both operands' strips go to shared memory, then every invocation multiplies
-//            its few rows by its few columns in registers.
+//            its few rows by its few columns in registers, an outer product for each entry of the
+//            inner dimension, all of a step's written out.
 //            Invocations stand in a grid over the tile, 8×4 per subgroup of 32 where it allows, so
 //            that a subgroup reads only 4 distinct vec4 of the left strip and 8 of the right at a
-//            time, adjacent ones. An invocation owns rows 4·(y + i·lanes) to +3 as one vec4, columns
-//            x + i·lanes: shared reads and global writes of neighbours are adjacent. Left strips are
-//            vec4 along the rows, right strips vec4 along the depth: an invocation loads four planes
-//            of one pixel, so that neighbours load adjacent pixels, whatever their alignment. The
-//            next strips travel to registers while the present ones are multiplied.
+//            time, adjacent ones. An invocation owns rows 4·(y + i·lanes) to +3, columns
+//            4·(x + i·lanes) to +3. It loads four planes of one pixel, so that neighbours load
+//            adjacent pixels, whatever their alignment, and stores them one by one: right strips are
+//            rows of pixels. The next strips travel to registers while the present ones are
+//            multiplied.
 //            In the data gradient with a stride, pixels whose row and column leave the same
 //            remainders use the same taps. Each such class is a layer of the grid (z) with its own
 //            short list of taps: nobody multiplies by zeros. The class with the longest list comes
 //            first, so that the last to finish are short.
 // Cost       2·N·K·C·R²·H'·W' flops each. With an r×c tile a step moves (r + c)·depth words for
-//            2·r·c·depth flops: 64×128 makes 21 flops per byte from cache, and each input is reused
+//            2·r·c·depth flops: 64×64 makes 16 flops per byte from cache, and each input is reused
 //            by its R² taps while it is in the nearest cache.
 // Dropped    on paper: weights read as OIHW (neighbours are C·R² words apart, and packing moves less
-//            than 1 % of what the product moves at 64 channels and a batch of 256); right strips as
-//            vec4 along the pixels (needs aligned maps, or the bounds of four pixels per lane);
-//            scalar sums with dot() (five operations for four products); 128×128 tiles (one workgroup
-//            per core: nothing runs while it waits at a barrier); two strips of each operand in
-//            shared memory (24 KiB, and 16 is the portable limit).
+//            than 1 % of what the product moves at 64 channels and a batch of 256); scalar sums with
+//            dot() (five operations for four products). Measured on an H100: right strips as vec4
+//            along the depth, a loop over the step's entries, two strips of each operand in shared
+//            memory, 128×128 tiles, 8×16 and 16×8 per invocation; figures in
+//            docs/rejected-optimizations.md, "Convolution on a GPU".
 
 // Shape of the convolution.
 const C = 64u;
@@ -68,11 +69,11 @@ const DEPTH = 16u;
 // the taps find the channels in the cache.
 const STEPS = 36u;
 
-// The strips of both operands: left [depth][row / 4], right [depth / 4][column].
+// The strips of both operands: left [depth][row / 4], right [depth][column].
 const LEFT_ROW = 16u;
-const RIGHT_ROW = 128u;
+const RIGHT_ROW = 64u;
 var<workgroup> left: array<vec4f, 256>;
-var<workgroup> right: array<vec4f, 512>;
+var<workgroup> right: array<f32, 1024>;
 @group(0) @binding(0) var<storage, read> source: array<f32>;
 @group(0) @binding(1) var<storage, read> packed: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> goal: array<f32>;
@@ -95,14 +96,14 @@ fn gather(
     @builtin(workgroup_id) group: vec3u,
 ) {
     // Row tiles of the same pixels are neighbours: they find the pixels in the cache.
-    let tile = group.x + group.y * 1024u;
-    if (tile >= 1024u) {
+    let tile = group.x + group.y * 2048u;
+    if (tile >= 2048u) {
         return;
     }
     let row_tile = tile % 1u;
     let column_tile = tile / 1u;
-    let lane_x = lane % 8u + lane / 32u % 2u * 8u;
-    let lane_y = lane / 8u % 4u + lane / 64u * 4u;
+    let lane_x = lane % 8u + lane / 32u % 1u * 8u;
+    let lane_y = lane / 8u % 4u + lane / 32u * 4u;
 
     // The taps of this layer of the grid.
     let taps_x = R;
@@ -110,8 +111,8 @@ fn gather(
     let steps = STEPS;
 
     // What this lane loads: pixels, and groups of four channels of them.
-    let group0 = lane / 128u * 4u;
-    let p0 = column_tile * 128u + lane % 128u + 0u;
+    let group0 = lane / 64u * 4u;
+    let p0 = column_tile * 64u + lane % 64u + 0u;
     let pixel0 = pixel(p0);
     let here0 = p0 < PIXELS;
     let image0 = select(0u, pixel0.x * (CHANNELS * SOURCE_AREA), here0);
@@ -123,8 +124,6 @@ fn gather(
     var left1: vec4f;
     var right0_0: vec4f;
     var right0_1: vec4f;
-    var right0_2: vec4f;
-    var right0_3: vec4f;
     var inside0 = true;
     var sum0_0 = vec4f();
     var sum0_1 = vec4f();
@@ -134,14 +133,6 @@ fn gather(
     var sum0_5 = vec4f();
     var sum0_6 = vec4f();
     var sum0_7 = vec4f();
-    var sum1_0 = vec4f();
-    var sum1_1 = vec4f();
-    var sum1_2 = vec4f();
-    var sum1_3 = vec4f();
-    var sum1_4 = vec4f();
-    var sum1_5 = vec4f();
-    var sum1_6 = vec4f();
-    var sum1_7 = vec4f();
 
     if (steps > 0u) {
             let tap = 0u % taps;
@@ -166,36 +157,34 @@ fn gather(
                 source[at0 + 3u * SOURCE_AREA],
             );
             right0_1 = vec4f(
-                source[at0 + 4u * SOURCE_AREA],
-                source[at0 + 5u * SOURCE_AREA],
-                source[at0 + 6u * SOURCE_AREA],
-                source[at0 + 7u * SOURCE_AREA],
-            );
-            right0_2 = vec4f(
                 source[at0 + 8u * SOURCE_AREA],
                 source[at0 + 9u * SOURCE_AREA],
                 source[at0 + 10u * SOURCE_AREA],
                 source[at0 + 11u * SOURCE_AREA],
-            );
-            right0_3 = vec4f(
-                source[at0 + 12u * SOURCE_AREA],
-                source[at0 + 13u * SOURCE_AREA],
-                source[at0 + 14u * SOURCE_AREA],
-                source[at0 + 15u * SOURCE_AREA],
             );
 
     }
     for (var step = 0u; step < steps; step++) {
         left[lane + 0u] = left0;
         left[lane + 128u] = left1;
-        right[(lane / 128u + 0u) * RIGHT_ROW + lane % 128u + 0u] =
-            select(vec4f(), right0_0, inside0);
-        right[(lane / 128u + 1u) * RIGHT_ROW + lane % 128u + 0u] =
-            select(vec4f(), right0_1, inside0);
-        right[(lane / 128u + 2u) * RIGHT_ROW + lane % 128u + 0u] =
-            select(vec4f(), right0_2, inside0);
-        right[(lane / 128u + 3u) * RIGHT_ROW + lane % 128u + 0u] =
-            select(vec4f(), right0_3, inside0);
+        {
+            let four = select(vec4f(), right0_0, inside0);
+            let at = (lane / 64u * 4u + 0u) * RIGHT_ROW
+                + lane % 64u + 0u;
+            right[at] = four.x;
+            right[at + 1u * RIGHT_ROW] = four.y;
+            right[at + 2u * RIGHT_ROW] = four.z;
+            right[at + 3u * RIGHT_ROW] = four.w;
+        }
+        {
+            let four = select(vec4f(), right0_1, inside0);
+            let at = (lane / 64u * 4u + 8u) * RIGHT_ROW
+                + lane % 64u + 0u;
+            right[at] = four.x;
+            right[at + 1u * RIGHT_ROW] = four.y;
+            right[at + 2u * RIGHT_ROW] = four.z;
+            right[at + 3u * RIGHT_ROW] = four.w;
+        }
         workgroupBarrier();
         if (step + 1u < steps) {
             let next = step + 1u;
@@ -221,112 +210,258 @@ fn gather(
                 source[at0 + 3u * SOURCE_AREA],
             );
             right0_1 = vec4f(
-                source[at0 + 4u * SOURCE_AREA],
-                source[at0 + 5u * SOURCE_AREA],
-                source[at0 + 6u * SOURCE_AREA],
-                source[at0 + 7u * SOURCE_AREA],
-            );
-            right0_2 = vec4f(
                 source[at0 + 8u * SOURCE_AREA],
                 source[at0 + 9u * SOURCE_AREA],
                 source[at0 + 10u * SOURCE_AREA],
                 source[at0 + 11u * SOURCE_AREA],
             );
-            right0_3 = vec4f(
-                source[at0 + 12u * SOURCE_AREA],
-                source[at0 + 13u * SOURCE_AREA],
-                source[at0 + 14u * SOURCE_AREA],
-                source[at0 + 15u * SOURCE_AREA],
-            );
 
         }
-        for (var d = 0u; d < 4u; d++) {
-            let a0_0 = left[(4u * d + 0u) * LEFT_ROW + lane_y + 0u];
-            let a0_1 = left[(4u * d + 0u) * LEFT_ROW + lane_y + 8u];
-            let a1_0 = left[(4u * d + 1u) * LEFT_ROW + lane_y + 0u];
-            let a1_1 = left[(4u * d + 1u) * LEFT_ROW + lane_y + 8u];
-            let a2_0 = left[(4u * d + 2u) * LEFT_ROW + lane_y + 0u];
-            let a2_1 = left[(4u * d + 2u) * LEFT_ROW + lane_y + 8u];
-            let a3_0 = left[(4u * d + 3u) * LEFT_ROW + lane_y + 0u];
-            let a3_1 = left[(4u * d + 3u) * LEFT_ROW + lane_y + 8u];
-            let b0 = right[d * RIGHT_ROW + lane_x + 0u];
-            sum0_0 = fma(a0_0, vec4f(b0.x), sum0_0);
-            sum1_0 = fma(a0_1, vec4f(b0.x), sum1_0);
-            sum0_0 = fma(a1_0, vec4f(b0.y), sum0_0);
-            sum1_0 = fma(a1_1, vec4f(b0.y), sum1_0);
-            sum0_0 = fma(a2_0, vec4f(b0.z), sum0_0);
-            sum1_0 = fma(a2_1, vec4f(b0.z), sum1_0);
-            sum0_0 = fma(a3_0, vec4f(b0.w), sum0_0);
-            sum1_0 = fma(a3_1, vec4f(b0.w), sum1_0);
-            let b1 = right[d * RIGHT_ROW + lane_x + 16u];
-            sum0_1 = fma(a0_0, vec4f(b1.x), sum0_1);
-            sum1_1 = fma(a0_1, vec4f(b1.x), sum1_1);
-            sum0_1 = fma(a1_0, vec4f(b1.y), sum0_1);
-            sum1_1 = fma(a1_1, vec4f(b1.y), sum1_1);
-            sum0_1 = fma(a2_0, vec4f(b1.z), sum0_1);
-            sum1_1 = fma(a2_1, vec4f(b1.z), sum1_1);
-            sum0_1 = fma(a3_0, vec4f(b1.w), sum0_1);
-            sum1_1 = fma(a3_1, vec4f(b1.w), sum1_1);
-            let b2 = right[d * RIGHT_ROW + lane_x + 32u];
-            sum0_2 = fma(a0_0, vec4f(b2.x), sum0_2);
-            sum1_2 = fma(a0_1, vec4f(b2.x), sum1_2);
-            sum0_2 = fma(a1_0, vec4f(b2.y), sum0_2);
-            sum1_2 = fma(a1_1, vec4f(b2.y), sum1_2);
-            sum0_2 = fma(a2_0, vec4f(b2.z), sum0_2);
-            sum1_2 = fma(a2_1, vec4f(b2.z), sum1_2);
-            sum0_2 = fma(a3_0, vec4f(b2.w), sum0_2);
-            sum1_2 = fma(a3_1, vec4f(b2.w), sum1_2);
-            let b3 = right[d * RIGHT_ROW + lane_x + 48u];
-            sum0_3 = fma(a0_0, vec4f(b3.x), sum0_3);
-            sum1_3 = fma(a0_1, vec4f(b3.x), sum1_3);
-            sum0_3 = fma(a1_0, vec4f(b3.y), sum0_3);
-            sum1_3 = fma(a1_1, vec4f(b3.y), sum1_3);
-            sum0_3 = fma(a2_0, vec4f(b3.z), sum0_3);
-            sum1_3 = fma(a2_1, vec4f(b3.z), sum1_3);
-            sum0_3 = fma(a3_0, vec4f(b3.w), sum0_3);
-            sum1_3 = fma(a3_1, vec4f(b3.w), sum1_3);
-            let b4 = right[d * RIGHT_ROW + lane_x + 64u];
-            sum0_4 = fma(a0_0, vec4f(b4.x), sum0_4);
-            sum1_4 = fma(a0_1, vec4f(b4.x), sum1_4);
-            sum0_4 = fma(a1_0, vec4f(b4.y), sum0_4);
-            sum1_4 = fma(a1_1, vec4f(b4.y), sum1_4);
-            sum0_4 = fma(a2_0, vec4f(b4.z), sum0_4);
-            sum1_4 = fma(a2_1, vec4f(b4.z), sum1_4);
-            sum0_4 = fma(a3_0, vec4f(b4.w), sum0_4);
-            sum1_4 = fma(a3_1, vec4f(b4.w), sum1_4);
-            let b5 = right[d * RIGHT_ROW + lane_x + 80u];
-            sum0_5 = fma(a0_0, vec4f(b5.x), sum0_5);
-            sum1_5 = fma(a0_1, vec4f(b5.x), sum1_5);
-            sum0_5 = fma(a1_0, vec4f(b5.y), sum0_5);
-            sum1_5 = fma(a1_1, vec4f(b5.y), sum1_5);
-            sum0_5 = fma(a2_0, vec4f(b5.z), sum0_5);
-            sum1_5 = fma(a2_1, vec4f(b5.z), sum1_5);
-            sum0_5 = fma(a3_0, vec4f(b5.w), sum0_5);
-            sum1_5 = fma(a3_1, vec4f(b5.w), sum1_5);
-            let b6 = right[d * RIGHT_ROW + lane_x + 96u];
-            sum0_6 = fma(a0_0, vec4f(b6.x), sum0_6);
-            sum1_6 = fma(a0_1, vec4f(b6.x), sum1_6);
-            sum0_6 = fma(a1_0, vec4f(b6.y), sum0_6);
-            sum1_6 = fma(a1_1, vec4f(b6.y), sum1_6);
-            sum0_6 = fma(a2_0, vec4f(b6.z), sum0_6);
-            sum1_6 = fma(a2_1, vec4f(b6.z), sum1_6);
-            sum0_6 = fma(a3_0, vec4f(b6.w), sum0_6);
-            sum1_6 = fma(a3_1, vec4f(b6.w), sum1_6);
-            let b7 = right[d * RIGHT_ROW + lane_x + 112u];
-            sum0_7 = fma(a0_0, vec4f(b7.x), sum0_7);
-            sum1_7 = fma(a0_1, vec4f(b7.x), sum1_7);
-            sum0_7 = fma(a1_0, vec4f(b7.y), sum0_7);
-            sum1_7 = fma(a1_1, vec4f(b7.y), sum1_7);
-            sum0_7 = fma(a2_0, vec4f(b7.z), sum0_7);
-            sum1_7 = fma(a2_1, vec4f(b7.z), sum1_7);
-            sum0_7 = fma(a3_0, vec4f(b7.w), sum0_7);
-            sum1_7 = fma(a3_1, vec4f(b7.w), sum1_7);
+        {
+            let a0 = left[0u * LEFT_ROW + lane_y + 0u];
+            let at0 = 0u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 0u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[1u * LEFT_ROW + lane_y + 0u];
+            let at0 = 1u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 1u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[2u * LEFT_ROW + lane_y + 0u];
+            let at0 = 2u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 2u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[3u * LEFT_ROW + lane_y + 0u];
+            let at0 = 3u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 3u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[4u * LEFT_ROW + lane_y + 0u];
+            let at0 = 4u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 4u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[5u * LEFT_ROW + lane_y + 0u];
+            let at0 = 5u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 5u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[6u * LEFT_ROW + lane_y + 0u];
+            let at0 = 6u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 6u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[7u * LEFT_ROW + lane_y + 0u];
+            let at0 = 7u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 7u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[8u * LEFT_ROW + lane_y + 0u];
+            let at0 = 8u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 8u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[9u * LEFT_ROW + lane_y + 0u];
+            let at0 = 9u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 9u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[10u * LEFT_ROW + lane_y + 0u];
+            let at0 = 10u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 10u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[11u * LEFT_ROW + lane_y + 0u];
+            let at0 = 11u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 11u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[12u * LEFT_ROW + lane_y + 0u];
+            let at0 = 12u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 12u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[13u * LEFT_ROW + lane_y + 0u];
+            let at0 = 13u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 13u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[14u * LEFT_ROW + lane_y + 0u];
+            let at0 = 14u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 14u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
+        }
+        {
+            let a0 = left[15u * LEFT_ROW + lane_y + 0u];
+            let at0 = 15u * RIGHT_ROW + 4u * lane_x + 0u;
+            let b0 = vec4f(right[at0], right[at0 + 1u], right[at0 + 2u], right[at0 + 3u]);
+            let at1 = 15u * RIGHT_ROW + 4u * lane_x + 32u;
+            let b1 = vec4f(right[at1], right[at1 + 1u], right[at1 + 2u], right[at1 + 3u]);
+            sum0_0 = fma(a0, vec4f(b0.x), sum0_0);
+            sum0_1 = fma(a0, vec4f(b0.y), sum0_1);
+            sum0_2 = fma(a0, vec4f(b0.z), sum0_2);
+            sum0_3 = fma(a0, vec4f(b0.w), sum0_3);
+            sum0_4 = fma(a0, vec4f(b1.x), sum0_4);
+            sum0_5 = fma(a0, vec4f(b1.y), sum0_5);
+            sum0_6 = fma(a0, vec4f(b1.z), sum0_6);
+            sum0_7 = fma(a0, vec4f(b1.w), sum0_7);
         }
 
         workgroupBarrier();
     }
 
-    let column0 = column_tile * 128u + lane_x + 0u;
+    let column0 = column_tile * 64u + 4u * lane_x + 0u;
     let out0 = pixel(column0);
     if (column0 < PIXELS) {
         let at = out0.x * (ROWS * GRID_H * GRID_W) + out0.y * GRID_W + out0.z;
@@ -334,12 +469,8 @@ fn gather(
         put(at, row_tile * 64u + 4u * lane_y + 1u, sum0_0.y);
         put(at, row_tile * 64u + 4u * lane_y + 2u, sum0_0.z);
         put(at, row_tile * 64u + 4u * lane_y + 3u, sum0_0.w);
-        put(at, row_tile * 64u + 4u * lane_y + 32u, sum1_0.x);
-        put(at, row_tile * 64u + 4u * lane_y + 33u, sum1_0.y);
-        put(at, row_tile * 64u + 4u * lane_y + 34u, sum1_0.z);
-        put(at, row_tile * 64u + 4u * lane_y + 35u, sum1_0.w);
     }
-    let column1 = column_tile * 128u + lane_x + 16u;
+    let column1 = column_tile * 64u + 4u * lane_x + 1u;
     let out1 = pixel(column1);
     if (column1 < PIXELS) {
         let at = out1.x * (ROWS * GRID_H * GRID_W) + out1.y * GRID_W + out1.z;
@@ -347,12 +478,8 @@ fn gather(
         put(at, row_tile * 64u + 4u * lane_y + 1u, sum0_1.y);
         put(at, row_tile * 64u + 4u * lane_y + 2u, sum0_1.z);
         put(at, row_tile * 64u + 4u * lane_y + 3u, sum0_1.w);
-        put(at, row_tile * 64u + 4u * lane_y + 32u, sum1_1.x);
-        put(at, row_tile * 64u + 4u * lane_y + 33u, sum1_1.y);
-        put(at, row_tile * 64u + 4u * lane_y + 34u, sum1_1.z);
-        put(at, row_tile * 64u + 4u * lane_y + 35u, sum1_1.w);
     }
-    let column2 = column_tile * 128u + lane_x + 32u;
+    let column2 = column_tile * 64u + 4u * lane_x + 2u;
     let out2 = pixel(column2);
     if (column2 < PIXELS) {
         let at = out2.x * (ROWS * GRID_H * GRID_W) + out2.y * GRID_W + out2.z;
@@ -360,12 +487,8 @@ fn gather(
         put(at, row_tile * 64u + 4u * lane_y + 1u, sum0_2.y);
         put(at, row_tile * 64u + 4u * lane_y + 2u, sum0_2.z);
         put(at, row_tile * 64u + 4u * lane_y + 3u, sum0_2.w);
-        put(at, row_tile * 64u + 4u * lane_y + 32u, sum1_2.x);
-        put(at, row_tile * 64u + 4u * lane_y + 33u, sum1_2.y);
-        put(at, row_tile * 64u + 4u * lane_y + 34u, sum1_2.z);
-        put(at, row_tile * 64u + 4u * lane_y + 35u, sum1_2.w);
     }
-    let column3 = column_tile * 128u + lane_x + 48u;
+    let column3 = column_tile * 64u + 4u * lane_x + 3u;
     let out3 = pixel(column3);
     if (column3 < PIXELS) {
         let at = out3.x * (ROWS * GRID_H * GRID_W) + out3.y * GRID_W + out3.z;
@@ -373,12 +496,8 @@ fn gather(
         put(at, row_tile * 64u + 4u * lane_y + 1u, sum0_3.y);
         put(at, row_tile * 64u + 4u * lane_y + 2u, sum0_3.z);
         put(at, row_tile * 64u + 4u * lane_y + 3u, sum0_3.w);
-        put(at, row_tile * 64u + 4u * lane_y + 32u, sum1_3.x);
-        put(at, row_tile * 64u + 4u * lane_y + 33u, sum1_3.y);
-        put(at, row_tile * 64u + 4u * lane_y + 34u, sum1_3.z);
-        put(at, row_tile * 64u + 4u * lane_y + 35u, sum1_3.w);
     }
-    let column4 = column_tile * 128u + lane_x + 64u;
+    let column4 = column_tile * 64u + 4u * lane_x + 32u;
     let out4 = pixel(column4);
     if (column4 < PIXELS) {
         let at = out4.x * (ROWS * GRID_H * GRID_W) + out4.y * GRID_W + out4.z;
@@ -386,12 +505,8 @@ fn gather(
         put(at, row_tile * 64u + 4u * lane_y + 1u, sum0_4.y);
         put(at, row_tile * 64u + 4u * lane_y + 2u, sum0_4.z);
         put(at, row_tile * 64u + 4u * lane_y + 3u, sum0_4.w);
-        put(at, row_tile * 64u + 4u * lane_y + 32u, sum1_4.x);
-        put(at, row_tile * 64u + 4u * lane_y + 33u, sum1_4.y);
-        put(at, row_tile * 64u + 4u * lane_y + 34u, sum1_4.z);
-        put(at, row_tile * 64u + 4u * lane_y + 35u, sum1_4.w);
     }
-    let column5 = column_tile * 128u + lane_x + 80u;
+    let column5 = column_tile * 64u + 4u * lane_x + 33u;
     let out5 = pixel(column5);
     if (column5 < PIXELS) {
         let at = out5.x * (ROWS * GRID_H * GRID_W) + out5.y * GRID_W + out5.z;
@@ -399,12 +514,8 @@ fn gather(
         put(at, row_tile * 64u + 4u * lane_y + 1u, sum0_5.y);
         put(at, row_tile * 64u + 4u * lane_y + 2u, sum0_5.z);
         put(at, row_tile * 64u + 4u * lane_y + 3u, sum0_5.w);
-        put(at, row_tile * 64u + 4u * lane_y + 32u, sum1_5.x);
-        put(at, row_tile * 64u + 4u * lane_y + 33u, sum1_5.y);
-        put(at, row_tile * 64u + 4u * lane_y + 34u, sum1_5.z);
-        put(at, row_tile * 64u + 4u * lane_y + 35u, sum1_5.w);
     }
-    let column6 = column_tile * 128u + lane_x + 96u;
+    let column6 = column_tile * 64u + 4u * lane_x + 34u;
     let out6 = pixel(column6);
     if (column6 < PIXELS) {
         let at = out6.x * (ROWS * GRID_H * GRID_W) + out6.y * GRID_W + out6.z;
@@ -412,12 +523,8 @@ fn gather(
         put(at, row_tile * 64u + 4u * lane_y + 1u, sum0_6.y);
         put(at, row_tile * 64u + 4u * lane_y + 2u, sum0_6.z);
         put(at, row_tile * 64u + 4u * lane_y + 3u, sum0_6.w);
-        put(at, row_tile * 64u + 4u * lane_y + 32u, sum1_6.x);
-        put(at, row_tile * 64u + 4u * lane_y + 33u, sum1_6.y);
-        put(at, row_tile * 64u + 4u * lane_y + 34u, sum1_6.z);
-        put(at, row_tile * 64u + 4u * lane_y + 35u, sum1_6.w);
     }
-    let column7 = column_tile * 128u + lane_x + 112u;
+    let column7 = column_tile * 64u + 4u * lane_x + 35u;
     let out7 = pixel(column7);
     if (column7 < PIXELS) {
         let at = out7.x * (ROWS * GRID_H * GRID_W) + out7.y * GRID_W + out7.z;
@@ -425,10 +532,6 @@ fn gather(
         put(at, row_tile * 64u + 4u * lane_y + 1u, sum0_7.y);
         put(at, row_tile * 64u + 4u * lane_y + 2u, sum0_7.z);
         put(at, row_tile * 64u + 4u * lane_y + 3u, sum0_7.w);
-        put(at, row_tile * 64u + 4u * lane_y + 32u, sum1_7.x);
-        put(at, row_tile * 64u + 4u * lane_y + 33u, sum1_7.y);
-        put(at, row_tile * 64u + 4u * lane_y + 34u, sum1_7.z);
-        put(at, row_tile * 64u + 4u * lane_y + 35u, sum1_7.w);
     }
 }
 

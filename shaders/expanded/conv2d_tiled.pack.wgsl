@@ -23,27 +23,28 @@
 // Split      One workgroup per tile of rows × columns; pixels are counted through the batch (n, row,
 //            column), so that 4×4 maps fill tiles, too. It walks the inner dimension in steps of
 //            `depth`: both operands' strips go to shared memory, then every invocation multiplies
-//            its few rows by its few columns in registers.
+//            its few rows by its few columns in registers, an outer product for each entry of the
+//            inner dimension, all of a step's written out.
 //            Invocations stand in a grid over the tile, 8×4 per subgroup of 32 where it allows, so
 //            that a subgroup reads only 4 distinct vec4 of the left strip and 8 of the right at a
-//            time, adjacent ones. An invocation owns rows 4·(y + i·lanes) to +3 as one vec4, columns
-//            x + i·lanes: shared reads and global writes of neighbours are adjacent. Left strips are
-//            vec4 along the rows, right strips vec4 along the depth: an invocation loads four planes
-//            of one pixel, so that neighbours load adjacent pixels, whatever their alignment. The
-//            next strips travel to registers while the present ones are multiplied.
+//            time, adjacent ones. An invocation owns rows 4·(y + i·lanes) to +3, columns
+//            4·(x + i·lanes) to +3. It loads four planes of one pixel, so that neighbours load
+//            adjacent pixels, whatever their alignment, and stores them one by one: right strips are
+//            rows of pixels. The next strips travel to registers while the present ones are
+//            multiplied.
 //            In the data gradient with a stride, pixels whose row and column leave the same
 //            remainders use the same taps. Each such class is a layer of the grid (z) with its own
 //            short list of taps: nobody multiplies by zeros. The class with the longest list comes
 //            first, so that the last to finish are short.
 // Cost       2·N·K·C·R²·H'·W' flops each. With an r×c tile a step moves (r + c)·depth words for
-//            2·r·c·depth flops: 64×128 makes 21 flops per byte from cache, and each input is reused
+//            2·r·c·depth flops: 64×64 makes 16 flops per byte from cache, and each input is reused
 //            by its R² taps while it is in the nearest cache.
 // Dropped    on paper: weights read as OIHW (neighbours are C·R² words apart, and packing moves less
-//            than 1 % of what the product moves at 64 channels and a batch of 256); right strips as
-//            vec4 along the pixels (needs aligned maps, or the bounds of four pixels per lane);
-//            scalar sums with dot() (five operations for four products); 128×128 tiles (one workgroup
-//            per core: nothing runs while it waits at a barrier); two strips of each operand in
-//            shared memory (24 KiB, and 16 is the portable limit).
+//            than 1 % of what the product moves at 64 channels and a batch of 256); scalar sums with
+//            dot() (five operations for four products). Measured on an H100: right strips as vec4
+//            along the depth, a loop over the step's entries, two strips of each operand in shared
+//            memory, 128×128 tiles, 8×16 and 16×8 per invocation; figures in
+//            docs/rejected-optimizations.md, "Convolution on a GPU".
 
 // Shape of the convolution.
 const C = 64u;

@@ -19,7 +19,9 @@
 //            `sum_slices` adds them in fixed order, so that results repeat to the bit.
 //            Invocations stand over a tile as in tiled.wgsl.
 // Cost       2·N·K·C·R²·H'·W' flops, and 4 bytes a weight and slice, written and read.
-// Dropped    on paper: atomics for the slices (not repeatable).
+// Dropped    on paper: atomics for the slices (not repeatable). Measured on an H100: strips along the
+//            pixels, larger tiles, longer steps, half as many slices; figures in
+//            docs/rejected-optimizations.md, "Convolution on a GPU".
 
 // Shape of the convolution.
 const C = 64u;

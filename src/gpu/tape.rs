@@ -32,6 +32,11 @@ impl Tape {
         self.dispatches.push(dispatch);
     }
 
+    /// What was recorded.
+    pub fn dispatches(&self) -> &[Dispatch] {
+        &self.dispatches
+    }
+
     /// Starts a new submission with the next dispatch.
     pub fn split(&mut self) {
         if self.cuts.last() != Some(&self.dispatches.len()) && !self.dispatches.is_empty() {

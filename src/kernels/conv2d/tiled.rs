@@ -23,7 +23,7 @@ struct Tile {
     depth: usize,
     /// Rows per invocation: a multiple of 4.
     lane_rows: usize,
-    /// Columns per invocation.
+    /// Columns per invocation: a multiple of 4.
     lane_columns: usize,
 }
 
@@ -68,37 +68,32 @@ impl Tile {
     }
 }
 
-// Tiles of the forward pass and of the data gradient: per tiling, grids that must be large
-// first; within them by falling number of rows. Registers are counted for the inner loop:
-// sums + left (4·lane_rows) + one right vec4 + the strips on their way + about 12 for
-// addresses. Shared memory is 4·depth·(rows + columns) bytes.
+// Tiles of the forward pass and of the data gradient: grids that must be large first; within
+// them by falling number of rows. Registers are counted for the inner loop: sums + a row's vec4s
+// + the strips on their way + about 20 for addresses, and compilers come close to that
+// (64×64: 72 on RDNA, 92 on an H100). Shared memory is 4·depth·(rows + columns) bytes.
 //
-//                  threads  registers       shared  why
-// 64×128×16 (8×8)      128  64+32+4+24+12   12 KiB  4 vec4 of shared memory per 64
-//                                                   multiply-adds, 21 flops per byte loaded;
-//                                                   136 registers let three workgroups share
-//                                                   a core of 65,536 and hide each other's
-//                                                   barriers (128×128 with 256: only one)
-// 32×128×16 (4×8)      128  32+16+4+20+12   10 KiB  up to 32 channels: no rows wasted
-// 16×128×16 (4×8)       64  32+16+4+36+12    9 KiB  up to 16 channels
-// 64× 64×16 (4×8)      128  32+16+4+16+12    8 KiB  fewer pixels: twice the invocations
-// 32× 64×16 (4×4)      128  16+16+4+12+12    6 KiB  the same, up to 32 channels
-// 16× 64×16 (4×4)       64  16+16+4+20+12    5 KiB  the same, up to 16 channels
-// 32× 32×16 (4×4)       64  16+16+4+16+12    4 KiB  fewer still: four times
-// 16× 32×16 (4×4)       32  16+16+4+24+12    3 KiB  the same, up to 16 channels
-const LARGE: [Tile; 3] = [
-    tile(64, 128, 16, 8, 8),
+//                  threads  registers      shared  why
+// 64× 64×16 (4×8)      128  32+ 8+16+20     8 KiB  3 vec4 of shared memory per 32 multiply-adds;
+//                                                  no compiler spills it, and 5 workgroups share
+//                                                  a core of 65,536 registers
+// 32×128×16 (4×8)      128  32+ 8+20+20    10 KiB  up to 32 channels: no rows wasted
+// 16×128×16 (4×8)       64  32+ 8+36+20     9 KiB  up to 16 channels
+// 32× 64×16 (4×4)      128  16+ 8+12+20     6 KiB  fewer pixels: twice the invocations
+// 16× 64×16 (4×4)       64  16+ 8+20+20     5 KiB  the same, up to 16 channels
+// 32× 32×16 (4×4)       64  16+ 8+16+20     4 KiB  fewer still: four times
+// 16× 32×16 (4×4)       32  16+ 8+24+20     3 KiB  the same, up to 16 channels
+const MANY: [Tile; 3] = [
+    tile(64, 64, 16, 4, 8),
     tile(32, 128, 16, 4, 8),
     tile(16, 128, 16, 4, 8),
 ];
-const LARGE_FEW: [Tile; 3] = [
-    tile(64, 64, 16, 4, 8),
-    tile(32, 64, 16, 4, 4),
-    tile(16, 64, 16, 4, 4),
-];
-// A small adapter has fewer registers per invocation: 4×4 from the start.
-const PORTABLE: [Tile; 2] = [tile(32, 64, 16, 4, 4), tile(16, 64, 16, 4, 4)];
+const FEW: [Tile; 2] = [tile(32, 64, 16, 4, 4), tile(16, 64, 16, 4, 4)];
 const LEAST: [Tile; 2] = [tile(32, 32, 16, 4, 4), tile(16, 32, 16, 4, 4)];
+// 8×8 per invocation: 4 vec4 of shared memory per 64 multiply-adds, 64+16+24+20 registers. A few
+// per cent faster than 4×8 where they fit (H100: 131, AMD: 120), and several times slower where
+// the compiler spills them (Intel): for the tuner to find out.
+const WIDE: [Tile; 2] = [tile(64, 128, 16, 8, 8), tile(128, 64, 16, 8, 8)];
 
 // Software Vulkan takes this family for data gradients of large kernels only, and for what is too
 // large for a texture: one subgroup per workgroup.
@@ -106,14 +101,15 @@ const CPU: Tile = tile(8, 16, 8, 4, 4);
 
 // Tiles of the weight gradient: columns are weights (tap, channel), so the grid grows by
 // slices instead of smaller tiles. Where the columns divide the channels, a tile lies in one
-// tap, and bounds are tested once per pixel. Rows in shared memory are one and two vec4
-// longer: 64×64 takes 8.4 KiB, 64×128 12.4 KiB.
-const LARGE_WEIGHTS: [Tile; 3] = [
-    tile(64, 64, 16, 8, 8),
+// tap, and bounds are tested once per pixel. Rows in shared memory are one vec4 longer: 64×64
+// takes 8.5 KiB.
+const WEIGHTS: [Tile; 3] = [
+    tile(64, 64, 16, 4, 8),
     tile(32, 64, 16, 4, 8),
     tile(16, 64, 16, 4, 4),
 ];
-const LARGE_WIDE_WEIGHTS: Tile = tile(64, 128, 16, 8, 8);
+// For the tuner, as above.
+const WIDE_WEIGHTS: Tile = tile(64, 64, 16, 8, 8);
 
 /// Invocations from which on a grid is worth its larger tile: two subgroups for each of the
 /// four schedulers of 128 cores (`Large`), or of 32 cores (`Portable`).
@@ -139,46 +135,45 @@ fn narrowest(tiles: &[Tile], rows: usize) -> Tile {
 /// Tiles of a product of `rows` channels by `pixels`: the rule's choice, then its neighbours.
 /// All have the same depth, and with it the same order of sums.
 fn gather_tiles(tiling: Tiling, rows: usize, pixels: usize) -> Vec<Tile> {
-    let classes: &[&[Tile]] = match tiling {
-        Tiling::Cpu { .. } => return vec![CPU],
-        Tiling::Portable => &[&PORTABLE, &LEAST],
-        Tiling::Large => &[&LARGE, &LARGE_FEW, &LEAST],
-    };
+    if let Tiling::Cpu { .. } = tiling {
+        return vec![CPU];
+    }
     let is_enough = |tile: &Tile| {
         let (row_tiles, column_tiles) = tile.cover(rows, pixels);
         row_tiles * column_tiles * tile.threads() >= enough(tiling)
     };
+    let classes: [&[Tile]; 3] = [&MANY, &FEW, &LEAST];
     let mut tiles: Vec<Tile> = classes.iter().map(|c| narrowest(c, rows)).collect();
     let chosen = tiles.iter().position(is_enough);
     tiles[..=chosen.unwrap_or(classes.len() - 1)].rotate_right(1);
+    tiles.extend(WIDE.iter().filter(|wide| rows >= wide.rows));
     tiles
 }
 
 /// Tiles of the weight gradient: the rule's choice, then its neighbours.
 fn weight_tiles(tiling: Tiling, shape: &Shape) -> Vec<Tile> {
-    match tiling {
-        Tiling::Cpu { .. } => vec![CPU],
-        Tiling::Portable => vec![narrowest(&PORTABLE, shape.out_channels)],
-        Tiling::Large => {
-            let tile = narrowest(&LARGE_WEIGHTS, shape.out_channels);
-            let small = narrowest(&PORTABLE, shape.out_channels);
-            if tile.rows == 64 && shape.in_channels.is_multiple_of(128) {
-                vec![LARGE_WIDE_WEIGHTS, tile, small]
-            } else {
-                vec![tile, small]
-            }
-        }
+    if let Tiling::Cpu { .. } = tiling {
+        return vec![CPU];
     }
+    let tile = narrowest(&WEIGHTS, shape.out_channels);
+    let mut tiles = vec![tile];
+    if tile.rows == WIDE_WEIGHTS.rows {
+        tiles.push(WIDE_WEIGHTS);
+    }
+    tiles.push(narrowest(&FEW, shape.out_channels));
+    tiles
 }
 
 /// Number of slices that the weight gradient's inner dimension is cut into, and pixels in
 /// each (a multiple of the depth). By shape and tiling only: results do not depend on time.
 fn slices(tiling: Tiling, tile: Tile, shape: &Shape) -> (usize, usize) {
-    let (row_tiles, column_tiles) = tile.cover(shape.out_channels, columns(shape));
+    let (row_tiles, column_tiles) = tile.cover(shape.out_channels, weight_columns(shape));
     let pixels = shape.batch * shape.out_height() * shape.out_width();
     let wanted = match tiling {
         Tiling::Cpu { .. } => 16,
-        Tiling::Portable | Tiling::Large => 2 * enough(tiling) / tile.threads(),
+        // Four times what keeps an adapter busy: with half as many a step of resnet18 took a
+        // quarter longer for its weight gradients on an H100.
+        Tiling::Portable | Tiling::Large => 4 * enough(tiling) / tile.threads(),
     };
     // Partial sums stay below 32 MiB, and a slice is at least 16 steps long.
     let most = ((32 << 20) / (4 * shape.weight_len())).clamp(1, 512);
@@ -192,7 +187,7 @@ fn slices(tiling: Tiling, tile: Tile, shape: &Shape) -> (usize, usize) {
 }
 
 /// Columns of the weight gradient as a matrix: weights of one output channel.
-fn columns(shape: &Shape) -> usize {
+fn weight_columns(shape: &Shape) -> usize {
     shape.kernel * shape.kernel * shape.in_channels
 }
 
@@ -450,12 +445,14 @@ fn weight_gradient_by(
 ) -> Result<Recipe, GpuError> {
     let threads = tile.threads();
     let pixels = shape.batch * shape.out_height() * shape.out_width();
-    let (row_tiles, column_tiles) = tile.cover(shape.out_channels, columns(shape));
+    let (row_tiles, column_tiles) = tile.cover(shape.out_channels, weight_columns(shape));
     let tiles = row_tiles * column_tiles;
     let weights = shape.weight_len();
     let partial_bytes = 4 * (slices * weights) as u64;
     let right_loads = tile.depth / 4 * tile.columns / threads;
     let one_tap = shape.in_channels.is_multiple_of(tile.columns);
+    let whole_quads = shape.in_channels.is_multiple_of(4);
+    let columns = right_loads * if whole_quads { 1 } else { 4 };
     let products = Kernel {
         pipeline: compiler.pipeline(
             WEIGHT,
@@ -465,15 +462,18 @@ fn weight_gradient_by(
                 slice,
                 row_tiles,
                 ragged_rows => !shape.out_channels.is_multiple_of(tile.rows),
-                aligned => shape.out_width().is_multiple_of(4),
                 // Rows that neighbours in the depth write are this far apart, so that they
                 // meet different banks.
                 left_row => tile.rows / 4 + 1,
-                right_row => tile.columns + 2,
-                left_step => threads / tile.depth,
-                right_step => 4 * threads / tile.depth,
+                right_row => tile.columns / 4 + 1,
+                lane_step => threads / tile.depth,
                 right_loads,
-                taps => if one_tap { 1 } else { right_loads },
+                whole_quads,
+                one_tap,
+                // Columns that a lane tells apart, and taps that it tests: of four adjacent
+                // ones, or of each.
+                columns,
+                taps => if one_tap { 1 } else { columns },
                 ..context! { ..shape_constants(shape, "weight_slices"), ..tile_constants(tile) }
             },
         )?,
@@ -524,8 +524,8 @@ mod tests {
 
     #[test]
     fn every_tile_fits_the_portable_limits() {
-        let gathers = [&LARGE[..], &LARGE_FEW, &PORTABLE, &LEAST, &[CPU]].concat();
-        let weights = [&LARGE_WEIGHTS[..], &[LARGE_WIDE_WEIGHTS], &PORTABLE, &[CPU]].concat();
+        let gathers = [&MANY[..], &FEW, &LEAST, &WIDE, &[CPU]].concat();
+        let weights = [&WEIGHTS[..], &[WIDE_WEIGHTS], &FEW, &[CPU]].concat();
         for tile in [&gathers[..], &weights].concat() {
             let threads = tile.threads();
             assert!(threads <= 256, "{tile:?}");
@@ -537,8 +537,9 @@ mod tests {
             let (small, big) = (threads.min(tile.columns), threads.max(tile.columns));
             assert!(big.is_multiple_of(small), "{tile:?}");
             assert!(tile.lane_rows.is_multiple_of(4), "{tile:?}");
+            assert!(tile.lane_columns.is_multiple_of(4), "{tile:?}");
             // The weight gradient's rows are longer: an upper bound for both.
-            let quads = tile.depth * (tile.rows / 4 + 1) + tile.depth / 4 * (tile.columns + 2);
+            let quads = tile.depth * (tile.rows / 4 + 1 + tile.columns / 4 + 1);
             assert!(16 * quads <= 16_384, "{tile:?}");
         }
     }
@@ -546,8 +547,8 @@ mod tests {
     #[test]
     fn tiles_follow_the_shape() {
         let large = |rows, pixels| gather_tiles(Tiling::Large, rows, pixels)[0];
-        assert_eq!(large(64, 256 * 32 * 32), tile(64, 128, 16, 8, 8));
-        assert_eq!(large(512, 256 * 4 * 4), tile(64, 128, 16, 8, 8));
+        assert_eq!(large(64, 256 * 32 * 32), tile(64, 64, 16, 4, 8));
+        assert_eq!(large(512, 256 * 4 * 4), tile(64, 64, 16, 4, 8));
         assert_eq!(large(32, 256 * 16 * 16), tile(32, 128, 16, 4, 8));
         assert_eq!(large(16, 256 * 32 * 32), tile(16, 128, 16, 4, 8));
         assert_eq!(large(96, 256 * 32 * 32).rows, 32);
