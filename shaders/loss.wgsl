@@ -11,8 +11,8 @@
 //            the lower class ranks first. A logit that is not finite makes both misses.
 //            Rows n ≥ step.count are padding: zeros.
 //            z' = z less its maximum ≤ 0, so no exponential overflows. z' is held above −1e34, or
-//            p·z' would be 0·∞ for logits 1e38 apart; the comparison leaves a NaN in place, to be
-//            found.
+//            p·z' would be 0·∞ for logits 1e38 apart; a NaN stays in place, to be found. It is told
+//            by its bits: an Nvidia driver makes a maximum of the comparison, which drops it.
 {% set next = 3 if distill else 2 %}
 // Layout     group 0
 //              0  step     uniform Step
@@ -66,7 +66,8 @@ var<workgroup> kd_sums: array<vec3f, WORKGROUP>;
 
 fn below(logit: f32, largest: f32) -> f32 {
     let difference = logit - largest;
-    return select(difference, -1e34, difference < -1e34);
+    let is_nan = (bitcast<u32>(difference) & 0x7fffffffu) > 0x7f800000u;
+    return select(max(difference, -1e34), difference, is_nan);
 }
 
 {% include "common/finite.wgsl" %}
