@@ -16,7 +16,8 @@
 //                                  0–3 sums of samples (f32)   4 samples   5 gradient norm (f32)
 //                                  6 ReLUs kept   7 first bad layer forward (0xffffffff: none)
 //                                  8 last bad layer backward + 1 (0: none)   9 step
-//                                  10 cost (f32)   11 squares kept   16… ReLUs kept per site
+//                                  10 cost (f32)   11 squares kept   12 samples astray
+//                                  16… ReLUs kept per site
 {% if training %}
 //              3  gradient_norm  f32[4], read: the first
 //              4  health         u32[2], read and cleared
@@ -25,6 +26,10 @@
 //              5  counts         u32[2,sites], read and cleared: ReLUs, squares
 //              6  ledger         vec2f[1+sites], updated: (cost, 0), then the prices of each site
 {% endif %}
+//            In an evaluation a sample whose cross-entropy is above ASTRAY, or not finite, is counted
+//            and left out of the sums of losses: one image that overflows leaves the mean of the
+//            others readable. Its hits stay (a logit that is not finite makes it miss). In training
+//            it stays in the sums, and stops the run.
 // Split      one workgroup of {{ workgroup }}; a tree in workgroup memory, so the order of the sums is fixed;
 //            then one invocation writes the row.
 // Cost       4 flops and 16 bytes a sample.
@@ -46,18 +51,41 @@
 
 const WORKGROUP = {{ workgroup }}u;
 var<workgroup> tree: array<vec4f, WORKGROUP>;
+{% if not training %}
+// No softmax of logits that any number format of private inference holds comes near it.
+const ASTRAY = {{ astray }};
+var<workgroup> strays: array<u32, WORKGROUP>;
+
+{% include "common/finite.wgsl" %}
+{% endif %}
 
 @compute @workgroup_size({{ workgroup }})
 fn record(@builtin(local_invocation_index) lane: u32) {
     var sum = vec4f(0.0);
+    {% if not training %}
+    var stray = 0u;
+    {% endif %}
     for (var n = lane; n < {{ batch }}u; n += WORKGROUP) {
+        {% if training %}
         sum += samples[n];
+        {% else %}
+        let sample = samples[n];
+        let astray = !is_finite(sample.x) || sample.x > ASTRAY;
+        sum += select(sample, vec4f(0.0, 0.0, sample.zw), astray);
+        stray += select(0u, 1u, astray);
+        {% endif %}
     }
     tree[lane] = sum;
+    {% if not training %}
+    strays[lane] = stray;
+    {% endif %}
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if (lane < half) {
             tree[lane] += tree[lane + half];
+            {% if not training %}
+            strays[lane] += strays[lane + half];
+            {% endif %}
         }
     }
     workgroupBarrier();
@@ -81,6 +109,7 @@ fn record(@builtin(local_invocation_index) lane: u32) {
     ring[row + 7u] = 0xffffffffu;
     ring[row + 8u] = 0u;
     {% endif %}
+    ring[row + 12u] = {{ "0u" if training else "strays[0]" }};
     var kept = 0u;
     var squares = 0u;
     var cost = 0.0;

@@ -20,11 +20,16 @@
 //                                  0–3 sums of samples (f32)   4 samples   5 gradient norm (f32)
 //                                  6 ReLUs kept   7 first bad layer forward (0xffffffff: none)
 //                                  8 last bad layer backward + 1 (0: none)   9 step
-//                                  10 cost (f32)   11 squares kept   16… ReLUs kept per site
+//                                  10 cost (f32)   11 squares kept   12 samples astray
+//                                  16… ReLUs kept per site
 //              3  gradient_norm  f32[4], read: the first
 //              4  health         u32[2], read and cleared
 //              5  counts         u32[2,sites], read and cleared: ReLUs, squares
 //              6  ledger         vec2f[1+sites], updated: (cost, 0), then the prices of each site
+//            In an evaluation a sample whose cross-entropy is above ASTRAY, or not finite, is counted
+//            and left out of the sums of losses: one image that overflows leaves the mean of the
+//            others readable. Its hits stay (a logit that is not finite makes it miss). In training
+//            it stays in the sums, and stops the run.
 // Split      one workgroup of 256; a tree in workgroup memory, so the order of the sums is fixed;
 //            then one invocation writes the row.
 // Cost       4 flops and 16 bytes a sample.
@@ -103,6 +108,7 @@ fn record(@builtin(local_invocation_index) lane: u32) {
     ring[row + 8u] = health[1];
     health[0] = 0xffffffffu;
     health[1] = 0u;
+    ring[row + 12u] = 0u;
     var kept = 0u;
     var squares = 0u;
     var cost = 0.0;

@@ -15,6 +15,8 @@ pub(super) const FAMILY: Family = Family {
 
 /// Rows of the ring: the host must read it at least this often.
 pub const ROWS: usize = 64;
+/// Cross-entropy above which an evaluation leaves a sample out of its mean.
+pub const ASTRAY: f32 = 1e4;
 /// Words of a row before the counts per site.
 const HEAD: usize = 16;
 
@@ -99,6 +101,9 @@ pub struct Record {
     pub top5: f32,
     /// Samples.
     pub count: u32,
+    /// Of an evaluation: samples whose loss is above [`ASTRAY`] or not finite, which the sums of
+    /// losses leave out.
+    pub astray: u32,
     /// Global gradient norm before clipping.
     pub gradient_norm: f32,
     /// ReLUs kept after the step.
@@ -124,6 +129,7 @@ impl Record {
             top1: f32::from_bits(words[2]),
             top5: f32::from_bits(words[3]),
             count: words[4],
+            astray: words[12],
             gradient_norm: f32::from_bits(words[5]),
             kept: words[6],
             cost: f32::from_bits(words[10]),
@@ -154,6 +160,7 @@ pub fn record(
     let constants = context! {
         batch, training, sites, workgroup, words,
         rows => ROWS,
+        astray => f64::from(ASTRAY),
         relu => prices.relu,
         square => prices.square,
         relu_site => prices.relu_site,

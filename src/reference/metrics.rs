@@ -19,6 +19,8 @@ pub struct Prices {
 pub struct Record {
     /// Cross-entropy, distillation loss, hits and hits among five, summed over the samples.
     pub sums: [f64; 4],
+    /// Samples whose losses an evaluation leaves out of the sums.
+    pub astray: usize,
     /// ReLUs that are kept.
     pub relus: usize,
     /// Squares that are kept.
@@ -29,17 +31,27 @@ pub struct Record {
     pub prices: Vec<[f64; 2]>,
 }
 
-/// The record of a step over `samples`, with `(ReLUs, squares)` at each of `sites`.
-pub fn record(samples: &[[f64; 4]], sites: &[(usize, usize)], prices: &Prices) -> Record {
+/// The record of a step over `samples`, with `(ReLUs, squares)` at each of `sites`. An evaluation
+/// leaves out losses whose cross-entropy is above `astray`, or not finite.
+pub fn record(
+    samples: &[[f64; 4]],
+    astray: Option<f64>,
+    sites: &[(usize, usize)],
+    prices: &Prices,
+) -> Record {
     let mut record = Record {
         sums: [0.0; 4],
+        astray: 0,
         relus: 0,
         squares: 0,
         cost: 0.0,
         prices: Vec::new(),
     };
     for sample in samples {
-        for (sum, value) in record.sums.iter_mut().zip(sample) {
+        let is_astray = astray.is_some_and(|limit| !(sample[0] <= limit));
+        record.astray += usize::from(is_astray);
+        let left_out = if is_astray { 2 } else { 0 };
+        for (sum, value) in record.sums.iter_mut().zip(sample).skip(left_out) {
             *sum += value;
         }
     }

@@ -17,7 +17,7 @@ use crate::kernels::{Compiler, loss, metrics};
 /// Means over a set of images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub struct Evaluation {
-    /// Mean cross-entropy.
+    /// Mean cross-entropy of the images that are not astray; not a number where all are.
     pub loss: f64,
     /// Share of images whose label came first.
     pub top1: f64,
@@ -25,6 +25,11 @@ pub struct Evaluation {
     pub top5: f64,
     /// Number of images.
     pub images: usize,
+    /// Images that ran out of bounds: their cross-entropy is not finite, or above
+    /// [`metrics::ASTRAY`]. Squares do that to what lies far from all that was trained on. They
+    /// count as any others in the shares above, and are left out of the loss.
+    #[serde(default)]
+    pub astray: usize,
 }
 
 /// A compiled evaluation.
@@ -159,7 +164,7 @@ impl EvalProgram {
         let mut feed = Feed::begin(gpu, source, &order, &epoch);
         self.wiring.forget_records(gpu);
         let mut sums = [0f64; 3];
-        let mut images = 0;
+        let (mut images, mut astray) = (0, 0);
         let batches = indices.len().div_ceil(self.batch) as u32;
         let mut first = 0;
         while first < batches {
@@ -184,15 +189,21 @@ impl EvalProgram {
                 for (sum, part) in sums.iter_mut().zip([record.ce, record.top1, record.top5]) {
                     *sum += f64::from(part);
                 }
+                astray += record.astray as usize;
             }
             first = last;
         }
-        let [loss, top1, top5] = sums.map(|sum| sum / images.max(1) as f64);
+        let [_, top1, top5] = sums.map(|sum| sum / images.max(1) as f64);
+        let loss = match images - astray {
+            0 if images > 0 => f64::NAN,
+            within => sums[0] / within.max(1) as f64,
+        };
         Ok(Some(Evaluation {
             loss,
             top1,
             top5,
             images,
+            astray,
         }))
     }
 

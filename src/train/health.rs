@@ -112,9 +112,10 @@ pub fn has_collapsed(
 ) -> bool {
     let chance = 1.0 / classes as f64;
     let guesses = result.top1 < 1.5 * chance;
-    // Not a number is no small loss, either.
+    // Not a number is no small loss, either, nor is that of the few images which are not astray.
     let is_sane = |loss: f64| loss <= 3.0 * (classes as f64).ln();
-    let is_wild = !is_sane(result.loss) || !is_sane(trained_ce);
+    let is_lost = 2 * result.astray > result.images;
+    let is_wild = is_lost || !is_sane(result.loss) || !is_sane(trained_ce);
     guesses && is_wild && teacher_top1 > 3.0 * chance
 }
 
@@ -149,6 +150,12 @@ mod tests {
         };
         assert!(has_collapsed(&result(0.1, 60_410.0), 2.3, 0.52, 10));
         assert!(has_collapsed(&result(0.1, f64::NAN), 2.3, 0.52, 10));
+        let astray = Evaluation {
+            astray: 300,
+            images: 500,
+            ..result(0.1, 2.3)
+        };
+        assert!(has_collapsed(&astray, 2.3, 0.52, 10));
         // Back from afar, with nothing left.
         assert!(has_collapsed(&result(0.1, 2.5), 1400.0, 0.52, 10));
         // Untrained, but not wrong; wrong about some images, but right about most; a teacher that

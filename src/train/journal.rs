@@ -60,6 +60,7 @@ pub(super) fn epoch(spec: &PhaseSpec, epoch: u64, sums: &Sums, result: &Evaluati
         value("val_loss", result.loss),
         value("val_top1", result.top1),
         value("val_top5", result.top5),
+        value("val_astray", result.astray as f64),
     ];
     if spec.teacher.is_some() {
         values.push(value("epoch_loss_kd", sums.kd / sums.images));
@@ -90,8 +91,12 @@ pub(super) fn epoch_line(
         Some(_) => format!(", {} ReLUs", standing.kept),
         None => String::new(),
     };
+    let astray = match result.astray {
+        0 => String::new(),
+        astray => format!(", {astray} of {} images astray", result.images),
+    };
     format!(
-        "{} {}/{}: loss {:.4}, top-1 {:.2} %, validation {:.2} %{relus}",
+        "{} {}/{}: loss {:.4}, top-1 {:.2} %, validation {:.2} %{relus}{astray}",
         spec.phase,
         epoch + 1,
         spec.epochs,

@@ -75,6 +75,7 @@ impl Saved {
         put("step", step.to_string());
         put("kept", kept.to_string());
         put("best_images", best.images.to_string());
+        put("best_astray", best.astray.to_string());
         let mut put_bits = |key: &str, value: f64| {
             // As bits: a resumed run must not differ in the last place.
             put(key, value.to_bits().to_string());
@@ -117,6 +118,7 @@ impl Saved {
                     top1: bits("best_top1")?,
                     top5: bits("best_top5")?,
                     images,
+                    astray: checkpoint.entry("best_astray")?,
                 }),
             },
             seconds: bits("training_seconds")?,
@@ -170,6 +172,7 @@ mod tests {
                     top1: 0.61,
                     top5: 0.93,
                     images: 500,
+                    astray: 2,
                 }),
                 seconds: 12.5,
             },

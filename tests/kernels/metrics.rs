@@ -50,7 +50,7 @@ fn a_record_holds_what_the_step_left() {
                 relu_site: prices.relu_site,
                 square_site: prices.square_site,
             };
-            let want = twin::record(&samples, &sites, &twin_prices);
+            let want = twin::record(&samples, None, &sites, &twin_prices);
             let found = [record.ce, record.kd, record.top1, record.top5];
             assert_close("sums", &found, &want.sums, 1e-5);
             assert_eq!(record.step, ROWS as u32 + 3);
@@ -93,6 +93,52 @@ fn a_record_holds_what_the_step_left() {
                 [184.0 + 90.0 / 31.0, 18.0],
             ];
             assert_close("prices", &got[6][2..], &prices.concat(), 1e-6);
+        }
+    });
+}
+
+#[test]
+fn an_evaluation_counts_what_runs_astray_and_leaves_its_loss_out() {
+    on_every_engine(|compiler| {
+        for batch in [1, 7, 64, 300] {
+            let mut samples = noise(1, 4 * batch);
+            // The first, the last, and one whose loss is finite, but beyond all measure.
+            for (index, loss) in [(0, f32::NAN), (batch - 1, f32::INFINITY), (batch / 2, 1e17)] {
+                samples[4 * index..4 * index + 4].copy_from_slice(&[loss, loss, 0.0, 1.0]);
+            }
+            let words = row_words(0);
+            let scalars = StepScalars {
+                count: batch as u32,
+                ..Default::default()
+            };
+            let recipe = metrics::record(compiler, batch, false, 0, Prices::COUNT).unwrap();
+            let got = run(
+                compiler,
+                &recipe,
+                &[
+                    Data::Uniform(bytemuck::bytes_of(&scalars)),
+                    Data::In(&samples),
+                    Data::InOutWords(&vec![POISON; ROWS * words]),
+                ],
+            );
+            let bits: Vec<u32> = got[2].iter().map(|v| v.to_bits()).collect();
+            let record = Record::from_words(&bits[..words]);
+            let samples: Vec<[f64; 4]> = samples
+                .chunks_exact(4)
+                .map(|sample| std::array::from_fn(|k| f64::from(sample[k])))
+                .collect();
+            let prices = twin::Prices {
+                relu: 1.0,
+                square: 0.0,
+                relu_site: 0.0,
+                square_site: 0.0,
+            };
+            let astray = Some(f64::from(metrics::ASTRAY));
+            let want = twin::record(&samples, astray, &[], &prices);
+            assert_eq!(record.astray as usize, want.astray);
+            assert_eq!(want.astray, batch.min(3));
+            let found = [record.ce, record.kd, record.top1, record.top5];
+            assert_close("sums", &found, &want.sums, 1e-5);
         }
     });
 }
