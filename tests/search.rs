@@ -174,6 +174,16 @@ fn what_is_left_of_a_budget_is_not_spent_to_harm() {
 }
 
 #[test]
+fn a_finish_that_only_harms_is_left_out() {
+    let folder = TempDir::new().unwrap();
+    let ruinous = ["--finish-epochs", "1", "--set", "finish.rate=0.03"];
+    let (summary, _) = searched(&folder.path().join("run"), &ruinous);
+    let settled = summary["search_end"]["settled_val_top1"].as_f64().unwrap();
+    assert!(settled > 0.3, "{settled}: too little for a finish to lose");
+    assert_eq!(summary["result"]["val_top1"], settled, "{summary}");
+}
+
+#[test]
 fn students_hold_out_what_their_teacher_has_not_seen() {
     let root = TempDir::new().unwrap();
     let [first, second] = ["0", "5"].map(|seed| {

@@ -322,6 +322,7 @@ impl Course<'_> {
             lookahead: settings.lookahead_every > 0,
             average_epochs: 0.0,
             keep_best: false,
+            start_counts: false,
         };
         let resume = resume.map(|c| Resume::read(trainer, c)).transpose()?;
         let Some(result) = done(phase::run(trainer, &spec, student, resume)?) else {
@@ -392,6 +393,7 @@ impl Course<'_> {
             lookahead: false,
             average_epochs: settings.average_epochs,
             keep_best: true,
+            start_counts: true,
         };
         let resume = resume.map(|c| Resume::read(trainer, c)).transpose()?;
         let result = done(phase::run(trainer, &spec, student, resume)?);
@@ -490,6 +492,7 @@ fn teacher(
             lookahead: false,
             average_epochs: 0.0,
             keep_best: true,
+            start_counts: false,
         };
         let resume = resume.map(|(_, c)| Resume::read(trainer, c)).transpose()?;
         let Some(result) = done(phase::run(trainer, &spec, &student, resume)?) else {

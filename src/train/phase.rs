@@ -201,6 +201,17 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
     fn finish(mut self) -> Result<PhaseEnd, TrainError> {
         let gpu = self.trainer.gpu();
         let steps_per_epoch = self.trainer.steps_per_epoch();
+        // An average has nothing to say before its first step.
+        let is_start = self.standing.step == 0 && self.standing.best.is_none();
+        if self.spec.start_counts && is_start && self.spec.average_epochs == 0.0 {
+            match self.validate()? {
+                Some(result) => self.keep(result)?,
+                None => {
+                    self.save()?;
+                    return Ok(self.interrupted());
+                }
+            }
+        }
         let mut last = None;
         loop {
             // An interrupt may have come between an epoch's last step and its validation.
@@ -479,16 +490,22 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
         });
         self.standing.sums = Sums::default();
         if better && self.spec.keep_best {
-            self.standing.best = Some(result);
-            let gpu = self.trainer.gpu();
-            let tensors = self.candidate.download(gpu, &self.trainer.layout)?;
-            let checkpoint = self.trainer.model_checkpoint(tensors, self.spec.sites());
-            // Before the rolling checkpoint that speaks of it: a kill in between must not leave
-            // a score without its network.
-            let store = self.trainer.folder.checkpoints();
-            store.save_as(&best_name(self.spec.phase), &checkpoint)?;
+            self.keep(result)?;
         }
         self.save()
+    }
+
+    /// Keeps the network as the phase's best.
+    fn keep(&mut self, result: Evaluation) -> Result<(), TrainError> {
+        self.standing.best = Some(result);
+        let gpu = self.trainer.gpu();
+        let tensors = self.candidate.download(gpu, &self.trainer.layout)?;
+        let checkpoint = self.trainer.model_checkpoint(tensors, self.spec.sites());
+        // Before the rolling checkpoint that speaks of it: a kill in between must not leave
+        // a score without its network.
+        let store = self.trainer.folder.checkpoints();
+        store.save_as(&best_name(self.spec.phase), &checkpoint)?;
+        Ok(())
     }
 
     /// A line for the user, above the progress bar where there is one.

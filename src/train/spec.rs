@@ -46,6 +46,8 @@ pub struct PhaseSpec<'a> {
     pub average_epochs: f64,
     /// Whether the epoch with the best validation accuracy is the result (else the last).
     pub keep_best: bool,
+    /// Whether the network that the phase begins with is one of those: what only harms is left out.
+    pub start_counts: bool,
 }
 
 impl PhaseSpec<'_> {
