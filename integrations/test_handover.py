@@ -3,6 +3,7 @@
   python -m unittest test_handover        (in this folder, with an engine's Python)
 """
 
+import argparse
 import contextlib
 import io
 import json
@@ -112,7 +113,7 @@ class Files(unittest.TestCase):
             self.assertEqual(same_as, same, weights)
             self.assertNotEqual(handover.identity(ours, weights), handover.identity(other, weights))
 
-    def compare(self, bytes_, rounds, logits=None):
+    def compare(self, bytes_, rounds, logits=None, predicted=None):
         """Four images, of which each costs 40 bytes and a fourth of 60 + 40."""
         hand_over = handover.HandOver(self.model)
         images = np.random.default_rng(0).normal(size=(4, 2, 2, 2)).astype(np.float32)
@@ -121,8 +122,12 @@ class Files(unittest.TestCase):
         party = {"bytes": bytes_, "rounds": rounds, "seconds": 1.0, "processor_seconds": 1.0}
         labels = plain.argmax(1)
         logits = plain if logits is None else logits(plain)
+        options = argparse.Namespace(weights="public", fixed_point=None)
+        if predicted is not None:
+            options.fixed_point = self.manifest.with_name("eval.json")
+            options.fixed_point.write_text(json.dumps({"largest_error": predicted}))
         with contextlib.redirect_stdout(io.StringIO()):
-            result = handover.compare(hand_over, "crypten", "public", images, labels, logits, [party, party], 0.01)
+            result = handover.compare(hand_over, "crypten", options, images, labels, logits, [party, party], 0.01)
         return result["differences"]
 
     def test_differences_are_found(self):
@@ -132,6 +137,10 @@ class Files(unittest.TestCase):
         self.assertRegex(self.compare(4 * 65, 6)[0], "6 rounds, not 5")
         self.assertRegex(self.compare(4 * 65, 5, lambda plain: -plain)[0], "top-1 of 4 of 4")
         self.assertRegex(self.compare(4 * 65, 5, lambda plain: plain * np.nan)[-1], "not finite")
+        off = lambda plain: plain + np.float32(1e-3)  # noqa: E731
+        self.assertEqual(self.compare(4 * 65, 5, off, predicted=1.5e-3), [])
+        for predicted in (4e-4, 3e-3):
+            self.assertRegex(self.compare(4 * 65, 5, off, predicted)[0], "largest error of a logit")
 
 
 if __name__ == "__main__":

@@ -103,8 +103,12 @@ for source in "$run/control-relu" "$run" "$run/control"; do
     [ -e "$source" ] || continue
     model=$work/models/$(basename "$source").onnx
     "$autorep" export "$source" --format onnx --for pi -o "$model" --force >/dev/null
+    # What the engine's arithmetic should make of the same images.
+    bits=$([ "$engine" = crypten ] && echo 16 || echo 18)
+    "$autorep" eval "$source" --fixed-point "$bits" --engine "$engine" --count "$count" --json >"$model.eval.json"
     for known in $weights; do
-        common=("$model" --images "$work/models/images.safetensors" --count "$count" --weights "$known" --check)
+        common=("$model" --images "$work/models/images.safetensors" --count "$count" --weights "$known" --check
+            --fixed-point "$model.eval.json")
         echo
         if [ "$engine" = crypten ]; then
             "$env_python" integrations/crypten/run.py "${common[@]}" || failed=1

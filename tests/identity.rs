@@ -1,11 +1,10 @@
 //! Who is which class, and which images a run was begun with: nothing goes on with other ones, and nothing
 //! that is no number counts as a result.
 
-#[path = "common/program.rs"]
-mod program;
+mod common;
 
+use common::program::*;
 use image::{Rgb, RgbImage};
-use program::*;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;

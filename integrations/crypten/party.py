@@ -86,11 +86,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except handover.Wrong as error:
-        handover.fail(error)
-    except RuntimeError as error:
-        if any(word in str(error).lower() for word in ("connection", "closed by peer", "broken pipe", "reset by peer")):
-            handover.fail(f"the other party is gone: {str(error).splitlines()[0]}")
-        raise
+    handover.command(main, gone=("connection", "closed by peer", "broken pipe", "reset by peer"))

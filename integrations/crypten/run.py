@@ -35,12 +35,9 @@ def main():
             ]
         parties = handover.run_parties(commands, options.timeout)
     logits = np.array(parties[1].pop("logits"))
-    result = handover.compare(network, "crypten", options.weights, images, labels, logits, parties, tolerance=0.01)
+    result = handover.compare(network, "crypten", options, images, labels, logits, parties, tolerance=0.01)
     handover.finish(result, options)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except handover.Wrong as error:
-        handover.fail(error)
+    handover.command(main)

@@ -124,7 +124,9 @@ def main():
         shares = [share if rank == 1 else unpacked(link.recv(rank)) for rank in range(link.world_size)]
         took["logits"] = io.reconstruct(shares).tolist()
     pathlib.Path(options.result).write_text(json.dumps(took))
+    # Whoever ends first must not tear down what the others still send.
     link.barrier()
+    link.stop_link()
 
 
 def quiet():
@@ -134,11 +136,4 @@ def quiet():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except handover.Wrong as error:
-        handover.fail(error)
-    except RuntimeError as error:
-        if any(word in str(error).lower() for word in ("connect", "timeout", "link", "brpc", "peer")):
-            handover.fail(f"another party is gone: {str(error).strip().splitlines()[0]}")
-        raise
+    handover.command(main, gone=("connect", "timeout", "link", "brpc", "peer"))

@@ -41,12 +41,9 @@ def main():
     logits = np.array(parties[1].pop("logits"))
     name = f"spu-{options.protocol}"
     allowed = (protocol.tolerance, protocol.spared)
-    result = handover.compare(network, name, options.weights, images, labels, logits, parties, *allowed)
+    result = handover.compare(network, name, options, images, labels, logits, parties, *allowed)
     handover.finish(result, options)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except handover.Wrong as error:
-        handover.fail(error)
+    handover.command(main)

@@ -377,22 +377,33 @@ pub fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
-/// The settings of the run that a folder, or a checkpoint within one, belongs to.
-pub(super) fn settings_of(path: &Path) -> Result<Settings> {
+/// The settings of the run that a folder, or a checkpoint within one, belongs to, on other images where
+/// `data` names some.
+///
+/// # Errors
+/// Where the run's settings cannot be read, or are not there and `data` says nothing in their place.
+pub(super) fn settings_of(path: &Path, data: Option<String>) -> Result<Settings> {
     let folder = match path.is_dir() {
         true => Some(path),
         false => path.parent().and_then(Path::parent),
     };
+    let folder = folder.filter(|folder| RunFolder::holds_run(folder).unwrap_or(false));
+    let text = match folder {
+        Some(folder) => RunFolder::open(folder)?.read_config()?,
+        None => None,
+    };
     let mut layers = Layers::default();
-    if let Some(folder) = folder.filter(|folder| RunFolder::holds_run(folder).unwrap_or(false)) {
-        match RunFolder::open(folder)?.read_config()? {
-            Some(text) => layers.file("config.toml of the run", &text)?,
-            None => bail!(
-                "{}: config.toml is missing, which says what the network was trained on; name the images \
-                 with --data",
-                folder.display()
-            ),
-        }
+    match (folder, text) {
+        (_, Some(text)) => layers.file("config.toml of the run", &text)?,
+        (Some(folder), None) if data.is_none() => bail!(
+            "{}: config.toml is missing, which says what the network was trained on; name the images \
+             with --data",
+            folder.display()
+        ),
+        _ => {}
+    }
+    if let Some(data) = data {
+        layers.put("the command line", "data", Value::String(data))?;
     }
     Ok(layers.finish()?)
 }

@@ -59,12 +59,18 @@ pub struct Args {
 /// What is no protocol of several parties, and has no prices: one computes on ciphertexts.
 const CKKS: &str = "ckks";
 
+impl Args {
+    fn asks_for_ckks(&self) -> bool {
+        self.protocols.iter().any(|name| name == CKKS)
+    }
+}
+
 /// What is priced: a network with its sites filled in one way or another.
 struct Subject {
     network: Network,
     /// By name: the layers, and what their sites hold.
     scenarios: Vec<(String, Vec<Layer>, Vec<SiteCounts>)>,
-    /// The depth of the run, or of the model without a ReLU; none of what has not been searched.
+    /// Of the run, or of the model without a ReLU, where that is asked for.
     depth: Option<Depth>,
     notes: Vec<String>,
 }
@@ -145,7 +151,7 @@ pub(super) fn run(args: Args) -> Result<End> {
         }
         None => {
             refuse(&args, "say which model, or leave it out")?;
-            if args.protocols.iter().any(|name| name == CKKS) {
+            if args.asks_for_ckks() {
                 bail!("ckks has no prices, but a depth: say of which run or model");
             }
             (
@@ -217,12 +223,8 @@ fn report(what: &str, args: &Args, protocols: Vec<Protocol>) -> Result<Report> {
         .filter(|layer| !layer.kind.is_priced())
         .cloned()
         .collect();
-    let asked = args.protocols.iter().any(|name| name == CKKS);
-    if asked && subject.depth.is_none() {
-        bail!("{what} computes SiLUs, which CKKS cannot: search it first");
-    }
     Ok(Report {
-        ckks: subject.depth.filter(|_| asked),
+        ckks: subject.depth,
         model: subject.network.name.clone(),
         input: [channels, height, width],
         classes: subject.network.classes(),
@@ -266,20 +268,24 @@ fn subject(what: &str, args: &Args) -> Result<Subject> {
     if model.network.nonlinearity == Nonlinearity::Silu {
         notes.push("This network has not been searched: its SiLUs are priced as ReLUs.".into());
     }
-    let folded = match model.network.nonlinearity {
-        Nonlinearity::Relu => Some(fold(&model)?),
-        Nonlinearity::Silu => None,
-    };
-    let (layers, sites) = match &folded {
-        Some(folded) => layers_of(folded),
-        None => (layers(&model.network), counts(&model)),
+    let mut depth = None;
+    let (layers, sites) = match model.network.nonlinearity {
+        Nonlinearity::Relu => {
+            let folded = fold(&model)?;
+            depth = args.asks_for_ckks().then(|| Depth::of(&folded));
+            layers_of(&folded)
+        }
+        Nonlinearity::Silu if args.asks_for_ckks() => {
+            bail!("{what} computes SiLUs, which CKKS cannot: search it first")
+        }
+        Nonlinearity::Silu => (layers(&model.network), counts(&model)),
     };
     let mut scenarios = vec![("as it is".to_owned(), layers, sites)];
     scenarios.extend(extremes(&model.network));
     // A teacher is all ReLU already.
     scenarios.dedup_by(|later, earlier| later.2 == earlier.2);
     Ok(Subject {
-        depth: folded.as_ref().map(Depth::of),
+        depth,
         network: model.network,
         scenarios,
         notes,
@@ -330,8 +336,12 @@ fn of_model(architecture: &models::Architecture, args: &Args) -> Result<Subject>
         notes.push("What this model computes by SiLUs is priced as ReLUs and squares.".into());
     }
     scenarios.extend(extremes(&network));
+    let depth = match args.asks_for_ckks() {
+        true => Some(Depth::of(&fold(&all_square(&network))?)),
+        false => None,
+    };
     Ok(Subject {
-        depth: Some(Depth::of(&fold(&all_square(&network))?)),
+        depth,
         network,
         scenarios,
         notes,
@@ -348,7 +358,7 @@ fn all_square(network: &Network) -> Model {
     for site in &layout.sites {
         let coefficients = layout.params.slots[site.coefficients].range();
         for polynomial in tensors.params[coefficients].chunks_mut(4) {
-            // DaPa's of inputs with mean 0 and variance 1 [docs/derivations.md].
+            // Any parabola will do.
             polynomial.copy_from_slice(&[0.2, 0.5, 0.2, 0.0]);
         }
     }

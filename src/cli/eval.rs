@@ -4,11 +4,11 @@ use super::common::{AdapterArgs, load_result, percent, settings_of};
 use super::end::End;
 use super::fixed_point::Report;
 use crate::data::{classes, evenly};
-use crate::kernels::{Compiler, Tiling};
+use crate::kernels::{Compiler, Tiling, metrics};
 use crate::private::{FixedPoint, Truncation};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::model_file::{self, Unpacked};
-use crate::settings::{MOST_BATCH, Settings};
+use crate::settings::MOST_BATCH;
 use crate::step::evaluate::evaluation;
 use crate::tensor_file::Tensor;
 use crate::train::health;
@@ -127,14 +127,7 @@ pub(super) fn run(args: Args) -> Result<End> {
     let Unpacked {
         model, spec, sites, ..
     } = model_file::unpack(checkpoint)?;
-    let settings = match args.data {
-        None => settings_of(&args.run)?,
-        // Whatever the run says of other images.
-        Some(data) => Settings {
-            data,
-            ..settings_of(&args.run).unwrap_or_default()
-        },
-    };
+    let settings = settings_of(&args.run, args.data)?;
     let dataset = open_data(&settings, true)?;
     let size = dataset.test.size();
     if size != spec.input {
@@ -219,12 +212,20 @@ pub(super) fn run(args: Args) -> Result<End> {
             "loss": result.loss,
             "top1": result.top1,
             "top5": result.top5,
+            "astray": result.astray,
         });
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&json)?)?;
     } else {
+        let astray = match result.astray {
+            0 => String::new(),
+            astray => format!(
+                "; {astray} of them astray: their loss is above {:.0} or not finite, and left out",
+                metrics::ASTRAY
+            ),
+        };
         writeln!(
             stdout(),
-            "{} with {kept} of {} ReLUs on {} images of {}: top-1 {}, top-5 {}, loss {:.4}",
+            "{} with {kept} of {} ReLUs on {} images of {}: top-1 {}, top-5 {}, loss {:.4}{astray}",
             spec.name,
             model.network.relu_total(),
             result.images,

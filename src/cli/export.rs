@@ -1,15 +1,15 @@
 //! `autorep export`
 
-use super::common::{load_result, settings_of};
+use super::common::load_result;
 use super::end::End;
 use crate::cost::{Kind, Price, Protocol, SiteCounts, Weights, bill, layers_of, once};
-use crate::data::evenly;
 use crate::export::{Format, Holder, fold, to_private_onnx};
 use crate::files::write_atomic;
 use crate::graph::Model;
-use crate::private::{Folded, Real, SiteRange, evaluate, site_ranges};
+use crate::private::Folded;
+use crate::run::folder::RunFolder;
 use crate::run::model_file::{self, Unpacked};
-use crate::train::images::open_data;
+use crate::run::summary::Summary;
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -35,9 +35,6 @@ pub struct Args {
     #[arg(long)]
     force: bool,
 }
-
-/// Images by which the ranges of a manifest are measured.
-const RANGED: usize = 16;
 
 /// What an export may be made for.
 #[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,14 +78,12 @@ pub(super) fn run(args: Args) -> Result<End> {
 /// The files that private inference takes, and their contents.
 fn private(model: &Model, run: &Path, output: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let folded = fold(model)?;
-    let ranges = match ranges(&folded, run) {
-        Ok(ranges) => Some(ranges),
-        Err(error) => {
-            log::warn!("the manifest does not say how large numbers grow: {error:#}");
-            None
-        }
+    // A checkpoint by itself, or an imported teacher, has none.
+    let summary: Option<Summary> = match RunFolder::is_finished(run) {
+        true => Some(RunFolder::open(run)?.read_summary()?),
+        false => None,
     };
-    let manifest = manifest(&folded, ranges)?;
+    let manifest = manifest(&folded, summary.as_ref())?;
     Ok(vec![
         (output.to_owned(), to_private_onnx(&folded, Holder::Owner)?),
         (
@@ -111,9 +106,6 @@ struct Manifest<'a> {
     relus: usize,
     relu_total: usize,
     sites: Vec<Site<'a>>,
-    /// How large numbers grow from site to site, on some images of the run; null where those are
-    /// gone.
-    ranges: Option<Vec<SiteRange>>,
     /// By protocol: bytes that a party sends for one image, the mean of all parties, and rounds.
     expected: BTreeMap<String, Expected>,
 }
@@ -125,6 +117,10 @@ struct Site<'a> {
     #[serde(flatten)]
     counts: SiteCounts,
     lines: usize,
+    /// As in the summary of the run; null where it has none.
+    largest_input: Option<f64>,
+    /// Likewise.
+    largest_product: Option<f64>,
 }
 
 /// What is sent, by who knows the weights.
@@ -145,28 +141,18 @@ struct Sent {
     bytes_session: f64,
 }
 
-/// How large numbers grow on some of the images that the run was trained on.
-fn ranges(folded: &Folded, run: &Path) -> Result<Vec<SiteRange>> {
-    let dataset = open_data(&settings_of(run)?, false)?;
-    let some = evenly(dataset.train.len(), RANGED);
-    let images = dataset.train.subset(&some).load()?;
-    let input = folded.input();
-    if (images.height, images.width) != (input.height, input.width) || images.is_empty() {
-        bail!("{} holds no images of the network's size", dataset.name);
-    }
-    let evaluation = evaluate(folded, &Real, &images.unit());
-    Ok(site_ranges(folded, &evaluation))
-}
-
-fn manifest(folded: &Folded, ranges: Option<Vec<SiteRange>>) -> Result<Vec<u8>> {
+fn manifest(folded: &Folded, summary: Option<&Summary>) -> Result<Vec<u8>> {
     let (layers, counts) = layers_of(folded);
     let names = layers
         .iter()
         .filter(|layer| matches!(layer.kind, Kind::Site { .. }));
+    let summed = |name: &str| summary?.sites.iter().find(|site| site.name == name);
     let sites = names.zip(&counts).map(|(layer, &counts)| Site {
         name: &layer.name,
         lines: counts.lines(),
         counts,
+        largest_input: summed(&layer.name).and_then(|site| site.largest_input),
+        largest_product: summed(&layer.name).and_then(|site| site.largest_product),
     });
     // No total where part of it has no price.
     let is_priced = layers.iter().all(|layer| layer.kind.is_priced());
@@ -197,7 +183,6 @@ fn manifest(folded: &Folded, ranges: Option<Vec<SiteRange>>) -> Result<Vec<u8>> 
         relus: folded.relus(),
         relu_total: folded.relu_total,
         sites: sites.collect(),
-        ranges,
         expected: expected.collect(),
     };
     let mut text = serde_json::to_vec_pretty(&manifest)?;

@@ -18,10 +18,9 @@ pub(super) struct Report {
     relu_total: usize,
     relu_count: usize,
     images: usize,
-    /// Fractional bits.
-    fixed_point: u32,
-    ring: u32,
-    truncation: &'static str,
+    /// Bits in all and behind the point, and how products are truncated.
+    #[serde(flatten)]
+    numbers: FixedPoint,
     /// With real numbers.
     top1_real: f64,
     top1: f64,
@@ -90,12 +89,7 @@ impl Report {
             relu_total: folded.relu_total,
             relu_count: folded.relus(),
             images: images.len(),
-            fixed_point: numbers.bits,
-            ring: numbers.ring,
-            truncation: match numbers.truncation {
-                Truncation::Shares => "crypten",
-                Truncation::Carry => "spu",
-            },
+            numbers,
             top1_real: share(&|index| first_real[index] == label(index)),
             top1: share(&|index| first[index] == label(index)),
             agreement: share(&|index| first[index] == first_real[index]),
@@ -125,11 +119,11 @@ impl Report {
             self.relu_total,
             self.images,
             self.dataset,
-            self.fixed_point,
-            self.ring,
-            match self.truncation {
-                "crypten" => "CrypTen",
-                _ => "SPU",
+            self.numbers.bits,
+            self.numbers.ring,
+            match self.numbers.truncation {
+                Truncation::Shares => "CrypTen",
+                Truncation::Carry => "SPU",
             },
         );
         text += &format!(
@@ -165,11 +159,11 @@ impl Report {
             "failed truncations an image",
         ];
         text += &table(Look::PLAIN, &head, &rows);
-        if self.ring_needed > self.ring {
+        if self.ring_needed > self.numbers.ring {
             text += &format!(
                 "\nNumbers leave the ring: {} bits are needed, there are {}. Take fewer fractional bits, or \
                  search with a larger --set search.range-penalty.\n",
-                self.ring_needed, self.ring
+                self.ring_needed, self.numbers.ring
             );
         }
         text

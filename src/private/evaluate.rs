@@ -166,20 +166,15 @@ impl<N: Numbers> Run<'_, N> {
                         .map(|(&a, &b)| self.numbers.add(a, b))
                         .collect()
                 }
-                FoldedOp::Average(window) => self.average(*window, x, shape, step.shape),
-                FoldedOp::GlobalAverage => {
-                    let share = self.numbers.encode(1.0 / shape.plane() as f64);
-                    let sums = x.chunks(shape.plane());
-                    sums.map(|plane| {
-                        let sum = plane
-                            .iter()
-                            .copied()
-                            .fold(N::Value::default(), |a, b| self.numbers.add(a, b));
-                        self.product(sum, share)
-                    })
-                    .collect()
+                FoldedOp::Average(window) => {
+                    let share = 1.0 / (window.kernel * window.kernel) as f64;
+                    self.average(share, Self::windows(*window, x, shape, step.shape))
                 }
-                FoldedOp::Max(window) => self.maximum(*window, x, shape, step.shape),
+                FoldedOp::GlobalAverage => {
+                    let planes = x.chunks(shape.plane()).map(<[_]>::to_vec);
+                    self.average(1.0 / shape.plane() as f64, planes)
+                }
+                FoldedOp::Max(window) => self.maximum(Self::windows(*window, x, shape, step.shape)),
                 FoldedOp::Sigmoid => {
                     let sigmoid = |&v: &N::Value| {
                         let v = self.numbers.decode(v);
@@ -296,39 +291,29 @@ impl<N: Numbers> Run<'_, N> {
         })
     }
 
+    /// Of each window the sum, times `share`.
     fn average(
         &mut self,
-        window: Window,
-        x: &[N::Value],
-        input: Chw,
-        output: Chw,
+        share: f64,
+        windows: impl Iterator<Item = Vec<N::Value>>,
     ) -> Vec<N::Value> {
-        let share = self
-            .numbers
-            .encode(1.0 / (window.kernel * window.kernel) as f64);
-        Self::windows(window, x, input, output)
+        let share = self.numbers.encode(share);
+        windows
             .map(|taps| {
-                let sum = taps
-                    .into_iter()
-                    .fold(N::Value::default(), |a, b| self.numbers.add(a, b));
+                let taps = taps.into_iter();
+                let sum = taps.fold(N::Value::default(), |a, b| self.numbers.add(a, b));
                 self.product(sum, share)
             })
             .collect()
     }
 
-    fn maximum(
-        &mut self,
-        window: Window,
-        x: &[N::Value],
-        input: Chw,
-        output: Chw,
-    ) -> Vec<N::Value> {
+    /// Of each window the largest value.
+    fn maximum(&self, windows: impl Iterator<Item = Vec<N::Value>>) -> Vec<N::Value> {
         let larger =
             |a: N::Value, b: N::Value| match self.numbers.decode(a) < self.numbers.decode(b) {
                 true => b,
                 false => a,
             };
-        let windows = Self::windows(window, x, input, output);
         windows
             .map(|taps| taps.into_iter().reduce(larger).unwrap_or_default())
             .collect()

@@ -2,13 +2,15 @@
 //! engines, which live in a ring and lose digits wherever they are brought back to scale.
 
 use crate::reference::random::random;
+use serde::Serialize;
 
 /// Purpose words of the two halves of a random share.
 const HIGH: u32 = 0x5348_4948;
 const LOW: u32 = 0x5348_4c4f;
 
 /// How an engine brings a product, which has twice the fractional bits, back to its scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Truncation {
     /// Each of two parties shifts its own share towards zero, as in CrypTen: free, but now and then,
     /// with a chance of |x|·2^2f / 2^ring, the result is off by 2^(ring−f).
@@ -18,7 +20,7 @@ pub enum Truncation {
 }
 
 /// Numbers with so many fractional bits, in a ring of 2^32 or 2^64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct FixedPoint {
     /// Fractional bits.
     pub bits: u32,
@@ -43,8 +45,9 @@ pub trait Numbers: Sync {
     fn add(&self, a: Self::Value, b: Self::Value) -> Self::Value;
     /// sum + a·b, not yet brought back to scale.
     fn multiply_add(&self, sum: Self::Value, a: Self::Value, b: Self::Value) -> Self::Value;
-    /// Brings a product back to scale. `element` and `step` choose the random shares.
-    fn truncate(&self, product: Self::Value, element: u32, step: u32) -> Self::Value;
+    /// Brings a product back to scale. The number of the image and, within it, of the truncation choose
+    /// the random shares.
+    fn truncate(&self, product: Self::Value, draw: u32, image: u32) -> Self::Value;
 }
 
 /// Real numbers: what the network means.
@@ -116,8 +119,8 @@ impl Numbers for FixedPoint {
     fn multiply_add(&self, sum: i64, a: i64, b: i64) -> i64 {
         self.wrap(sum.wrapping_add(a.wrapping_mul(b)))
     }
-    fn truncate(&self, product: i64, element: u32, step: u32) -> i64 {
-        let word = |purpose| u64::from(random(self.bits, step, element, purpose));
+    fn truncate(&self, product: i64, draw: u32, image: u32) -> i64 {
+        let word = |purpose| u64::from(random(self.bits, image, draw, purpose));
         let share = self.wrap((word(HIGH) << 32 | word(LOW)) as i64);
         match self.truncation {
             Truncation::Shares => {
