@@ -48,7 +48,7 @@ pub fn record(
         prices: Vec::new(),
     };
     for sample in samples {
-        let is_astray = astray.is_some_and(|limit| !(sample[0] <= limit));
+        let is_astray = astray.is_some_and(|limit| sample[0] > limit || sample[0].is_nan());
         record.astray += usize::from(is_astray);
         let left_out = if is_astray { 2 } else { 0 };
         for (sum, value) in record.sums.iter_mut().zip(sample).skip(left_out) {

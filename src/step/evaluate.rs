@@ -28,7 +28,6 @@ pub struct Evaluation {
     /// Images that ran out of bounds: their cross-entropy is not finite, or above
     /// [`metrics::ASTRAY`]. Squares do that to what lies far from all that was trained on. They
     /// count as any others in the shares above, and are left out of the loss.
-    #[serde(default)]
     pub astray: usize,
 }
 

@@ -370,6 +370,14 @@ impl<'g> Trainer<'g> {
         model: &Model,
         result: Evaluation,
     ) -> Result<Evaluation, TrainError> {
+        if result.astray > 0 {
+            log::warn!(
+                "{which}: {} of {} images run astray, their loss beyond all bounds; a larger \
+                 --set search.range-penalty=… may hold them",
+                result.astray,
+                result.images
+            );
+        }
         match result.loss.is_finite() {
             true => Ok(result),
             false => Err(TrainError::Worthless {
