@@ -33,9 +33,13 @@ class Wrong(Exception):
 
 
 def fail(error):
-    """Ends the program as a command should: one line, exit code 2."""
+    """Ends the program as a command should: one line, exit code 2.
+
+    At once: threads of an engine that run while Python tears itself down abort the process, with another code.
+    """
     print(f"error: {error}", file=sys.stderr, flush=True)
-    raise SystemExit(2)
+    sys.stdout.flush()
+    os._exit(2)
 
 
 def command(main, gone=()):
@@ -62,8 +66,7 @@ def patience(seconds, words):
     """
 
     def give_up():
-        print(f"error: {words} within {seconds:.0f} s", file=sys.stderr, flush=True)
-        os._exit(2)
+        fail(f"{words} within {seconds:.0f} s")
 
     watch = threading.Timer(seconds, give_up)
     watch.daemon = True
