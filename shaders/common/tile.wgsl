@@ -14,8 +14,8 @@ var<workgroup> right: array<{{ "f32" if scalars else "vec4f" }}, {{ depth * righ
 {% endmacro %}
 
 {# One step in registers: an outer product, rows a · columns b, for each entry of the inner dimension.
-   Written out, since compilers that unroll a loop do not keep as many loads on their way. Four
-   adjacent scalars become one load where they are aligned. #}
+   Written out: with loops over the entries it was up to a fifth slower on an H100. Compilers make one
+   load of four adjacent scalars that are aligned. #}
 {% macro multiply(depth, quads, lane_columns, lanes_x, lanes_y, scalars) %}
         {% for d in range(depth) %}
         {

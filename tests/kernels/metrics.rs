@@ -5,6 +5,13 @@ use autorep::kernels::metrics::{self, Prices, ROWS, Record, row_words};
 use autorep::kernels::step::StepScalars;
 use autorep::reference::metrics as twin;
 
+/// Samples for the twin.
+fn in_f64(samples: &[f32]) -> Vec<[f64; 4]> {
+    let samples = samples.chunks_exact(4);
+    let samples = samples.map(|sample| std::array::from_fn(|k| f64::from(sample[k])));
+    samples.collect()
+}
+
 #[test]
 fn a_record_holds_what_the_step_left() {
     on_every_engine(|compiler| {
@@ -40,10 +47,7 @@ fn a_record_holds_what_the_step_left() {
             );
             let bits: Vec<u32> = got[2].iter().map(|v| v.to_bits()).collect();
             let record = Record::from_words(&bits[3 * words..4 * words]);
-            let samples: Vec<[f64; 4]> = samples
-                .chunks_exact(4)
-                .map(|sample| std::array::from_fn(|k| f64::from(sample[k])))
-                .collect();
+            let samples = in_f64(&samples);
             let twin_prices = twin::Prices {
                 relu: prices.relu,
                 square: prices.square,
@@ -123,10 +127,7 @@ fn an_evaluation_counts_what_runs_astray_and_leaves_its_loss_out() {
             );
             let bits: Vec<u32> = got[2].iter().map(|v| v.to_bits()).collect();
             let record = Record::from_words(&bits[..words]);
-            let samples: Vec<[f64; 4]> = samples
-                .chunks_exact(4)
-                .map(|sample| std::array::from_fn(|k| f64::from(sample[k])))
-                .collect();
+            let samples = in_f64(&samples);
             let prices = twin::Prices {
                 relu: 1.0,
                 square: 0.0,

@@ -20,8 +20,9 @@ use std::time::{Duration, Instant};
 const GAIN: f64 = 1.02;
 /// Times that every variant runs, in turns.
 const ROUNDS: usize = 4;
-/// How long the rule's choice runs beforehand. An idle adapter takes that long to raise its clock,
-/// and what runs last would seem the fastest (an H100: by a factor of four).
+/// How long the rule's choice runs beforehand, for an idle adapter to begin to raise its clock. It
+/// may take much longer (an H100: a second or so), and what runs last would seem the fastest: so
+/// variants take turns, and are compared with each other only.
 const WARM_UP: Duration = Duration::from_millis(30);
 
 /// Chooses among variants.
