@@ -10,6 +10,7 @@ party 0: right for measuring, not for secrets. CrypTen's own documentation says 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -51,6 +52,9 @@ def meet(options, model):
     both = [torch.empty_like(ours) for _ in range(2)]
     torch.distributed.all_gather(both, ours)
     if not torch.equal(both[0], both[1]):
+        # Both see it, and each must hear it before the other leaves.
+        with contextlib.suppress(RuntimeError):
+            torch.distributed.barrier()
         raise handover.Wrong("the parties have different networks: party 1 wants the skeleton of party 0's model")
 
 

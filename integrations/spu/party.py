@@ -11,6 +11,7 @@ measuring, not for secrets. SPU's own documentation says how a trusted third par
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 import pickle
@@ -57,8 +58,17 @@ def meet(options, model):
         link = libspu.link.create_brpc(about, options.rank)
     ours = handover.identity(model, options.weights)
     if any(theirs != ours for theirs in link.all_gather(ours)):
+        # All see the same, and each must hear it before another leaves.
+        with contextlib.suppress(RuntimeError):
+            leave(link)
         raise handover.Wrong("the parties have different networks: the others want the skeleton of party 0's model")
     return link
+
+
+def leave(link):
+    """Ends the link when all are done: whoever ends first must not tear down what others still send or wait for."""
+    link.barrier()
+    link.stop_link()
 
 
 def share_out(options, link, io, runtime, name, owner, value):
@@ -124,9 +134,7 @@ def main():
         shares = [share if rank == 1 else unpacked(link.recv(rank)) for rank in range(link.world_size)]
         took["logits"] = io.reconstruct(shares).tolist()
     pathlib.Path(options.result).write_text(json.dumps(took))
-    # Whoever ends first must not tear down what the others still send.
-    link.barrier()
-    link.stop_link()
+    leave(link)
 
 
 def quiet():
