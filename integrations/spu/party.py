@@ -27,6 +27,9 @@ import spu.libspu as libspu
 import spu.utils.frontend as frontend
 from onnx_to_jax import to_jax
 
+# Seconds in which messages under way arrive.
+GOODBYE = 3.0
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -58,17 +61,13 @@ def meet(options, model):
         link = libspu.link.create_brpc(about, options.rank)
     ours = handover.identity(model, options.weights)
     if any(theirs != ours for theirs in link.all_gather(ours)):
-        # All see the same, and each must hear it before another leaves.
+        # All see the same, and none may leave before all have heard: an acknowledgement that finds nobody ends the
+        # process that sent it, without a word. So who is through the barrier stays for as long as that takes.
         with contextlib.suppress(RuntimeError):
-            leave(link)
+            link.barrier()
+        time.sleep(GOODBYE)
         raise handover.Wrong("the parties have different networks: the others want the skeleton of party 0's model")
     return link
-
-
-def leave(link):
-    """Ends the link when all are done: whoever ends first must not tear down what others still send or wait for."""
-    link.barrier()
-    link.stop_link()
 
 
 def share_out(options, link, io, runtime, name, owner, value):
@@ -134,7 +133,9 @@ def main():
         shares = [share if rank == 1 else unpacked(link.recv(rank)) for rank in range(link.world_size)]
         took["logits"] = io.reconstruct(shares).tolist()
     pathlib.Path(options.result).write_text(json.dumps(took))
-    leave(link)
+    # Whoever ends first must not tear down what the others still send.
+    link.barrier()
+    link.stop_link()
 
 
 def quiet():
