@@ -9,6 +9,7 @@
 //!    the tests' oracle.
 //! 2. [`gpu`]: adapter, device, buffers, pipelines, one compute pass per step.
 //! 3. [`kernels`]: one file per WGSL family: specialise, bind, dispatch, declare the cost.
+//!    [`emulator`] runs any WGSL instruction by instruction, and tells what real GPUs would show.
 //! 4. [`graph`]: the small fixed op set; `Network` is data, `Plan` compiles it.
 //! 5. [`models`]: functions that build a `Network`.
 //! 6. [`data`]: readers, split, the built-in generator, the resident data set.
@@ -31,6 +32,7 @@
 pub mod cli;
 pub mod cost;
 pub mod data;
+pub mod emulator;
 pub mod export;
 pub mod files;
 pub mod gpu;

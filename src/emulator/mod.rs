@@ -1,0 +1,64 @@
+//! A GPU made of glass: compute shaders run instruction by instruction, and every fault is seen that a
+//! real device would show some day and another one hides.
+//!
+//! It knows naga's IR and nothing else of the program. In reading order:
+//!
+//! 1. `program`: what runs, a flat list of three-address instructions; `layout`, `compile`,
+//!    `variables`, `statement`, `expression`, `pointer`, `builtins` and `image` make it of the IR.
+//! 2. `alu` and `packing`: arithmetic of single words, as WGSL defines it.
+//! 3. `lane` and `exec`: one invocation. `access`: its loads, stores and atomics, with `memory` and `race` behind them.
+//! 4. `workgroup`: the order in which invocations run, and where they meet; `subgroup`: what they do there.
+//! 5. `settings` and `run`: a dispatch. `finding` and `counts`: what it tells.
+//!
+//! ```
+//! use autorep::emulator::{Buffer, Fault, Program, Run};
+//! let source = "
+//!     @group(0) @binding(0) var<storage, read_write> x: array<u32>;
+//!     @compute @workgroup_size(8)
+//!     fn main(@builtin(local_invocation_index) lane: u32) { x[lane + 1u] = x[lane]; }";
+//! let module = naga::front::wgsl::parse_str(source)?;
+//! let info = naga::valid::Validator::new(Default::default(), Default::default()).validate(&module)?;
+//! let program = Program::new(&module, &info, "main", Some(source))?;
+//! let outcome = program.run(&Run::new([1, 1, 1]), &[Buffer::of_words(0, &[0; 9])])?;
+//! assert_eq!(outcome.findings[0].fault, Fault::StorageRace);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What it does not know it names when it compiles: half and double precision, atomics on floats, sampling,
+//! formats of textures with other than 32-bit channels, `subgroupBarrier`, overrides.
+
+mod access;
+mod alu;
+mod builtins;
+mod compile;
+mod counts;
+mod error;
+mod exec;
+mod expression;
+mod finding;
+mod image;
+mod lane;
+mod layout;
+mod memory;
+mod packing;
+mod pointer;
+mod program;
+mod race;
+mod random;
+mod run;
+mod settings;
+mod source;
+mod statement;
+mod subgroup;
+mod variables;
+mod workgroup;
+
+pub use counts::{BufferCounts, Counts};
+pub use error::{CompileError, RunError};
+pub use finding::{Fault, Finding, Invocation, Recorded, Side};
+pub use memory::Buffer;
+pub use program::{Program, Resource};
+pub use race::Access;
+pub use run::{Difference, Outcome, agree};
+pub use settings::Run;
+pub use source::{Slot, SourcePlace};

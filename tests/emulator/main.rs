@@ -1,0 +1,56 @@
+//! The emulator: what it computes, what it finds, what it counts.
+
+mod counts;
+mod faults;
+mod numbers;
+mod shaders;
+mod subgroups;
+
+use autorep::emulator::{Buffer, Finding, Outcome, Program, Run};
+
+/// Compiles the entry point `main`.
+fn program(source: &str) -> Program {
+    let module = naga::front::wgsl::parse_str(source)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
+    let capabilities = naga::valid::Capabilities::all();
+    let info = naga::valid::Validator::new(Default::default(), capabilities)
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
+    Program::new(&module, &info, "main", Some(source)).unwrap()
+}
+
+fn run(source: &str, run: &Run, buffers: &[Buffer]) -> Outcome {
+    program(source).run(run, buffers).unwrap()
+}
+
+/// The words of binding 0 after one clean workgroup.
+fn clean(source: &str, buffers: &[Buffer]) -> Vec<u32> {
+    let outcome = run(source, &Run::new([1, 1, 1]), buffers);
+    assert_eq!(outcome.findings, [], "{source}");
+    outcome.buffer(0).unwrap().words()
+}
+
+/// Number of the line with this mark.
+fn line(source: &str, mark: &str) -> u32 {
+    let at = source.lines().position(|line| line.contains(mark));
+    at.unwrap_or_else(|| panic!("no {mark}")) as u32 + 1
+}
+
+fn shown(findings: &[Finding]) -> String {
+    findings
+        .iter()
+        .map(|finding| format!("{finding}\n"))
+        .collect()
+}
+
+/// The same without naga's own look at uniformity.
+fn unchecked(source: &str) -> Program {
+    let module = naga::front::wgsl::parse_str(source)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
+    let flags =
+        naga::valid::ValidationFlags::all() - naga::valid::ValidationFlags::CONTROL_FLOW_UNIFORMITY;
+    let info = naga::valid::Validator::new(flags, naga::valid::Capabilities::all())
+        .validate(&module)
+        .unwrap();
+    Program::new(&module, &info, "main", Some(source)).unwrap()
+}
