@@ -117,6 +117,8 @@ fn {{ entry }}(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id
         }
     }
     workgroupBarrier();
+    // All have read the state before one writes it; the barrier above orders workgroup memory only.
+    storageBarrier();
     let squares = f32(extent.y) - tree[0].y;
     {% if entry != "apply" %}
     let price = step.penalty * ledger[1u + place.y].y * squares;

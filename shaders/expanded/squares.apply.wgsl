@@ -137,6 +137,8 @@ fn apply(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) grou
         }
     }
     workgroupBarrier();
+    // All have read the state before one writes it; the barrier above orders workgroup memory only.
+    storageBarrier();
     let squares = f32(extent.y) - tree[0].y;
     let after = before.xyz;
     let keep = key(worth(before.x, has_square)) >= cut[0];

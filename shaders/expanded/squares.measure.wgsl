@@ -166,6 +166,8 @@ fn measure(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gr
         }
     }
     workgroupBarrier();
+    // All have read the state before one writes it; the barrier above orders workgroup memory only.
+    storageBarrier();
     let squares = f32(extent.y) - tree[0].y;
     let price = step.penalty * ledger[1u + place.y].y * squares;
     let share = max(price, 1e-30);

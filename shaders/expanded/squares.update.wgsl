@@ -167,6 +167,8 @@ fn update(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
         }
     }
     workgroupBarrier();
+    // All have read the state before one writes it; the barrier above orders workgroup memory only.
+    storageBarrier();
     let squares = f32(extent.y) - tree[0].y;
     let price = step.penalty * ledger[1u + place.y].y * squares;
     let push = select(0.0, price, ledger[0].x > step.budget);
