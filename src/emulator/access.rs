@@ -13,10 +13,7 @@ impl Workgroup<'_> {
             lane.frame[at.dst as usize..][..usize::from(at.width)].fill(0);
             return;
         };
-        let actor = Actor {
-            lane: lane.index,
-            pc,
-        };
+        let actor = lane.actor(pc);
         for i in 0..u32::from(at.width) {
             let value = self.visit_shared(word + i, Access::Read, actor);
             lane.frame[(at.dst + i) as usize] = value;
@@ -27,10 +24,7 @@ impl Workgroup<'_> {
         let Some(word) = self.place(lane, at) else {
             return;
         };
-        let actor = Actor {
-            lane: lane.index,
-            pc,
-        };
+        let actor = lane.actor(pc);
         for i in 0..u32::from(at.width) {
             self.visit_shared(word + i, Access::Write, actor);
             self.put_shared(word + i, lane.frame[(at.a + i) as usize]);
@@ -42,10 +36,7 @@ impl Workgroup<'_> {
             lane.frame[at.dst as usize..][..usize::from(at.width)].fill(0);
             return;
         };
-        let actor = Actor {
-            lane: lane.index,
-            pc,
-        };
+        let actor = lane.actor(pc);
         for i in 0..u32::from(at.width) {
             let value = self.visit_buffer(at.a, word + i, Access::Read, actor);
             lane.frame[(at.dst + i) as usize] = value.unwrap_or(0);
@@ -56,10 +47,7 @@ impl Workgroup<'_> {
         let Some(word) = self.place(lane, at) else {
             return;
         };
-        let actor = Actor {
-            lane: lane.index,
-            pc,
-        };
+        let actor = lane.actor(pc);
         for i in 0..u32::from(at.width) {
             if self
                 .visit_buffer(at.dst, word + i, Access::Write, actor)
@@ -92,10 +80,7 @@ impl Workgroup<'_> {
             Access::AtomicWrite
         };
         let word = at.c.wrapping_add(dynamic);
-        let actor = Actor {
-            lane: lane.index,
-            pc,
-        };
+        let actor = lane.actor(pc);
         let blind = at.op == Op::AtomicStore;
         let old = match (dynamic, at.width) {
             (LOST, _) => None,

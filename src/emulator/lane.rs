@@ -1,5 +1,7 @@
 //! An invocation's state.
 
+use super::race::Actor;
+
 /// An invocation between two of its turns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lane {
@@ -14,6 +16,17 @@ pub(super) struct Lane {
     pub(super) state: State,
     /// Where it last jumped: whence it ended, once it has.
     pub(super) jumped: u32,
+}
+
+impl Lane {
+    /// The invocation at an instruction.
+    #[inline]
+    pub(super) fn actor(&self, pc: u32) -> Actor {
+        Actor {
+            lane: self.index,
+            pc,
+        }
+    }
 }
 
 /// What an invocation does next.

@@ -1,5 +1,5 @@
-//! A GPU made of glass: compute shaders run instruction by instruction, and every fault is seen that a
-//! real device would show some day and another one hides.
+//! A GPU made of glass: compute shaders run instruction by instruction, and faults are named that one
+//! device hides and another shows.
 //!
 //! It knows naga's IR and nothing else of the program. In reading order:
 //!

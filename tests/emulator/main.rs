@@ -8,15 +8,33 @@ mod subgroups;
 
 use autorep::emulator::{Buffer, Finding, Outcome, Program, Run};
 
+/// Compiles an entry point of what naga finds no fault with.
+fn entry(source: &str, name: &str) -> Program {
+    compile(source, name, naga::valid::ValidationFlags::all())
+}
+
 /// Compiles the entry point `main`.
 fn program(source: &str) -> Program {
+    entry(source, "main")
+}
+
+/// The same without naga's own look at uniformity.
+fn unchecked(source: &str) -> Program {
+    let all = naga::valid::ValidationFlags::all();
+    compile(
+        source,
+        "main",
+        all - naga::valid::ValidationFlags::CONTROL_FLOW_UNIFORMITY,
+    )
+}
+
+fn compile(source: &str, name: &str, flags: naga::valid::ValidationFlags) -> Program {
     let module = naga::front::wgsl::parse_str(source)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
-    let capabilities = naga::valid::Capabilities::all();
-    let info = naga::valid::Validator::new(Default::default(), capabilities)
+    let info = naga::valid::Validator::new(flags, naga::valid::Capabilities::all())
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
-    Program::new(&module, &info, "main", Some(source)).unwrap()
+    Program::new(&module, &info, name, Some(source)).unwrap()
 }
 
 fn run(source: &str, run: &Run, buffers: &[Buffer]) -> Outcome {
@@ -41,16 +59,4 @@ fn shown(findings: &[Finding]) -> String {
         .iter()
         .map(|finding| format!("{finding}\n"))
         .collect()
-}
-
-/// The same without naga's own look at uniformity.
-fn unchecked(source: &str) -> Program {
-    let module = naga::front::wgsl::parse_str(source)
-        .unwrap_or_else(|error| panic!("{}", error.emit_to_string(source)));
-    let flags =
-        naga::valid::ValidationFlags::all() - naga::valid::ValidationFlags::CONTROL_FLOW_UNIFORMITY;
-    let info = naga::valid::Validator::new(flags, naga::valid::Capabilities::all())
-        .validate(&module)
-        .unwrap();
-    Program::new(&module, &info, "main", Some(source)).unwrap()
 }

@@ -1,6 +1,6 @@
 //! Every expansion of the project's shaders compiles; what was once found in one stays mended.
 
-use autorep::emulator::{Buffer, Fault, Program, Run};
+use autorep::emulator::{Buffer, Fault, Program, Resource, Run};
 use std::path::Path;
 
 #[test]
@@ -32,13 +32,8 @@ fn every_expansion_compiles() {
 
 /// A storage race of one workgroup of squares.apply, on a network of one group of squares.
 fn races_of_squares(source: &str) -> bool {
-    let module = naga::front::wgsl::parse_str(source).unwrap();
-    let capabilities = naga::valid::Capabilities::all();
-    let info = naga::valid::Validator::new(Default::default(), capabilities)
-        .validate(&module)
-        .unwrap();
-    let program = Program::new(&module, &info, "apply", Some(source)).unwrap();
-    let zeros = |resource: &autorep::emulator::Resource| {
+    let program = super::entry(source, "apply");
+    let zeros = |resource: &Resource| {
         let bytes = resource.least_bytes.max(4096) as usize;
         Buffer::new(0, vec![0; bytes]).at(resource.slot)
     };
