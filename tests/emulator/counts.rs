@@ -53,6 +53,21 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 }
 
 #[test]
+fn products_are_counted_by_component() {
+    let source = "
+@group(0) @binding(0) var<storage, read_write> x: array<vec3f>;
+@compute @workgroup_size(1)
+fn main() {
+    x[0].x = dot(x[0], x[1]) * 2.0;
+    x[1] = cross(x[0], x[1]);
+}";
+    let buffers = [Buffer::of_floats(0, &[1.5; 8])];
+    let outcome = run(source, &Run::new([1, 1, 1]), &buffers);
+    // Three products and two sums, one product; six products and three differences.
+    assert_eq!(outcome.counts.flops, 5 + 1 + 9);
+}
+
+#[test]
 fn strides_cost_segments_and_banks() {
     let source = |stride: u32| {
         format!(

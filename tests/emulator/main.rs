@@ -1,6 +1,7 @@
 //! The emulator: what it computes, what it finds, what it counts.
 
 mod counts;
+mod device;
 mod faults;
 mod numbers;
 mod shaders;
