@@ -13,6 +13,10 @@
 //              finish_eval      running statistics → norm
 //              finish_backward  partials of the gate → dγ, dβ, slope
 //              apply_backward   du = slope.x·dz + slope.y·(u−slope.w) + slope.z
+//            Where polynomials follow each other one image in thousands can give a batch a hundred
+//            times the variance; by running statistics that it has moved, all other images are
+//            small. With a `moment_limit` l a batch counts as one with at most l times the running
+//            variance, and a mean at most l running deviations away.
 // Layout     group 0
 //              sums             0  u               f32[N,C,P], read
 //                               1  partials        vec4f[C,parts], written
@@ -113,8 +117,14 @@ fn finish(@builtin(global_invocation_id) id: vec3u) {
     let inverse = inverseSqrt(variance + {{ epsilon }});
     let scale = gamma[c] * inverse;
     norm[{{ slot * channels }}u + c] = vec4f(scale, beta[c] - scale * mean, mean, inverse);
-    running_mean[c] += step.momentum * (mean - running_mean[c]);
-    running_var[c] += step.momentum * (variance * {{ unbiased }} - running_var[c]);
+    var moved = vec2f(mean, variance * {{ unbiased }}) - vec2f(running_mean[c], running_var[c]);
+    if (step.moment_limit > 0.0) {
+        let width = max(running_var[c], {{ epsilon }});
+        let most = vec2f(step.moment_limit * sqrt(width), step.moment_limit * width);
+        moved = clamp(moved, -most, vec2f(most.x, most.y - running_var[c]));
+    }
+    running_mean[c] += step.momentum * moved.x;
+    running_var[c] += step.momentum * moved.y;
     // Infinities and NaNs anywhere in the layer end up in these sums.
     if (!is_finite(sums.y)) {
         atomicMin(&health[0], {{ layer }}u);

@@ -17,6 +17,10 @@
 //              finish_eval      running statistics → norm
 //              finish_backward  partials of the gate → dγ, dβ, slope
 //              apply_backward   du = slope.x·dz + slope.y·(u−slope.w) + slope.z
+//            Where polynomials follow each other one image in thousands can give a batch a hundred
+//            times the variance; by running statistics that it has moved, all other images are
+//            small. With a `moment_limit` l a batch counts as one with at most l times the running
+//            variance, and a mean at most l running deviations away.
 // Layout     group 0
 //              sums             0  u               f32[N,C,P], read
 //                               1  partials        vec4f[C,parts], written
@@ -84,8 +88,8 @@ struct Step {
     averaging: f32,
     range_weight: f32,
     range_limit: f32,
-    unused0: f32,
-    unused1: f32,
+    moment_limit: f32,
+    unused: f32,
 }
 
 // A value whose exponent is all ones is infinite or not a number. Asked of the bits, since
@@ -119,8 +123,14 @@ fn finish(@builtin(global_invocation_id) id: vec3u) {
     let inverse = inverseSqrt(variance + 0.00001);
     let scale = gamma[c] * inverse;
     norm[0u + c] = vec4f(scale, beta[c] - scale * mean, mean, inverse);
-    running_mean[c] += step.momentum * (mean - running_mean[c]);
-    running_var[c] += step.momentum * (variance * 1.0000076294527394 - running_var[c]);
+    var moved = vec2f(mean, variance * 1.0000076294527394) - vec2f(running_mean[c], running_var[c]);
+    if (step.moment_limit > 0.0) {
+        let width = max(running_var[c], 0.00001);
+        let most = vec2f(step.moment_limit * sqrt(width), step.moment_limit * width);
+        moved = clamp(moved, -most, vec2f(most.x, most.y - running_var[c]));
+    }
+    running_mean[c] += step.momentum * moved.x;
+    running_var[c] += step.momentum * moved.y;
     // Infinities and NaNs anywhere in the layer end up in these sums.
     if (!is_finite(sums.y)) {
         atomicMin(&health[0], 3u);

@@ -76,8 +76,8 @@ struct Step {
     averaging: f32,
     range_weight: f32,
     range_limit: f32,
-    unused0: f32,
-    unused1: f32,
+    moment_limit: f32,
+    unused: f32,
 }
 
 @group(0) @binding(0) var<uniform> step: Step;

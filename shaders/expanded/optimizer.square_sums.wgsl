@@ -65,8 +65,8 @@ struct Step {
     averaging: f32,
     range_weight: f32,
     range_limit: f32,
-    unused0: f32,
-    unused1: f32,
+    moment_limit: f32,
+    unused: f32,
 }
 
 const VECTORS = 2793472u;

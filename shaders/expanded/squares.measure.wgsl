@@ -77,8 +77,8 @@ struct Step {
     averaging: f32,
     range_weight: f32,
     range_limit: f32,
-    unused0: f32,
-    unused1: f32,
+    moment_limit: f32,
+    unused: f32,
 }
 
 // The least-squares fits of ReLU under x ~ N(u, s²); with a = u/s, φ and Φ the density and

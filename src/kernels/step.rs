@@ -70,10 +70,11 @@ pub struct StepScalars {
     pub range_weight: f32,
     /// How far is too far, in standard deviations.
     pub range_limit: f32,
+    /// How far one batch moves running moments and statistics at most, as if it had so many times
+    /// their variance; 0: no limit.
+    pub moment_limit: f32,
     /// What a uniform buffer's size wants.
-    pub unused0: f32,
-    /// The same.
-    pub unused1: f32,
+    pub unused: f32,
 }
 
 impl Default for StepScalars {
@@ -118,7 +119,7 @@ mod tests {
         let host = members! {
             rate decay step seed epoch first count augment refit budget beta1 beta2 correction1
             correction2 epsilon clip score_rate threshold penalty ce_weight kd_weight temperature
-            smoothing momentum lookahead averaging range_weight range_limit unused0 unused1
+            smoothing momentum lookahead averaging range_weight range_limit moment_limit unused
         };
         assert_eq!(shader, host);
         assert_eq!(*span as usize, size_of::<StepScalars>());

@@ -1,5 +1,8 @@
 //! Twin of `shaders/batch_norm.wgsl`.
 
+/// ε under the root, as in PyTorch.
+pub const EPSILON: f64 = 1e-5;
+
 /// Calls `visit(index, channel)` for every element of N×C×P.
 pub(super) fn each(
     batch: usize,
@@ -27,6 +30,34 @@ pub fn moments(u: &[f64], batch: usize, channels: usize) -> (Vec<f64>, Vec<f64>)
         variance[c] += (u[i] - mean[c]).powi(2) / count;
     });
     (mean, variance)
+}
+
+/// Running mean and variance of a channel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Running {
+    /// Mean.
+    pub mean: f64,
+    /// Unbiased variance.
+    pub variance: f64,
+}
+
+impl Running {
+    /// Moved towards those of a batch, which count for at most `limit` times the running variance
+    /// and `limit` running deviations; 0: no limit.
+    pub fn towards(self, batch: Self, momentum: f64, limit: f64) -> Self {
+        let most = match limit > 0.0 {
+            true => limit,
+            false => f64::INFINITY,
+        };
+        let width = self.variance.max(EPSILON);
+        let away = most * width.sqrt();
+        let mean = (batch.mean - self.mean).clamp(-away, away);
+        let variance = batch.variance.min(most * width) - self.variance;
+        Self {
+            mean: self.mean + momentum * mean,
+            variance: self.variance + momentum * variance,
+        }
+    }
 }
 
 /// The constants (scale, shift, mean, 1/σ) that turn `u` into `γ·x̂ + β`.

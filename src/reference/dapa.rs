@@ -72,13 +72,20 @@ impl Moments {
         }
     }
 
-    /// Moved towards those of a batch.
-    pub fn towards(self, batch: Self, momentum: f64) -> Self {
+    /// Moved towards those of a batch, which count for at most `limit` times the variance and the
+    /// kurtosis and `limit` deviations of these; 0: no limit.
+    pub fn towards(self, batch: Self, momentum: f64, limit: f64) -> Self {
+        let most = match limit > 0.0 {
+            true => limit,
+            false => f64::INFINITY,
+        };
         let mix = |a: f64, b: f64| a + momentum * (b - a);
+        let width = self.variance.max(VARIANCE_FLOOR);
+        let away = most * width.sqrt();
         Self {
-            mean: mix(self.mean, batch.mean),
-            variance: mix(self.variance, batch.variance),
-            kurtosis: mix(self.kurtosis, batch.kurtosis),
+            mean: self.mean + momentum * (batch.mean - self.mean).clamp(-away, away),
+            variance: mix(self.variance, batch.variance.min(most * width)),
+            kurtosis: mix(self.kurtosis, batch.kurtosis.min(most * self.kurtosis)),
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::graph::{Activations, Layout, Tensors};
 use crate::kernels::indicator::Rule;
 use crate::kernels::step::StepScalars;
-use crate::settings::Search;
+use crate::settings::{Polynomial, Search};
 use crate::train::spec::Policy;
 
 /// A method of choosing the ReLUs to keep.
@@ -43,12 +43,15 @@ pub struct Task {
 }
 
 impl Task {
-    /// What all methods have: distillation, and bounds of what polynomials are given.
+    /// What all methods have: distillation, and bounds of what polynomials are given and go by.
     pub fn distil(&self, scalars: &mut StepScalars) {
         scalars.kd_weight = self.settings.distill;
         scalars.temperature = self.settings.temperature;
         scalars.range_weight = self.settings.range_penalty;
         scalars.range_limit = self.settings.range_limit;
+        if self.settings.polynomial == Polynomial::Hermite {
+            scalars.moment_limit = self.settings.moment_limit;
+        }
     }
 
     /// λ over the cost of the network with all its ReLUs.

@@ -27,14 +27,23 @@ pub fn shapes() -> impl Iterator<Item = Shape> {
 
 #[test]
 fn statistics_match_their_twin_even_far_from_zero() {
+    assert_eq!(bn_twin::EPSILON, batch_norm::EPSILON);
     on_every_engine(|compiler| {
         for shape in shapes() {
-            for offset in [0.0, 1000.0] {
+            // Without a limit; with one that a mean far away meets; with one that a variance meets.
+            let cases = [
+                (0.0, 4.0, 0.0),
+                (1000.0, 4.0, 0.0),
+                (1000.0, 4.0, 1.5),
+                (0.0, 0.05, 1.5),
+            ];
+            for (offset, variance_before, limit) in cases {
                 let u: Vec<f32> = noise(1, shape.len()).iter().map(|v| v + offset).collect();
                 let c = shape.channels;
                 let (gamma, beta) = (noise(2, c), noise(3, c));
                 let scalars = StepScalars {
                     momentum: 0.25,
+                    moment_limit: limit,
                     ..Default::default()
                 };
                 let mut slots = vec![f32::from_bits(POISON); 8 * c];
@@ -50,12 +59,15 @@ fn statistics_match_their_twin_even_far_from_zero() {
                         Data::In(&gamma),
                         Data::In(&beta),
                         Data::InOut(&vec![2.0; c]),
-                        Data::InOut(&vec![4.0; c]),
+                        Data::InOut(&vec![variance_before; c]),
                         Data::InOut(&slots),
                         Data::InOutWords(&[u32::MAX, 0]),
                     ],
                 );
-                let what = format!("{shape:?} at {offset} on {}", compiler.tiling);
+                let what = format!(
+                    "{shape:?} at {offset}, limit {limit} on {}",
+                    compiler.tiling
+                );
                 let (mean, variance) = bn_twin::moments(&wide(&u), shape.batch, c);
                 let count = shape.count() as f64;
                 for i in 0..c {
@@ -66,10 +78,17 @@ fn statistics_match_their_twin_even_far_from_zero() {
                     if count > 1.0 {
                         assert_close(&format!("norm {what}"), slot, &want, 2e-5);
                     }
-                    assert_close(&what, &got[4][i..=i], &[2.0 + 0.25 * (mean[i] - 2.0)], 1e-5);
-                    let unbiased = variance[i] * count / (count - 1.0).max(1.0);
-                    let running = 4.0 + 0.25 * (unbiased - 4.0);
-                    assert_close(&what, &got[5][i..=i], &[running], 1e-5);
+                    let before = bn_twin::Running {
+                        mean: 2.0,
+                        variance: f64::from(variance_before),
+                    };
+                    let unbiased = bn_twin::Running {
+                        mean: mean[i],
+                        variance: variance[i] * count / (count - 1.0).max(1.0),
+                    };
+                    let after = before.towards(unbiased, 0.25, f64::from(limit));
+                    assert_close(&what, &got[4][i..=i], &[after.mean], 1e-5);
+                    assert_close(&what, &got[5][i..=i], &[after.variance], 1e-5);
                 }
                 assert!(
                     got[6][..4 * c].iter().all(|&v| v == 7.0),
@@ -79,6 +98,35 @@ fn statistics_match_their_twin_even_far_from_zero() {
             }
         }
     });
+}
+
+/// By running statistics that one image has moved, all others would be small.
+#[test]
+fn one_batch_moves_running_statistics_no_further_than_the_limit() {
+    let usual = bn_twin::Running {
+        mean: 0.5,
+        variance: 2.0,
+    };
+    let surge = bn_twin::Running {
+        mean: 40.0,
+        variance: 3000.0,
+    };
+    let pytorch = usual.towards(surge, 0.1, 0.0);
+    assert!((pytorch.mean - 4.45).abs() < 1e-12 && (pytorch.variance - 301.8).abs() < 1e-9);
+    let held = usual.towards(surge, 0.1, 4.0);
+    assert!((held.mean - (0.5 + 0.4 * 2f64.sqrt())).abs() < 1e-12);
+    assert!((held.variance - 2.6).abs() < 1e-12);
+    // What is usual moves them as ever, and a channel that was dead can wake.
+    let near = bn_twin::Running {
+        mean: 0.9,
+        variance: 1.0,
+    };
+    assert_eq!(usual.towards(near, 0.1, 4.0), usual.towards(near, 0.1, 0.0));
+    let dead = bn_twin::Running {
+        mean: 0.0,
+        variance: 0.0,
+    };
+    assert!(dead.towards(near, 0.1, 4.0).variance > 0.0);
 }
 
 #[test]
