@@ -15,7 +15,10 @@ use autorep::graph::{
     Chw, Conv2d, Dropout, Layout, Linear, Model, Network, NodeId, Nonlinearity, Op, Pool, Tensors,
 };
 use autorep::models::ModelSpec;
-use autorep::private::{FixedPoint, FoldedOp, Real, Step, Truncation, evaluate, site_ranges};
+use autorep::private::{
+    BEYOND, FixedPoint, FoldedOp, Real, Step, Truncation, evaluate, site_ranges,
+};
+use autorep::reference::dapa;
 use common::host_network::{Activations, HostNetwork, Mode};
 use common::noise;
 use prost::Message;
@@ -758,8 +761,8 @@ fn normalized(model: &Model, images: &[f32]) -> Vec<f64> {
         .collect()
 }
 
-fn host_logits(model: &Model, images: &[f32]) -> Vec<f64> {
-    let host = HostNetwork::new(
+fn host(model: &Model) -> HostNetwork<'_> {
+    HostNetwork::new(
         &model.network,
         &model.layout,
         &model.tensors,
@@ -768,8 +771,14 @@ fn host_logits(model: &Model, images: &[f32]) -> Vec<f64> {
             Nonlinearity::Relu => Activations::Gate,
             Nonlinearity::Silu => Activations::Relu,
         },
-    );
-    host.forward(&normalized(model, images)).logits().to_vec()
+    )
+}
+
+fn host_logits(model: &Model, images: &[f32]) -> Vec<f64> {
+    host(model)
+        .forward(&normalized(model, images))
+        .logits()
+        .to_vec()
 }
 
 /// Runs MODEL.onnx on IMAGES.f32 and writes the logits; checks what it can on the way.
@@ -893,9 +902,75 @@ fn the_folded_form_computes_what_the_network_does() {
                 range.product > 0.0 && range.products >= range.product,
                 "{range:?}"
             );
+            assert!((0.0..=1.0).contains(&range.beyond), "{range:?}");
             // One bit more on either side of the point.
             assert_eq!(range.ring(17), range.ring(16) + 2);
         }
+    }
+}
+
+/// In the folded form values have other factors, places and means; how far out they lie is the same.
+#[test]
+fn what_lies_beyond_the_fit_is_counted_as_the_network_has_it() {
+    for mut model in private_models() {
+        let name = model.network.name.clone();
+        let image = model.network.node(model.network.input()).shape.len();
+        let images: Vec<f32> = noise(7, 2 * image).iter().map(|v| 0.5 + 0.5 * v).collect();
+        // Moments for which a fair part lies beyond: half of the real deviations, and a mean beside.
+        let values = host(&model).forward(&normalized(&model, &images));
+        let inputs = |site: &Site| {
+            values
+                .node(model.network.node(site.node).inputs[0])
+                .to_vec()
+        };
+        let inputs: Vec<Vec<f64>> = model.layout.sites.iter().map(inputs).collect();
+        for (site, z) in model.layout.sites.iter().zip(&inputs) {
+            let range = model.layout.state.slots[site.moments].range();
+            let moments = model.tensors.state[range].chunks_mut(2);
+            // Of two values that are nearly equal, the difference is one of rounding.
+            let least = 0.01 * z.iter().map(|z| z * z).sum::<f64>() / z.len() as f64;
+            for (channel, moments) in moments.enumerate() {
+                let of_channel = z.chunks(site.shape.plane()).skip(channel);
+                let of_channel: Vec<f64> = of_channel
+                    .step_by(site.shape.channels)
+                    .flatten()
+                    .copied()
+                    .collect();
+                let seen = dapa::Moments::of(&of_channel);
+                let mean = seen.mean + 0.3 * seen.variance.sqrt();
+                let variance = 0.1 * seen.variance.max(least);
+                moments.copy_from_slice(&[mean as f32, variance as f32]);
+            }
+        }
+        let folded = fold(&model).unwrap();
+        let got = site_ranges(&folded, &evaluate(&folded, &Real, &images));
+        let mut counted = 0.0;
+        for ((site, z), got) in model.layout.sites.iter().zip(&inputs).zip(&got) {
+            let moments = &model.tensors.state[model.layout.state.slots[site.moments].range()];
+            let mask = &model.tensors.mask[site.range()];
+            let (mut fitted, mut beyond, mut farthest) = (0.0, 0.0, 0f64);
+            for (element, z) in z.iter().enumerate() {
+                let element = element % site.shape.len();
+                let channel = element / site.shape.plane();
+                let [mean, variance] = [0, 1].map(|i| f64::from(moments[2 * channel + i]));
+                if mask[element] == 1.0 || variance <= 0.0 {
+                    continue;
+                }
+                let t = (z - mean).abs() / variance.sqrt();
+                fitted += 1.0;
+                beyond += f64::from(u8::from(t > BEYOND));
+                farthest = farthest.max(t);
+            }
+            counted += beyond;
+            let share = beyond / f64::max(fitted, 1.0);
+            let what = format!("{name}, {}: {got:?}", site.name);
+            assert!((got.beyond - share).abs() < 2e-3, "{share} in {what}");
+            assert!(
+                (got.farthest - farthest).abs() < 0.02 + 0.02 * farthest,
+                "{farthest} in {what}"
+            );
+        }
+        assert!(counted > 0.0, "{name}");
     }
 }
 

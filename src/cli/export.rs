@@ -121,6 +121,10 @@ struct Site<'a> {
     largest_input: Option<f64>,
     /// Likewise.
     largest_product: Option<f64>,
+    /// Likewise.
+    farthest: Option<f64>,
+    /// Likewise.
+    beyond: Option<f64>,
 }
 
 /// What is sent, by who knows the weights.
@@ -147,12 +151,17 @@ fn manifest(folded: &Folded, summary: Option<&Summary>) -> Result<Vec<u8>> {
         .iter()
         .filter(|layer| matches!(layer.kind, Kind::Site { .. }));
     let summed = |name: &str| summary?.sites.iter().find(|site| site.name == name);
-    let sites = names.zip(&counts).map(|(layer, &counts)| Site {
-        name: &layer.name,
-        lines: counts.lines(),
-        counts,
-        largest_input: summed(&layer.name).and_then(|site| site.largest_input),
-        largest_product: summed(&layer.name).and_then(|site| site.largest_product),
+    let sites = names.zip(&counts).map(|(layer, &counts)| {
+        let summed = summed(&layer.name);
+        Site {
+            name: &layer.name,
+            lines: counts.lines(),
+            counts,
+            largest_input: summed.and_then(|site| site.largest_input),
+            largest_product: summed.and_then(|site| site.largest_product),
+            farthest: summed.and_then(|site| site.farthest),
+            beyond: summed.and_then(|site| site.beyond),
+        }
     });
     // No total where part of it has no price.
     let is_priced = layers.iter().all(|layer| layer.kind.is_priced());

@@ -4,7 +4,7 @@ use super::common::percent;
 use crate::data::Images;
 use crate::export::fold;
 use crate::graph::Model;
-use crate::private::{FixedPoint, Real, SiteRange, Truncation, evaluate, site_ranges};
+use crate::private::{BEYOND, FixedPoint, Real, SiteRange, Truncation, evaluate, site_ranges};
 use crate::profile::text::{Look, table};
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -144,21 +144,30 @@ impl Report {
                     row.range.name.clone(),
                     format!("{:.1}", row.range.input),
                     format!("{:.1}", row.range.output),
+                    format!("{:.1}", row.range.farthest),
+                    percent(row.range.beyond),
                     format!("{:.1}", row.range.product),
                     row.ring_needed.to_string(),
                     format!("{:.1e}", row.failures),
                 ]
             })
             .collect();
+        let beyond = format!("beyond {BEYOND}");
         let head = [
             "site, and what leads to it",
             "largest |x|",
             "largest |y|",
+            "largest |t|",
+            beyond.as_str(),
             "largest product",
             "bits needed",
             "failed truncations an image",
         ];
         text += &table(Look::PLAIN, &head, &rows);
+        text += &format!(
+            "\nt is what a polynomial is given, in standard deviations of what it was fitted to, and beyond {BEYOND} \
+             what lies further out.\n"
+        );
         if self.ring_needed > self.numbers.ring {
             text += &format!(
                 "\nNumbers leave the ring: {} bits are needed, there are {}. Take fewer fractional bits, or \

@@ -24,7 +24,17 @@ pub struct Range {
     /// Mean of |product| over the elements that are brought back to scale, times their number: what
     /// the chance of a failed truncation is proportional to, for one image.
     pub products: f64,
+    /// Of a site the elements that polynomials compute, on the average of images.
+    pub fitted: f64,
+    /// Those of them beyond [`BEYOND`] standard deviations of what the polynomials were fitted to.
+    pub beyond: f64,
+    /// Largest distance from its mean, in these deviations.
+    pub farthest: f64,
 }
+
+/// From how many standard deviations on an element counts as beyond what its polynomial knows: of a
+/// normal distribution 6 in 100,000 lie there.
+pub const BEYOND: f64 = 4.0;
 
 /// Computes `images` [N, C·H·W], RGB in 0…1.
 pub fn evaluate<N: Numbers>(folded: &Folded, numbers: &N, images: &[f32]) -> Evaluation {
@@ -61,6 +71,9 @@ pub fn evaluate<N: Numbers>(folded: &Folded, numbers: &N, images: &[f32]) -> Eva
             sum.value = sum.value.max(range.value);
             sum.product = sum.product.max(range.product);
             sum.products += range.products / count;
+            sum.fitted += range.fitted / count;
+            sum.beyond += range.beyond / count;
+            sum.farthest = sum.farthest.max(range.farthest);
         }
     }
     all
@@ -319,6 +332,35 @@ impl<N: Numbers> Run<'_, N> {
             .collect()
     }
 
+    /// How far what polynomials are given lies from what they were fitted to.
+    fn measure(&mut self, site: &FoldedSite, x: &[N::Value], plane: usize) {
+        let mut compared = site.kept.iter().copied().peekable();
+        let polynomials = site
+            .channels_of(Kind::Square)
+            .chain(site.channels_of(Kind::Line));
+        let mut polynomials: Vec<usize> = polynomials.collect();
+        polynomials.sort_unstable();
+        for channel in polynomials {
+            // None in a batch norm.
+            let deviation = site.deviation.get(channel).copied().unwrap_or_default();
+            if deviation <= 0.0 {
+                continue;
+            }
+            for (pixel, &value) in x[channel * plane..][..plane].iter().enumerate() {
+                let element = channel * plane + pixel;
+                while compared.next_if(|&kept| kept < element).is_some() {}
+                if compared.peek() == Some(&element) {
+                    continue;
+                }
+                let away = self.numbers.decode(value) - f64::from(site.mean[channel]);
+                let away = size(away / f64::from(deviation));
+                self.range.fitted += 1.0;
+                self.range.beyond += f64::from(u8::from(away > BEYOND));
+                self.range.farthest = self.range.farthest.max(away);
+            }
+        }
+    }
+
     fn site(
         &mut self,
         site: &FoldedSite,
@@ -326,6 +368,7 @@ impl<N: Numbers> Run<'_, N> {
         plane: usize,
         weights: &Weights<N>,
     ) -> Vec<N::Value> {
+        self.measure(site, x, plane);
         let channels = |kind: Kind| site.channels_of(kind).collect::<Vec<usize>>();
         let mut y = x.to_vec();
         let is_one =

@@ -474,6 +474,8 @@ impl Writer<'_> {
             constant: Vec::new(),
             factor: Vec::new(),
             sign: Vec::new(),
+            mean: Vec::new(),
+            deviation: Vec::new(),
         };
         for (&channel, kind) in order.iter().zip(kinds) {
             let activation = source.activations[id.0][channel];
@@ -495,10 +497,19 @@ impl Writer<'_> {
             site.factor.push((t.abs() / s) as f32);
             site.sign.push(1f64.copysign(t) as f32);
         }
-        if let NodeTensors::Site(index) = source.layout.nodes[id.0]
-            && !source.is_uniform(id)
-        {
-            let mask = source.mask(&source.layout.sites[index]);
+        let NodeTensors::Site(index) = source.layout.nodes[id.0] else {
+            return site;
+        };
+        let tensors = &source.layout.sites[index];
+        let moments = source.state(tensors.moments);
+        for &channel in order {
+            let s = before[channel];
+            let variance = f64::from(moments[2 * channel + 1]).max(0.0);
+            site.mean.push((s * f64::from(moments[2 * channel])) as f32);
+            site.deviation.push((s.abs() * variance.sqrt()) as f32);
+        }
+        if !source.is_uniform(id) {
+            let mask = source.mask(tensors);
             for (place, channel) in order.iter().enumerate() {
                 let kept = mask[channel * plane..][..plane].iter().enumerate();
                 let kept = kept.filter(|(_, keep)| **keep == 1.0);

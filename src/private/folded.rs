@@ -136,6 +136,11 @@ pub struct FoldedSite {
     pub factor: Vec<f32>,
     /// Factor behind the comparison `[C]`, 1 or −1.
     pub sign: Vec<f32>,
+    /// Mean of the stored values that the polynomials were fitted to `[C]`; none where nothing was
+    /// fitted, as in a batch norm.
+    pub mean: Vec<f32>,
+    /// Their standard deviation `[C]`, 0 where it was not measured.
+    pub deviation: Vec<f32>,
 }
 
 impl FoldedSite {

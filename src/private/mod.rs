@@ -26,7 +26,7 @@ pub mod ranges;
 mod scales;
 mod union;
 
-pub use evaluate::{Evaluation, Range, evaluate};
+pub use evaluate::{BEYOND, Evaluation, Range, evaluate};
 pub use fold::{FoldError, fold};
 pub use folded::{Folded, FoldedConv, FoldedOp, FoldedSite, Kind, Run, Step};
 pub use numbers::{FixedPoint, Real, Truncation};

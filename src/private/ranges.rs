@@ -1,6 +1,8 @@
 //! How large numbers grow from one activation site to the next, which decides how many bits an engine
 //! needs.
 
+#[cfg(doc)]
+use super::evaluate::BEYOND;
 use super::evaluate::{Evaluation, Range};
 use super::folded::{Folded, FoldedOp};
 use super::numbers::FixedPoint;
@@ -19,6 +21,11 @@ pub struct SiteRange {
     pub product: f64,
     /// Sum of all products' sizes for one image, on the average.
     pub products: f64,
+    /// Share of what its polynomials are given that lies beyond [`BEYOND`] standard deviations of what
+    /// they were fitted to; 0 where there are none.
+    pub beyond: f64,
+    /// Largest distance from the mean of that, in these deviations.
+    pub farthest: f64,
 }
 
 impl SiteRange {
@@ -54,12 +61,19 @@ pub fn site_ranges(folded: &Folded, evaluation: &Evaluation) -> Vec<SiteRange> {
         let is_site = matches!(step.op, FoldedOp::Site(_));
         if is_site || index == last {
             let input = step.inputs.first().map(|&input| evaluation.ranges[input]);
+            let measured = is_site && range.fitted > 0.0;
             sites.push(SiteRange {
                 name: step.name.clone(),
                 input: input.unwrap_or_default().value,
                 output: range.value,
                 product: since.product,
                 products: since.products,
+                beyond: if measured {
+                    range.beyond / range.fitted
+                } else {
+                    0.0
+                },
+                farthest: if measured { range.farthest } else { 0.0 },
             });
             since = Range::default();
         }

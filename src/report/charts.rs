@@ -4,6 +4,7 @@ use super::run::Run;
 use super::svg::{Chart, escape, legend, short};
 use crate::graph::layout::Site;
 use crate::run::mark::Phase;
+use crate::run::summary::SiteSummary;
 use base64::prelude::*;
 use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
@@ -229,10 +230,11 @@ pub fn kept(run: &Run) -> Vec<Value> {
         0 => 0.0,
         _ => 100.0 * part as f64 / whole as f64,
     };
-    let largest = |name: &str| {
-        let site = run.summary.sites.iter().find(|site| site.name == name)?;
-        site.largest_input.map(|largest| format!("{largest:.1}"))
+    let of_site = |name: &str, what: fn(&SiteSummary) -> Option<f64>| {
+        let site = run.summary.sites.iter().find(|site| site.name == name);
+        site.and_then(what)
     };
+    let one_digit = |value: f64| format!("{value:.1}");
     // The longest bar is the layer that keeps the largest share.
     let most = run
         .counts()
@@ -249,7 +251,9 @@ pub fn kept(run: &Run) -> Vec<Value> {
                 relus => counts.relus,
                 squares => counts.squares,
                 lines => counts.lines(),
-                largest => largest(&site.name),
+                largest => of_site(&site.name, |s| s.largest_input).map(one_digit),
+                farthest => of_site(&site.name, |s| s.farthest).map(one_digit),
+                beyond => of_site(&site.name, |s| s.beyond).map(|b| format!("{:.3}", 100.0 * b)),
                 of_layer => format!("{of_layer:.2}"),
                 of_kept => format!("{:.1}", share(counts.relus, kept)),
                 bar => format!("{:.1}", if most > 0.0 { 100.0 * of_layer / most } else { 0.0 }),

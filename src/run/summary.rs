@@ -34,6 +34,13 @@ pub struct SiteSummary {
     /// many bits an engine of private inference needs.
     #[serde(default)]
     pub largest_product: Option<f64>,
+    /// Largest distance, in standard deviations, of what its polynomials are given from what they were
+    /// fitted to.
+    #[serde(default)]
+    pub farthest: Option<f64>,
+    /// Share of it that lies beyond four deviations.
+    #[serde(default)]
+    pub beyond: Option<f64>,
 }
 
 /// A budget, and what became of it.

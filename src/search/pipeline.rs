@@ -608,6 +608,8 @@ fn summary(
                 squares,
                 largest_input: of_site(index).map(|range| range.input),
                 largest_product: of_site(index).map(|range| range.product),
+                farthest: of_site(index).map(|range| range.farthest),
+                beyond: of_site(index).map(|range| range.beyond),
             })
             .collect(),
         teacher,
