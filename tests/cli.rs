@@ -436,7 +436,8 @@ fn a_manifest_says_how_large_numbers_grow_where_the_summary_does() {
     {
         assert_eq!(site["name"], summed["name"]);
         assert!(site["largest_input"].as_f64().unwrap() > 0.0);
-        for key in ["largest_input", "largest_product"] {
+        assert!(site["farthest"].as_f64().unwrap() > 0.0);
+        for key in ["largest_input", "largest_product", "farthest", "beyond"] {
             assert_eq!(site[key], summed[key], "{key}");
         }
     }
@@ -714,6 +715,43 @@ fn an_interrupted_run_says_so_and_ends_with_the_same_bits() {
         assert!(checkpoint(&out, &name).exists(), "{name}");
     }
     let_finish(&out);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_goes_on_under_other_settings_only_when_told_to() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("run");
+    let mut child = start(&out);
+    let moment = Moment::Records("search", 2);
+    assert!(moment.wait(&mut child, &out), "{moment:?} never came");
+    let signal = format!("kill -INT {}", child.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &signal])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    let config = out.join("config.toml");
+    let written = fs::read_to_string(&config).unwrap();
+    let edited = written.replace("range-penalty = 1.0", "range-penalty = 2.0");
+    assert_ne!(edited, written);
+    fs::write(&config, &edited).unwrap();
+    let again = |more: &[&str]| {
+        let mut command = program();
+        command
+            .args(["search", "--resume", "--out"])
+            .arg(&out)
+            .args(more);
+        command
+    };
+    let change = "search.range-penalty: 1.0 → 2.0";
+    refused(&mut again(&[]), &[change, "--accept-changes"]);
+    let told = succeed(&mut again(&["--accept-changes"]));
+    assert!(text(&told.stderr).contains(change), "{told:?}");
+    assert!(out.join("summary.json").exists());
 }
 
 // Folders that are there, or not.

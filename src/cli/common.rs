@@ -14,6 +14,7 @@ use crate::search::pipeline::{self, RunError};
 use crate::settings::Settings;
 use crate::settings::layers::Layers;
 use crate::settings::presets;
+use crate::train::circumstances::Circumstances;
 use crate::train::{TrainError, Trainer};
 use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write, stderr};
@@ -80,6 +81,9 @@ pub struct RunArgs {
     /// Continue the run in --out, or begin it when there is none.
     #[arg(long)]
     pub resume: bool,
+    /// With --resume: go on although settings in config.toml of the run were changed since.
+    #[arg(long, requires = "resume")]
+    pub accept_changes: bool,
     /// Settings that reproduce a known result; `autorep presets` lists them. A file, --set and
     /// other options override it.
     #[arg(long, value_name = "NAME")]
@@ -264,6 +268,9 @@ pub fn begin<'g>(
         }
         note(format_args!("resuming at {mark}"));
     }
+    if let Some((_, checkpoint)) = &checkpoint {
+        go_on_under(gpu, &settings, checkpoint, args)?;
+    }
     let text = toml::to_string(&settings).context("the settings have no TOML form")?;
     let (footprints, at) = (footprints(&settings, last), checkpoint.as_ref());
     let made = pipeline::division(&settings, at)
@@ -291,6 +298,34 @@ pub fn begin<'g>(
     };
     trainer.folder.write_config(&text)?;
     Ok((trainer, checkpoint))
+}
+
+/// Refuses to go on under other settings than those of the checkpoint, unless that is wanted; tells of
+/// what else has changed.
+fn go_on_under(
+    gpu: &Gpu,
+    settings: &Settings,
+    checkpoint: &Checkpoint,
+    args: &RunArgs,
+) -> Result<()> {
+    let tiling = Tiling::parse(&settings.kernels, gpu).map_err(anyhow::Error::msg)?;
+    let changes = Circumstances::new(gpu, settings, tiling).since(checkpoint);
+    if !changes.settings.is_empty() && !args.accept_changes {
+        bail!(
+            "config.toml of {} was changed since {} was written: {}. Put it back, or go on with what it says \
+             now by --accept-changes",
+            args.out.display(),
+            checkpoint.origin().display(),
+            changes.settings.join(", ")
+        );
+    }
+    for change in changes.settings.iter().chain(&changes.machine) {
+        log::warn!("changed since the checkpoint was written: {change}");
+    }
+    if !changes.machine.is_empty() {
+        log::warn!("so this run will not end with the very bits that it would have had");
+    }
+    Ok(())
 }
 
 /// Hands on why a run ended, and removes its folder if that was for want of memory before

@@ -559,6 +559,30 @@ impl Unpack {
         self.tensors.contains_key(name)
     }
 
+    /// Checks that there still is a tensor of this name and shape.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NoTensor`], [`CheckpointError::WrongShape`].
+    pub fn check(&self, name: &str, shape: &[usize]) -> Result<(), CheckpointError> {
+        let Some(tensor) = self.tensors.get(name) else {
+            return Err(CheckpointError::NoTensor {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                model: self.model.clone(),
+            });
+        };
+        if tensor.shape != shape {
+            return Err(CheckpointError::WrongShape {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                found: tensor.shape.clone(),
+                expected: shape.to_owned(),
+                model: self.model.clone(),
+            });
+        }
+        Ok(())
+    }
+
     /// Takes a tensor of floats.
     pub fn f32(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
         match self.take(name, shape)? {
@@ -598,23 +622,9 @@ impl Unpack {
     }
 
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, CheckpointError> {
-        let Some(tensor) = self.tensors.remove(name) else {
-            return Err(CheckpointError::NoTensor {
-                path: self.path.clone(),
-                tensor: name.to_owned(),
-                model: self.model.clone(),
-            });
-        };
-        if tensor.shape != shape {
-            return Err(CheckpointError::WrongShape {
-                path: self.path.clone(),
-                tensor: name.to_owned(),
-                found: tensor.shape,
-                expected: shape.to_owned(),
-                model: self.model.clone(),
-            });
-        }
-        Ok(tensor.data)
+        self.check(name, shape)?;
+        let tensor = self.tensors.remove(name);
+        Ok(tensor.expect("it was there a line above").data)
     }
 
     fn wrong_type(&self, name: &str, found: &TensorData, expected: Dtype) -> CheckpointError {

@@ -2,8 +2,8 @@
 //! network around them.
 
 use super::checkpoint::{Checkpoint, CheckpointError, Unpack};
-use crate::graph::Activations;
-use crate::graph::{Layout, Model, Nonlinearity, Tensors};
+use crate::graph::layout::Site;
+use crate::graph::{Activations, Layout, Model, Nonlinearity, Tensors};
 use crate::models::{ModelError, ModelSpec};
 use crate::tensor_file::Tensor;
 use serde_json::json;
@@ -120,6 +120,11 @@ pub struct Unpacked {
     pub rest: Unpack,
 }
 
+/// Whether files from before a tensor was measured lack it.
+fn may_lack(name: &str) -> bool {
+    name.ends_with(".kurtosis")
+}
+
 /// Rebuilds the model of a checkpoint.
 ///
 /// # Errors
@@ -174,14 +179,24 @@ pub fn unpack(checkpoint: Checkpoint) -> Result<Unpacked, ModelFileError> {
     }
     let layout = Layout::new(&network);
     let mut unpack = checkpoint.unpack(&spec.name);
+    // Before anything of this size is allocated: sizes that the metadata claim may be anything.
+    for slot in layout.params.slots.iter().chain(&layout.state.slots) {
+        if !may_lack(&slot.name) || unpack.has(&slot.name) {
+            unpack.check(&slot.name, &slot.shape)?;
+        }
+    }
+    let shape_of = |site: &Site| [site.shape.channels, site.shape.height, site.shape.width];
+    for site in &layout.sites {
+        unpack.check(&format!("{}.mask", site.name), &shape_of(site))?;
+        unpack.check(&format!("{}.aux", site.name), &shape_of(site))?;
+    }
     let mut tensors = Tensors::neutral(&layout);
     for (arena, data) in [
         (&layout.params, &mut tensors.params),
         (&layout.state, &mut tensors.state),
     ] {
         for slot in &arena.slots {
-            // Files from before it was measured have none.
-            if slot.name.ends_with(".kurtosis") && !unpack.has(&slot.name) {
+            if may_lack(&slot.name) && !unpack.has(&slot.name) {
                 continue;
             }
             let values = unpack.f32(&slot.name, &slot.shape)?;
@@ -189,7 +204,7 @@ pub fn unpack(checkpoint: Checkpoint) -> Result<Unpacked, ModelFileError> {
         }
     }
     for site in &layout.sites {
-        let shape = [site.shape.channels, site.shape.height, site.shape.width];
+        let shape = shape_of(site);
         let mask = unpack.u8(&format!("{}.mask", site.name), &shape)?;
         if mask.iter().any(|&m| m > 1) {
             return Err(wrong(&format!(
@@ -220,4 +235,46 @@ pub fn unpack(checkpoint: Checkpoint) -> Result<Unpacked, ModelFileError> {
         sites,
         rest: unpack,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Half a terabyte of masks, claimed by a file of some kilobytes.
+    #[test]
+    fn sizes_that_the_metadata_claim_are_compared_before_memory_is_taken() {
+        let spec = ModelSpec {
+            name: "resnet8".into(),
+            width: 0.25,
+            input: (8, 8),
+            classes: 3,
+        };
+        let network = spec.build().unwrap();
+        let layout = Layout::new(&network);
+        let model = Model {
+            tensors: Tensors::initial(&layout, 1),
+            network,
+            layout,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            classes: ["a", "b", "c"].map(String::from).to_vec(),
+        };
+        let (tensors, metadata) = pack(&model, &spec, Sites::Relu);
+        assert!(unpack(Checkpoint::new(tensors.clone(), metadata.clone())).is_ok());
+        for claims in [
+            &[("width", "16")][..],
+            &[("height", "4096"), ("image_width", "4096")],
+            &[("width", "16"), ("height", "4096"), ("image_width", "4096")],
+        ] {
+            let mut metadata = metadata.clone();
+            for (key, value) in claims {
+                metadata.insert((*key).to_owned(), (*value).to_owned());
+            }
+            let error = unpack(Checkpoint::new(tensors.clone(), metadata))
+                .err()
+                .unwrap();
+            assert!(error.to_string().contains("another model"), "{error}");
+        }
+    }
 }

@@ -4,6 +4,8 @@
 //! This room trains whatever network it is given, by whatever policy sets the scalars of a
 //! step; the paper lives in [`crate::search`].
 
+/// What decides the bits of a run, and what of it changed.
+pub mod circumstances;
 /// Why a run ends without a result.
 pub mod error;
 /// The memory of a run, planned before it begins.

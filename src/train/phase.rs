@@ -1,5 +1,6 @@
 //! One phase: epochs of steps, validation, checkpoints, and going on where one was left.
 
+use super::circumstances::Circumstances;
 use super::error::TrainError;
 use super::health::{self, SiteHealth};
 use super::journal;
@@ -535,6 +536,9 @@ impl<'t, 'g, 's> Run<'t, 'g, 's> {
             speeds: self.trainer.speeds.clone(),
         };
         saved.write(&mut checkpoint.metadata);
+        let tiling = self.trainer.compiler.tiling;
+        let circumstances = Circumstances::new(gpu, &self.trainer.settings, tiling);
+        circumstances.write(&mut checkpoint.metadata);
         self.trainer.log.sync()?;
         let mark = Mark::new(self.spec.phase, self.spec.steps_before + self.standing.step);
         let path = self.trainer.folder.checkpoints().save(mark, &checkpoint)?;
