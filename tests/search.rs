@@ -184,6 +184,30 @@ fn a_finish_that_only_harms_is_left_out() {
 }
 
 #[test]
+fn a_last_run_trains_on_all_images_and_chooses_nothing() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("run");
+    // What any choice by held-out images would have left out.
+    let ruinous = [
+        "--final",
+        "--finish-epochs",
+        "1",
+        "--set",
+        "finish.rate=0.03",
+    ];
+    let (summary, _) = searched(&out, &ruinous);
+    assert_eq!(summary["all_images"], true);
+    assert_eq!(summary["images"][0], 1200, "{summary}");
+    let settled = summary["search_end"]["settled_val_top1"].as_f64().unwrap();
+    let result = summary["result"]["val_top1"].as_f64().unwrap();
+    assert!(result < settled - 0.1, "{settled} → {result}");
+    // Nobody who goes on from it has images that it does not know.
+    let student = root.path().join("student");
+    let from = ["--teacher", out.to_str().unwrap(), "--search-epochs", "1"];
+    assert_eq!(searched(&student, &from).0["teacher_split"], "unknown");
+}
+
+#[test]
 fn students_hold_out_what_their_teacher_has_not_seen() {
     let root = TempDir::new().unwrap();
     let [first, second] = ["0", "5"].map(|seed| {

@@ -119,6 +119,10 @@ pub struct RunArgs {
     /// Use at most N training images.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub train_images: Option<usize>,
+    /// Train on all images, those held out among them, and take what the last epoch leaves: for a last
+    /// run, when all choices have been made.
+    #[arg(long = "final")]
+    pub all_images: bool,
     /// Passes over the images while training the teacher.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub teacher_epochs: Option<usize>,
@@ -210,6 +214,10 @@ impl RunArgs {
             ),
             ("train-images", number(self.train_images)),
             ("teacher.epochs", number(self.teacher_epochs)),
+            (
+                "all-images",
+                self.all_images.then_some(Value::Boolean(true)),
+            ),
             ("placement", placement.map(Value::from)),
             ("kernels", text(&self.kernels)),
         ];

@@ -250,7 +250,7 @@ fn multiplications(network: &Network) -> f64 {
 /// Operations of all training steps: two a multiplication, three passes while training
 /// (forward, gradient of the input, gradient of the weights), one for a teacher beside it.
 fn flops(settings: &Settings, about: &About, network: &Network) -> f64 {
-    let images = about.images as f64 * (1.0 - settings.validation);
+    let images = about.images as f64 * settings.trained_share();
     let (teacher, gated) = (
         settings.teacher.epochs,
         settings.search.epochs + settings.finish.epochs,

@@ -284,8 +284,12 @@ impl<'a> Family<'a> {
             ));
         }
         let [train, held_out, _] = summary.images;
+        let choices = match summary.all_images {
+            true => String::from("without choices"),
+            false => format!("with {held_out} held out for every choice"),
+        };
         differs.push(format!(
-            "The runs were trained on {train} images, with {held_out} held out for every choice."
+            "The runs were trained on {train} images, {choices}."
         ));
         Some(differs.join(" "))
     }

@@ -260,7 +260,13 @@ fn of_run(id: &str, run: &Run, protocols: &[Protocol]) -> Value {
 fn doubts(run: &Run) -> Vec<String> {
     let summary = &run.summary;
     let mut doubts = Vec::new();
-    if summary.teacher_split == TeacherSplit::Unknown {
+    if summary.all_images {
+        doubts.push(
+            "All images were trained on, those that are called validation among them: their accuracy says \
+             little, and nothing was chosen by it."
+                .to_owned(),
+        );
+    } else if summary.teacher_split == TeacherSplit::Unknown {
         doubts.push(
             "The teacher does not say which images it was trained on. It may know those that were held \
              out here, so that the validation accuracies say little."

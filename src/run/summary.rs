@@ -118,6 +118,9 @@ pub struct Summary {
     /// Seed by which images were held out: the teacher's.
     #[serde(default)]
     pub split_seed: u32,
+    /// Whether those held out were trained on, too: then nothing was chosen by them.
+    #[serde(default)]
+    pub all_images: bool,
     /// Whether the teacher was trained on none of them.
     #[serde(default)]
     pub teacher_split: TeacherSplit,

@@ -82,7 +82,7 @@ impl Plan {
             (Placement::Auto, _) if gib > settings.resident_gib => None,
             _ => Some(about.images),
         };
-        let trained_on = (about.images as f64 * (1.0 - settings.validation)) as usize;
+        let trained_on = (about.images as f64 * settings.trained_share()) as usize;
         let batch = settings.batch.min(trained_on);
         let cut = cut(settings, network, batch, gpu.report.max_binding_bytes)?;
         let forecast = Forecast {

@@ -392,8 +392,8 @@ impl Course<'_> {
             lines: self.choice.squares(),
             lookahead: false,
             average_epochs: settings.average_epochs,
-            keep_best: true,
-            start_counts: true,
+            keep_best: !trainer.settings.all_images,
+            start_counts: !trainer.settings.all_images,
         };
         let resume = resume.map(|c| Resume::read(trainer, c)).transpose()?;
         let result = done(phase::run(trainer, &spec, student, resume)?);
@@ -491,7 +491,7 @@ fn teacher(
             lines: &[],
             lookahead: false,
             average_epochs: 0.0,
-            keep_best: true,
+            keep_best: !trainer.settings.all_images,
             start_counts: false,
         };
         let resume = resume.map(|(_, c)| Resume::read(trainer, c)).transpose()?;
@@ -521,7 +521,7 @@ fn load_teacher(trainer: &mut Trainer, path: &Path) -> Result<TeacherEnd, RunErr
         mean: model.mean,
         std: model.std,
     };
-    if !trainer.division.known {
+    if !trainer.division.known && !trainer.settings.all_images {
         log::warn!(
             "{} does not say which of these images it was trained on: it may know those that are \
              held out here, and the accuracy on them says little. Compare by the test images",
@@ -589,6 +589,7 @@ fn summary(
         seed: settings.seed,
         adapter: format!("{} ({})", report.name, report.driver),
         preset: trainer.compiler.tiling.to_string(),
+        all_images: settings.all_images,
         split_seed: trainer.division.seed,
         teacher_split: match trainer.division.known {
             true => TeacherSplit::Same,

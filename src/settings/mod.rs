@@ -25,6 +25,8 @@ pub struct Settings {
     pub train_images: usize,
     /// Share of the training images held out for every choice the program makes.
     pub validation: f64,
+    /// Train on these, too, and choose nothing by them: the last run, once all is chosen.
+    pub all_images: bool,
     /// Architecture.
     pub model: String,
     /// Multiplier of its channel counts.
@@ -273,6 +275,7 @@ impl Default for Settings {
             image_size: 0,
             train_images: 0,
             validation: 0.1,
+            all_images: false,
             model: "resnet18".into(),
             width: 1.0,
             seed: 0,
@@ -428,6 +431,14 @@ impl Settings {
     /// Bytes of device memory that the run may take, where that is set.
     pub fn memory_limit(&self) -> Option<u64> {
         (self.memory_gib > 0.0).then_some((self.memory_gib * f64::from(1u32 << 30)) as u64)
+    }
+
+    /// Share of the training images that are trained on.
+    pub fn trained_share(&self) -> f64 {
+        match self.all_images {
+            true => 1.0,
+            false => 1.0 - self.validation,
+        }
     }
 
     /// Checks what the types do not.

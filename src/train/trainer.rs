@@ -119,8 +119,17 @@ impl<'g> Trainer<'g> {
             Some(division) => division.continued(&settings, &dataset)?,
             None => None,
         };
-        let division = continued.unwrap_or_else(|| Division::new(&settings, &dataset));
-        let (train, validation) = division.indices(&dataset)?;
+        let mut division = continued.unwrap_or_else(|| Division::new(&settings, &dataset));
+        let (mut train, validation) = division.indices(&dataset)?;
+        if settings.all_images {
+            log::warn!(
+                "all images are trained on, those that are called validation among them: their accuracy says \
+                 little, and nothing is chosen by it"
+            );
+            train.extend(&validation);
+            train.sort_unstable();
+            division.known = false;
+        }
         let spec = ModelSpec {
             name: settings.model.clone(),
             width: settings.width,
