@@ -15,6 +15,7 @@ mod export;
 mod fixed_point;
 mod import;
 mod man;
+mod notes;
 mod presets;
 mod profile;
 mod report;
@@ -94,10 +95,13 @@ pub fn main() -> ExitCode {
         _ => "info,autorep=trace",
     };
     let environment = env_logger::Env::default().default_filter_or(level);
-    env_logger::Builder::from_env(environment)
+    let logger = env_logger::Builder::from_env(environment)
         .format_timestamp(None)
         .format_target(false)
-        .init();
+        .build();
+    log::set_max_level(logger.filter());
+    // Nobody has set another: this is the program.
+    let _ = log::set_boxed_logger(Box::new(notes::Kept(logger)));
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Search(args) => search::run(*args),
@@ -128,7 +132,7 @@ pub fn main() -> ExitCode {
             } else {
                 ("", "")
             };
-            common::note(format_args!("{on}error:{off} {}", in_words(&error)));
+            notes::fault(format_args!("{on}error:{off}"), in_words(&error));
             ExitCode::FAILURE
         }
     }
