@@ -1,6 +1,6 @@
 //! A sweep as tasks of HyperQueue, each of which may have a fraction of a GPU.
 
-use super::Cluster;
+use super::cluster::Cluster;
 use super::plan::{Plan, Task, lines, log_of};
 use crate::cli::common::note;
 use crate::files::write_atomic;

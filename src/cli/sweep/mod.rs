@@ -4,12 +4,14 @@
 //! [`slurm`] or [`hq`] run, or anybody else; [`gather`] reads what has become of them, and [`table`]
 //! shows it.
 
+mod cluster;
 mod gather;
 mod hq;
 mod local;
 mod plan;
 mod record;
 mod slurm;
+mod standing;
 mod table;
 
 use super::common::{RunArgs, note};
@@ -25,10 +27,12 @@ use crate::search::sweep::Grid;
 use crate::settings::Settings;
 use crate::train::images::open_data;
 use anyhow::{Context, Result, bail, ensure};
-use gather::{State, gather};
+use cluster::Cluster;
+use gather::gather;
 use local::Ran;
 use plan::Plan;
 use record::{Record, Search};
+use standing::State;
 use std::collections::HashSet;
 use std::io::{Write, stdout};
 use std::num::NonZeroUsize;
@@ -82,6 +86,10 @@ struct Wanted {
     /// output. A line goes on where it was, and does nothing where its run is complete.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
+    /// What begins a run in place of this program, as a shell reads it: 'apptainer run --nv
+    /// /path/autorep.sif'.
+    #[arg(long, value_name = "COMMAND")]
+    program: Option<String>,
     /// Who runs it.
     #[arg(
         long,
@@ -103,44 +111,6 @@ enum Launcher {
     Slurm,
     /// HyperQueue: a task for each search; the teacher is waited for.
     Hq,
-}
-
-/// What a scheduler is asked for.
-#[derive(clap::Args, Debug, Default)]
-pub struct Cluster {
-    /// Slurm: the partition.
-    #[arg(long, value_name = "NAME")]
-    partition: Option<String>,
-    /// GPUs of a run: a number, for Slurm also TYPE:N, for HyperQueue also a fraction (0.5). 0: none.
-    /// Without this 1.
-    #[arg(long, value_name = "N")]
-    gpus: Option<String>,
-    /// Time of a run, as HH:MM:SS; under Slurm one that needs more goes on in another job.
-    #[arg(long, value_name = "TIME")]
-    time_limit: Option<String>,
-    /// Slurm: memory of a run. Without this what is planned for the device, the images, and 2 GiB.
-    #[arg(long, value_name = "GIB")]
-    mem_gib: Option<NonZeroUsize>,
-    /// Any other option of `sbatch` or `hq submit`, as --pass=--account=NAME.
-    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
-    pass: Vec<String>,
-}
-
-impl Cluster {
-    /// Options that only schedulers understand.
-    fn is_asked_for(&self) -> bool {
-        let Self {
-            partition,
-            gpus,
-            time_limit,
-            mem_gib,
-            pass,
-        } = self;
-        let named = [partition, gpus, time_limit]
-            .iter()
-            .any(|option| option.is_some());
-        named || mem_gib.is_some() || !pass.is_empty()
-    }
 }
 
 /// Most seeds of a sweep.
@@ -184,10 +154,15 @@ fn sweep(wanted: &Wanted) -> Result<End> {
     let (record, searches) = asked_for(wanted)?;
     let images = Images::look(&record.base)?;
     images.hold(&searches)?;
+    let program = plan::program(wanted.program.as_deref())?;
+    let adapters = match &wanted.adapters {
+        Some(list) => local::adapters(list, &wanted.run.adapter)?,
+        None => Vec::new(),
+    };
     // A plan is for whatever folder one is in.
     let out = &std::path::absolute(&wanted.run.out)?;
     record.write(out, wanted.run.resume)?;
-    let plan = Plan::new(out, &record, &searches, &wanted.run.adapter)?;
+    let plan = Plan::new(out, &record, &searches, &program, &wanted.run.adapter)?;
     if let Some(file) = &wanted.plan {
         plan.write(file)?;
         return Ok(End::Done);
@@ -215,7 +190,7 @@ fn sweep(wanted: &Wanted) -> Result<End> {
     ));
     let cluster = &wanted.cluster;
     match wanted.launcher {
-        Launcher::Local => return here(wanted, out, &plan),
+        Launcher::Local => return here(wanted, out, &plan, &adapters),
         Launcher::Slurm => {
             let memory = match cluster.mem_gib {
                 Some(gib) => gib.get() as u64,
@@ -234,13 +209,9 @@ fn sweep(wanted: &Wanted) -> Result<End> {
 }
 
 /// Runs the plan on this machine, and shows what has come of it.
-fn here(wanted: &Wanted, out: &Path, plan: &Plan) -> Result<End> {
-    let adapters = match &wanted.adapters {
-        Some(list) => local::adapters(list, &wanted.run.adapter)?,
-        None => Vec::new(),
-    };
+fn here(wanted: &Wanted, out: &Path, plan: &Plan, adapters: &[String]) -> Result<End> {
     let jobs = wanted.jobs.map_or(adapters.len().max(1), NonZeroUsize::get);
-    let Ran { failed, stopped } = local::run(out, plan, jobs, &adapters)?;
+    let Ran { failed, stopped } = local::run(out, plan, jobs, adapters)?;
     let table = gather(out)?;
     match wanted.run.json {
         true => writeln!(stdout(), "{}", serde_json::to_string_pretty(&table)?)?,

@@ -8,7 +8,7 @@ use super::record::{Record, SETTINGS, Search, TEACHER};
 use crate::cli::common::AdapterArgs;
 use crate::files::write_atomic;
 use crate::run::folder::RunFolder;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsString;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -32,12 +32,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Of these searches of the sweep in the folder `out`, an absolute path.
-    pub fn new(out: &Path, record: &Record, searches: &[Search], on: &AdapterArgs) -> Result<Self> {
+    /// Of these searches of the sweep in `out`, an absolute path, begun by the words of `program`.
+    pub fn new(
+        out: &Path,
+        record: &Record,
+        searches: &[Search],
+        program: &[OsString],
+        on: &AdapterArgs,
+    ) -> Result<Self> {
         let (teacher, from) = match record.teacher() {
             Some(given) => (None, given.to_owned()),
             None => {
-                let task = Task::new(out, "train", TEACHER, &[], on)?;
+                let task = Task::new(out, program, "train", TEACHER, &[], on);
                 (Some(task), out.join(TEACHER))
             }
         };
@@ -45,11 +51,11 @@ impl Plan {
         let task = |search: &Search| {
             let mut sets = search.entry.sets.clone();
             sets.push(from.clone());
-            Task::new(out, "search", &search.entry.name, &sets, on)
+            Task::new(out, program, "search", &search.entry.name, &sets, on)
         };
         Ok(Self {
             teacher,
-            searches: searches.iter().map(task).collect::<Result<_>>()?,
+            searches: searches.iter().map(task).collect(),
         })
     }
 
@@ -63,18 +69,32 @@ impl Plan {
     }
 }
 
+/// The words that begin a run: this program, or what `given` says, as a shell reads it.
+pub fn program(given: Option<&str>) -> Result<Vec<OsString>> {
+    let Some(given) = given else {
+        let program = std::env::current_exe().context("the program cannot find itself")?;
+        return Ok(vec![program.into()]);
+    };
+    match shlex::split(given) {
+        Some(words) if !words.is_empty() => Ok(words.into_iter().map(OsString::from).collect()),
+        _ => bail!(
+            "--program {given}: write a command, with quotes closed, as 'apptainer run autorep.sif'"
+        ),
+    }
+}
+
 impl Task {
     fn new(
         out: &Path,
+        program: &[OsString],
         command: &str,
         name: &str,
         sets: &[String],
         on: &AdapterArgs,
-    ) -> Result<Self> {
-        let program = std::env::current_exe().context("the program cannot find itself")?;
+    ) -> Self {
         let folder = out.join(name);
-        let mut words: Vec<OsString> = vec![program.into(), command.into()];
-        words.extend(["--resume", "--wait", "--out"].map(OsString::from));
+        let mut words = program.to_vec();
+        words.extend([command, "--resume", "--wait", "--out"].map(OsString::from));
         words.push(folder.clone().into());
         words.push("--config".into());
         words.push(out.join(SETTINGS).into());
@@ -88,11 +108,11 @@ impl Task {
                 words.extend([option.into(), value.into()]);
             }
         }
-        Ok(Self {
+        Self {
             name: name.to_owned(),
             folder,
             command: words,
-        })
+        }
     }
 
     /// Whether nothing is left to do.

@@ -5,7 +5,7 @@
 //! and ends, and the script puts its element back into the queue. An element that is preempted, or
 //! whose node dies, Slurm puts back by itself (`--requeue`). It goes on where it was.
 
-use super::Cluster;
+use super::cluster::Cluster;
 use super::plan::{Plan, Task};
 use crate::cli::common::note;
 use crate::files::{FileError, write_atomic};

@@ -1,6 +1,6 @@
 //! What a sweep has come to, for people and as `sweep.json`.
 
-use super::gather::{State, Unfinished};
+use super::standing::{State, Unfinished};
 use crate::cli::common::{load_result, percent};
 use crate::files::write_atomic;
 use crate::report::published::Published;
