@@ -5,7 +5,8 @@
 #
 # usage: scripts/slurm.sh [FOLDER]
 #
-# FOLDER is where to work [default: a temporary one, removed in the end]. AUTOREP names the program.
+# FOLDER is where to work [default: a temporary one, removed in the end]. What else may be set: AUTOREP (the
+# program), MINUTES (time limit of a job, 1), TEACHER_EPOCHS (300: longer than the limit), SEARCH_EPOCHS (20).
 # Exit code 3: there is no Slurm and none could be installed, nothing was run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -128,19 +129,23 @@ echo "Slurm $(sinfo --version | cut -d' ' -f2): controller and daemon on $node, 
 out=$work/sweep
 sweep() {
     "$autorep" sweep --out "$out" --data builtin:train=256,test=64,size=16 --model resnet8 --width 0.5 \
-        --batch 16 --teacher-epochs "${TEACHER_EPOCHS:-250}" --set search.epochs="${SEARCH_EPOCHS:-20}" \
-        --set finish.epochs=2 --budgets 10%,0 --launcher slurm --partition all --gpus 0 --time-limit 1 \
+        --batch 16 --teacher-epochs "${TEACHER_EPOCHS:-300}" --set search.epochs="${SEARCH_EPOCHS:-20}" \
+        --set finish.epochs=2 --budgets 10%,0 --launcher slurm --partition all --gpus 0 --time-limit "${MINUTES:-1}" \
         --mem-gib 1 "$@"
 }
 finished() { [ -e "$out/$1/summary.json" ]; }
 gather() { "$autorep" sweep --gather "$out"; }
-begun() { grep -c '^begun: ' "$out/$1.log" 2>/dev/null || true; }
+begun() { cat "$out/$1.log" 2>/dev/null | grep -c '^begun: ' || true; }
 # Waits up to so many seconds for a command to succeed.
 await() {
     local seconds=$1
     shift
     for _ in $(seq "$seconds"); do
         ! "$@" || return 0
+        # Slurm lets two minutes pass before a job that was put back may begin.
+        for job in $(squeue --noheader --states=pending --format='%i %r' | sed -n 's/ BeginTime$//p'); do
+            scontrol update jobid="$job" starttime=now 2>/dev/null || true
+        done
         sleep 1
     done
     fail "after $seconds seconds still not: $*; $(squeue 2>&1)"

@@ -58,7 +58,7 @@ enum Command {
     /// Search a trained network for the ReLUs worth keeping.
     Search(Box<search::Args>),
     /// Search with several methods, budgets and seeds from one teacher, and compare.
-    Sweep(Box<sweep::Args>),
+    Sweep(sweep::Args),
     /// Evaluate the network of a run.
     Eval(eval::Args),
     /// Write the network of a run as ONNX or safetensors.
@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Search(args) => search::run(*args),
-        Command::Sweep(args) => sweep::run(*args),
+        Command::Sweep(args) => sweep::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Cost(args) => cost::run(args),

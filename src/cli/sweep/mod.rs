@@ -27,6 +27,7 @@ use crate::search::sweep::Grid;
 use crate::settings::Settings;
 use crate::train::images::open_data;
 use anyhow::{Context, Result, bail, ensure};
+use clap::{Arg, ArgMatches, FromArgMatches};
 use cluster::Cluster;
 use gather::gather;
 use local::Ran;
@@ -39,19 +40,51 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `autorep sweep`.
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// Show what there is of the sweep in this folder: table, Pareto front, what is missing or has
-    /// failed, with its last words. May be asked at any time.
-    #[arg(long, value_name = "FOLDER", exclusive = true)]
-    gather: Option<PathBuf>,
-    #[command(flatten)]
-    sweep: Option<Wanted>,
+#[derive(Debug)]
+pub enum Args {
+    /// A sweep whose folder is to be looked at.
+    Gather(PathBuf),
+    /// A sweep that is wanted.
+    Sweep(Box<Wanted>),
+}
+
+// By hand, since no derived form makes all that a sweep requires optional beside one option.
+impl clap::Args for Args {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let gather = Arg::new("gather")
+            .long("gather")
+            .value_name("FOLDER")
+            .value_parser(clap::value_parser!(PathBuf))
+            .exclusive(true)
+            .help(
+                "Show what there is of the sweep in this folder: table, Pareto front, what is missing or \
+                 has failed, with its last words. May be asked at any time, and takes no other option",
+            );
+        <Wanted as clap::Args>::augment_args(command).arg(gather)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Args {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(match matches.get_one::<PathBuf>("gather") {
+            Some(folder) => Self::Gather(folder.clone()),
+            None => Self::Sweep(Box::new(Wanted::from_arg_matches(matches)?)),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// A sweep that is wanted.
 #[derive(clap::Args, Debug)]
-struct Wanted {
+pub struct Wanted {
     #[command(flatten)]
     run: RunArgs,
     /// Budgets, as `autorep search --budget` takes them: 6k,12.9k,10%,0.
@@ -122,21 +155,13 @@ fn method_help() -> String {
 
 pub(super) fn run(args: Args) -> Result<End> {
     match args {
-        Args {
-            gather: Some(folder),
-            ..
-        } => {
+        Args::Gather(folder) => {
             let table = gather(&folder)?;
             table.print(&folder)?;
             table.write(&folder)?;
             Ok(End::Done)
         }
-        Args {
-            sweep: Some(wanted),
-            ..
-        } => sweep(&wanted),
-        // Not reached: --budgets is asked for before.
-        _ => bail!("name the searches, with --budgets and more, or a sweep, with --gather"),
+        Args::Sweep(wanted) => sweep(&wanted),
     }
 }
 
