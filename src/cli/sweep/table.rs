@@ -162,12 +162,8 @@ impl Table {
                 writeln!(to, "\n{count} {title}")?;
             }
             for run in of_state().take(NAMED) {
-                writeln!(
-                    to,
-                    "  {}  {}",
-                    run.name,
-                    run.last.as_deref().unwrap_or_default()
-                )?;
+                let last = run.last.as_deref().unwrap_or_default();
+                writeln!(to, "{}", format!("  {}  {last}", run.name).trim_end())?;
             }
             if count > NAMED {
                 writeln!(to, "  and {} more, all in sweep.json", count - NAMED)?;
