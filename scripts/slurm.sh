@@ -141,7 +141,8 @@ begun() { cat "$out/$1.log" 2>/dev/null | grep -c '^begun: ' || true; }
 hasten() {
     local job reason start
     squeue --noheader --states=pending --format='%i %r %S' | while read -r job reason start; do
-        if [ "$reason" = BeginTime ] && [ $(($(date -d "$start" +%s) - $(date +%s))) -gt 20 ]; then
+        if [ "$reason" = BeginTime ] && [ "$start" != N/A ] &&
+            [ $(($(date -d "$start" +%s) - $(date +%s))) -gt 20 ]; then
             scontrol update jobid="$job" starttime=now+10
         fi
     done

@@ -323,6 +323,8 @@ pub fn begin<'g>(
         note(format_args!("resuming at {mark}"));
     }
     let text = toml::to_string(&settings).context("the settings have no TOML form")?;
+    // First of all: by it others tell, and this one if it is killed from here on, that this is a run.
+    folder.write_config(&text)?;
     let (footprints, at) = (footprints(&settings, last), checkpoint.as_ref());
     let made = pipeline::division(&settings, at)
         .and_then(|division| {
@@ -347,7 +349,6 @@ pub fn begin<'g>(
             return Err(error.into());
         }
     };
-    trainer.folder.write_config(&text)?;
     Ok(Begun::Ready(Box::new(trainer), checkpoint))
 }
 
