@@ -14,7 +14,7 @@ DEMO_BUDGET = 10%
 DEMO_EPOCHS = --teacher-epochs 8 --search-epochs 5 --finish-epochs 2
 DEMO_MORE   = --batch 64
 
-.PHONY: demo test lint bench rehearse clean adapter pi-spu pi-crypten
+.PHONY: demo test lint bench rehearse clean adapter pi-spu pi-crypten slurm adapters
 
 demo: adapter
 	@if [ -e $(DEMO_OUT) ]; then echo "removing the earlier $(DEMO_OUT)"; rm -rf $(DEMO_OUT); fi
@@ -33,6 +33,14 @@ adapter:
 # another than a small one that is searched here.
 pi-spu pi-crypten: pi-%: adapter
 	scripts/private-inference.sh $* $(RUN)
+
+# A tiny sweep under a real Slurm on this machine, installed with apt where it is missing.
+slurm: adapter
+	scripts/slurm.sh
+
+# A sweep spread over two software adapters.
+adapters: adapter
+	scripts/two-adapters.sh $(CARGO) test --release --test sweep two_adapters -- --ignored
 
 lint:
 	$(CARGO) fmt --check

@@ -115,6 +115,19 @@ fn beside(path: &Path, to: PathBuf) -> PathBuf {
     path.parent().map_or(to.clone(), |folder| folder.join(to))
 }
 
+/// Waits for the lock of the operating system on the file at `path`, which is made where it is missing,
+/// and holds it as long as the value lives. `None` on a file system that has no locks: what is guarded
+/// there goes unguarded, which is better than not at all.
+///
+/// # Errors
+/// [`FileError`] where the file cannot be made.
+pub fn lock(path: &Path) -> Result<Option<File>, FileError> {
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(false);
+    let file = options.open(path).map_err(FileError::on("create", path))?;
+    Ok(file.lock().is_ok().then_some(file))
+}
+
 /// Makes the names in a folder durable, as [`File::sync_all`] does for contents.
 #[cfg(unix)]
 pub fn sync_folder(folder: &Path) -> io::Result<()> {

@@ -80,7 +80,14 @@ fn the_memory_of_every_preset_is_planned() {
     let gpu = Gpu::planner(&AdapterReport::typical());
     for preset in PRESETS {
         let (about, settings, network) = read(preset.name);
-        let plan = Plan::of_preset(&gpu, &about, &settings, &network).unwrap();
+        let plan = Plan::of(
+            &gpu,
+            about.images,
+            (about.side, about.side),
+            &settings,
+            &network,
+        )
+        .unwrap();
         assert_eq!(plan.cut.batch, settings.batch, "{}", preset.name);
         assert_eq!(plan.shortage, None);
         let phases: Vec<Phase> = plan.phases.iter().map(|(phase, _)| *phase).collect();
@@ -107,7 +114,14 @@ fn the_memory_of_every_preset_is_planned() {
 fn a_phase_takes_a_step_and_its_validation() {
     let gpu = Gpu::planner(&AdapterReport::typical());
     let (about, settings, network) = read("cifar10-resnet18-12.9k");
-    let plan = Plan::of_preset(&gpu, &about, &settings, &network).unwrap();
+    let plan = Plan::of(
+        &gpu,
+        about.images,
+        (about.side, about.side),
+        &settings,
+        &network,
+    )
+    .unwrap();
     let images = vec![0; 3 * 32 * 32 * settings.batch];
     let step = Step::compile(
         &Compiler::new(&gpu, Tiling::for_adapter(&gpu)),

@@ -5,7 +5,7 @@ mod common;
 
 use autorep::run::checkpoint::Checkpoint;
 use autorep::run::model_file;
-use autorep::search::agreement::{Overlap, overlap};
+use autorep::search::agreement::{Kept, Overlap, overlap};
 use common::program::*;
 use serde_json::Value;
 use std::fs;
@@ -57,7 +57,7 @@ fn search(out: &Path, more: &[&str]) -> Command {
 }
 
 /// The summary of a search, and what it keeps.
-fn searched(out: &Path, more: &[&str]) -> (Value, Vec<bool>) {
+fn searched(out: &Path, more: &[&str]) -> (Value, Kept) {
     succeed(&mut search(out, more));
     let result = Checkpoint::load(&checkpoint(out, "result")).unwrap();
     let model = model_file::unpack(result).unwrap().model;

@@ -1,10 +1,12 @@
 //! Options that several subcommands share, and how a run is opened.
 
+use super::notes;
+pub use super::notes::note;
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::kernels::Tiling;
 use crate::models;
 use crate::run::checkpoint::Checkpoint;
-use crate::run::folder::RunFolder;
+use crate::run::folder::{RunFolder, RunFolderError};
 use crate::run::mark::{Mark, Phase};
 use crate::run::store::{RESULT, TEACHER};
 use crate::run::summary::Summary;
@@ -15,10 +17,12 @@ use crate::settings::Settings;
 use crate::settings::layers::Layers;
 use crate::settings::presets;
 use crate::train::circumstances::Circumstances;
+use crate::train::interrupt::Interrupt;
 use crate::train::{TrainError, Trainer};
 use anyhow::{Context, Result, bail};
-use std::io::{IsTerminal, Write, stderr};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::Value;
 
 /// What `autorep import` writes about itself into the run folder.
@@ -84,6 +88,12 @@ pub struct RunArgs {
     /// With --resume: go on although settings in config.toml of the run were changed since.
     #[arg(long, requires = "resume")]
     pub accept_changes: bool,
+    /// Where another process writes to --out, wait until it ends, and do what is left then.
+    #[arg(long, requires = "resume")]
+    pub wait: bool,
+    /// Keep what is said on the way in this file, too, behind what is there.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
     /// Settings that reproduce a known result; `autorep presets` lists them. A file, --set and
     /// other options override it.
     #[arg(long, value_name = "NAME")]
@@ -137,6 +147,11 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// Begins to keep what is said where that was asked for.
+    pub fn keep_log(&self) -> Result<()> {
+        self.log.as_deref().map_or(Ok(()), notes::keep_in)
+    }
+
     /// The settings: defaults, preset, file, `--set`, options, each over the one before.
     /// `more` are the command's own options.
     pub fn settings(&self, more: &[(&str, Option<Value>)]) -> Result<Settings> {
@@ -252,6 +267,39 @@ impl RunArgs {
     }
 }
 
+/// What became of the attempt to begin a run, or to go on with one.
+pub enum Begun<'g> {
+    /// There is something to do, from the checkpoint on.
+    Ready(Box<Trainer<'g>>, Option<(Mark, Checkpoint)>),
+    /// Another process has done it meanwhile.
+    Complete(Box<Summary>),
+    /// Somebody asked to stop before it was this process's turn.
+    Interrupted,
+}
+
+/// Opens the run folder, waiting for it where that was asked for. `None` when interrupted.
+fn claim(args: &RunArgs, out: &Path) -> Result<Option<RunFolder>> {
+    const LOOK: Duration = Duration::from_millis(500);
+    let mut waiting = None;
+    loop {
+        match RunFolder::create(out, args.resume) {
+            Err(RunFolderError::Busy { .. }) if args.wait => {}
+            folder => return Ok(Some(folder?)),
+        }
+        let interrupt = *waiting.get_or_insert_with(|| {
+            note(format_args!(
+                "another process is writing to {}; waiting until it ends",
+                out.display()
+            ));
+            Interrupt::install()
+        });
+        if interrupt.requested() {
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
 /// Opens the run folder and all that a run needs, of which `last` is the last phase; the
 /// checkpoint is where to go on. A run that is new must pass `check`.
 pub fn begin<'g>(
@@ -261,9 +309,19 @@ pub fn begin<'g>(
     out: &Path,
     last: Phase,
     check: impl Fn(&Trainer) -> Result<(), RunError>,
-) -> Result<(Trainer<'g>, Option<(Mark, Checkpoint)>)> {
+) -> Result<Begun<'g>> {
     let existed = out.exists();
-    let folder = RunFolder::create(out, args.resume)?;
+    let Some(folder) = claim(args, out)? else {
+        return Ok(Begun::Interrupted);
+    };
+    let method = match last {
+        Phase::Teacher => "teacher",
+        _ => &settings.search.method,
+    };
+    // Asked once more, now that nobody else can end it.
+    if let Some(summary) = finished(args, out, method)? {
+        return Ok(Begun::Complete(Box::new(summary)));
+    }
     let resumed = folder.resumed();
     let checkpoint = folder.checkpoints().latest()?;
     if let Some((mark, _)) = &checkpoint {
@@ -280,6 +338,8 @@ pub fn begin<'g>(
         go_on_under(gpu, &settings, checkpoint, args)?;
     }
     let text = toml::to_string(&settings).context("the settings have no TOML form")?;
+    // First of all: by it others tell, and this one if it is killed from here on, that this is a run.
+    folder.write_config(&text)?;
     let (footprints, at) = (footprints(&settings, last), checkpoint.as_ref());
     let made = pipeline::division(&settings, at)
         .and_then(|division| {
@@ -304,8 +364,7 @@ pub fn begin<'g>(
             return Err(error.into());
         }
     };
-    trainer.folder.write_config(&text)?;
-    Ok((trainer, checkpoint))
+    Ok(Begun::Ready(Box::new(trainer), checkpoint))
 }
 
 /// Refuses to go on under other settings than those of the checkpoint, unless that is wanted; tells of
@@ -408,11 +467,6 @@ pub fn load_result(path: &Path) -> Result<Checkpoint> {
             false => String::new(),
         }
     )
-}
-
-/// Tells whoever watches something on the way. That nobody does any more is no reason to stop.
-pub fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(stderr(), "{text}");
 }
 
 /// A share as a percentage with two decimals.

@@ -15,6 +15,7 @@ mod export;
 mod fixed_point;
 mod import;
 mod man;
+mod notes;
 mod presets;
 mod profile;
 mod report;
@@ -57,7 +58,7 @@ enum Command {
     /// Search a trained network for the ReLUs worth keeping.
     Search(Box<search::Args>),
     /// Search with several methods, budgets and seeds from one teacher, and compare.
-    Sweep(Box<sweep::Args>),
+    Sweep(sweep::Args),
     /// Evaluate the network of a run.
     Eval(eval::Args),
     /// Write the network of a run as ONNX or safetensors.
@@ -94,14 +95,17 @@ pub fn main() -> ExitCode {
         _ => "info,autorep=trace",
     };
     let environment = env_logger::Env::default().default_filter_or(level);
-    env_logger::Builder::from_env(environment)
+    let logger = env_logger::Builder::from_env(environment)
         .format_timestamp(None)
         .format_target(false)
-        .init();
+        .build();
+    log::set_max_level(logger.filter());
+    // Nobody has set another: this is the program.
+    let _ = log::set_boxed_logger(Box::new(notes::Kept(logger)));
     let result = match cli.command {
         Command::Train(args) => train::run(args),
         Command::Search(args) => search::run(*args),
-        Command::Sweep(args) => sweep::run(*args),
+        Command::Sweep(args) => sweep::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Export(args) => export::run(args),
         Command::Cost(args) => cost::run(args),
@@ -128,7 +132,7 @@ pub fn main() -> ExitCode {
             } else {
                 ("", "")
             };
-            common::note(format_args!("{on}error:{off} {}", in_words(&error)));
+            notes::fault(format_args!("{on}error:{off}"), in_words(&error));
             ExitCode::FAILURE
         }
     }

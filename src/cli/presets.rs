@@ -163,7 +163,13 @@ fn plan(args: &Args) -> Result<End> {
         settings.memory_gib = args.memory_gib.unwrap_or(settings.memory_gib);
         settings.validate()?;
         let gpu = Gpu::planner(&AdapterReport::typical());
-        let plan = Plan::of_preset(&gpu, &about, &settings, &network)?;
+        let plan = Plan::of(
+            &gpu,
+            about.images,
+            (about.side, about.side),
+            &settings,
+            &network,
+        )?;
         let planned = Planned {
             name: preset.name,
             model: settings.model,

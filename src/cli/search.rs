@@ -1,6 +1,6 @@
 //! `autorep search`
 
-use super::common::{RunArgs, begin, finished, note, percent, undone};
+use super::common::{Begun, RunArgs, begin, finished, note, percent, undone};
 use super::end::End;
 use crate::gpu::Gpu;
 use crate::run::mark::Phase;
@@ -11,6 +11,7 @@ use crate::search::objective::prices;
 use crate::search::pipeline::{self, RunEnd};
 use crate::settings::Settings;
 use anyhow::Result;
+use std::cell::OnceCell;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use toml::Value;
@@ -63,6 +64,7 @@ fn method_help() -> String {
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
+    args.run.keep_log()?;
     let text = |value: &Option<String>| value.clone().map(Value::String);
     let number = |value: Option<usize>| value.map(|n| Value::Integer(n as i64));
     let teacher = args.teacher.as_ref().map(|path| path.display().to_string());
@@ -80,7 +82,8 @@ pub(super) fn run(args: Args) -> Result<End> {
     ])?;
     // Whether it fits the network is seen later; a slip of the pen, at once.
     prices(&settings.search, settings.search.budget.parse()?)?;
-    let gpu = args.run.adapter.open(&settings.kernels)?;
+    // Opened once there is something to do: a run that is complete needs no adapter.
+    let gpu = OnceCell::new();
     let out = &args.run.out;
     let Some(summary) = search(&args.run, &gpu, settings.clone(), out)? else {
         return Ok(End::Interrupted);
@@ -168,12 +171,30 @@ impl Control {
 }
 
 /// One search; `None` when interrupted.
-fn search(args: &RunArgs, gpu: &Gpu, settings: Settings, out: &Path) -> Result<Option<Summary>> {
-    if let Some(summary) = finished(args, out, &settings.search.method.to_string())? {
+fn search(
+    args: &RunArgs,
+    gpu: &OnceCell<Gpu>,
+    settings: Settings,
+    out: &Path,
+) -> Result<Option<Summary>> {
+    if let Some(summary) = finished(args, out, &settings.search.method)? {
         return Ok(Some(summary));
     }
-    let (mut trainer, at) = begin(gpu, settings, args, out, Phase::Finish, pipeline::check)?;
-    match pipeline::search(&mut trainer, at).map_err(|error| undone(out, error))? {
+    let gpu = match gpu.get() {
+        Some(gpu) => gpu,
+        None => {
+            let opened = args.adapter.open(&settings.kernels)?;
+            gpu.get_or_init(|| opened)
+        }
+    };
+    let end = match begin(gpu, settings, args, out, Phase::Finish, pipeline::check)? {
+        Begun::Ready(mut trainer, at) => {
+            pipeline::search(&mut trainer, at).map_err(|error| undone(out, error))?
+        }
+        Begun::Complete(summary) => RunEnd::Done(summary),
+        Begun::Interrupted => RunEnd::Interrupted,
+    };
+    match end {
         RunEnd::Done(summary) => Ok(Some(*summary)),
         RunEnd::Interrupted => {
             note("interrupted; continue with --resume");

@@ -1,6 +1,6 @@
 //! `autorep train`
 
-use super::common::{RunArgs, begin, finished, note, percent, undone};
+use super::common::{Begun, RunArgs, begin, finished, note, percent, undone};
 use super::end::End;
 use crate::run::mark::Phase;
 use crate::run::summary::Summary;
@@ -17,6 +17,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
+    args.run.keep_log()?;
     let settings = args.run.settings(&[])?;
     let summary = match finished(&args.run, &args.run.out, "teacher")? {
         Some(summary) => Some(summary),
@@ -45,7 +46,12 @@ pub(super) fn run(args: Args) -> Result<End> {
 /// Trains; `None` when interrupted.
 fn train(args: &RunArgs, settings: Settings) -> Result<Option<Summary>> {
     let gpu = args.adapter.open(&settings.kernels)?;
-    let (mut trainer, at) = begin(&gpu, settings, args, &args.out, Phase::Teacher, |_| Ok(()))?;
+    let (mut trainer, at) =
+        match begin(&gpu, settings, args, &args.out, Phase::Teacher, |_| Ok(()))? {
+            Begun::Ready(trainer, at) => (trainer, at),
+            Begun::Complete(summary) => return Ok(Some(*summary)),
+            Begun::Interrupted => return Ok(None),
+        };
     let end = pipeline::train(&mut trainer, at).map_err(|error| undone(&args.out, error))?;
     Ok(match end {
         RunEnd::Done(summary) => Some(*summary),

@@ -206,35 +206,109 @@ fn hiding() -> Option<String> {
     HIDING.iter().find_map(value)
 }
 
-/// Picks the adapter that `choice` means: by number, by part of the name, or the first.
-pub(super) fn select(choice: &AdapterChoice) -> Result<wgpu::Adapter, GpuError> {
+/// The place of the adapter that `wanted` means, by number or by part of its name.
+///
+/// # Errors
+/// [`GpuError::NoAdapter`] where there is no such adapter, with those there are.
+pub fn find<'n>(names: impl IntoIterator<Item = &'n str>, wanted: &str) -> Result<usize, GpuError> {
+    let names: Vec<&str> = names.into_iter().collect();
+    let by_number = wanted.parse::<usize>().ok().filter(|&i| i < names.len());
+    let by_name = || {
+        let wanted = wanted.to_lowercase();
+        names
+            .iter()
+            .position(|name| name.to_lowercase().contains(&wanted))
+    };
+    by_number.or_else(by_name).ok_or_else(|| {
+        let list = names.iter().enumerate();
+        let list: Vec<String> = list
+            .map(|(index, name)| format!("{index}: {name}"))
+            .collect();
+        GpuError::NoAdapter(format!(
+            "no adapter is called `{wanted}`; there are: {}",
+            list.join(", ")
+        ))
+    })
+}
+
+/// The adapters that `choice` allows, the best first: the one that it names, by number or by part of
+/// the name, or all.
+pub(super) fn candidates(choice: &AdapterChoice) -> Result<Vec<wgpu::Adapter>, GpuError> {
     let mut adapters = enumerate(choice)?;
     if adapters.is_empty() {
         return Err(none());
     }
     let from_environment = std::env::var("WGPU_ADAPTER_NAME").ok();
     let Some(wanted) = choice.adapter.as_ref().or(from_environment.as_ref()) else {
-        return Ok(adapters.swap_remove(0));
+        return Ok(adapters);
     };
-    let by_number = wanted.parse::<usize>().ok().filter(|&i| i < adapters.len());
-    let position = by_number.or_else(|| {
-        let wanted = wanted.to_lowercase();
-        adapters
-            .iter()
-            .position(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted))
-    });
-    match position {
-        Some(index) => Ok(adapters.swap_remove(index)),
-        None => {
-            let names: Vec<String> = adapters
-                .iter()
-                .enumerate()
-                .map(|(index, adapter)| format!("{index}: {}", adapter.get_info().name))
-                .collect();
-            Err(GpuError::NoAdapter(format!(
-                "no adapter is called `{wanted}`; there are: {}",
-                names.join(", ")
-            )))
+    let names: Vec<String> = adapters
+        .iter()
+        .map(|adapter| adapter.get_info().name)
+        .collect();
+    let index = find(names.iter().map(String::as_str), wanted)?;
+    Ok(vec![adapters.swap_remove(index)])
+}
+
+/// The first of some adapters that opens, as `open` does it. One that does not is passed over with a
+/// warning: a GPU that others have for themselves, or whose driver is broken, is in the list still.
+///
+/// # Errors
+/// That of the first, where none opens.
+pub(super) fn first_that_opens<A, T>(
+    adapters: impl IntoIterator<Item = A>,
+    open: impl Fn(A) -> Result<T, GpuError>,
+) -> Result<T, GpuError> {
+    let mut faults: Vec<GpuError> = Vec::new();
+    for adapter in adapters {
+        match open(adapter) {
+            Ok(opened) => {
+                for fault in faults {
+                    log::warn!("{fault}; the next adapter is taken, --adapter chooses another");
+                }
+                return Ok(opened);
+            }
+            Err(fault) => faults.push(fault),
         }
+    }
+    Err(faults.into_iter().next().unwrap_or_else(none))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opens(adapter: &str) -> Result<&str, GpuError> {
+        match adapter.starts_with("broken") {
+            false => Ok(adapter),
+            true => Err(GpuError::Open {
+                adapter: adapter.to_owned(),
+                reason: "no".to_owned(),
+            }),
+        }
+    }
+
+    #[test]
+    fn what_does_not_open_is_passed_over() {
+        let first = |adapters: &[&'static str]| first_that_opens(adapters.iter().copied(), opens);
+        assert_eq!(first(&["a", "b"]).unwrap(), "a");
+        assert_eq!(first(&["broken 1", "broken 2", "b", "c"]).unwrap(), "b");
+        let fault = first(&["broken 1", "broken 2"]).unwrap_err().to_string();
+        assert!(fault.contains("broken 1"), "{fault}");
+        assert!(matches!(first(&[]), Err(GpuError::NoAdapter(_))));
+    }
+
+    #[test]
+    fn an_adapter_is_found_by_number_or_name() {
+        let find = |wanted| find(["One GPU", "Another GPU", "7"], wanted);
+        assert_eq!(find("1").unwrap(), 1);
+        assert_eq!(find("another").unwrap(), 1);
+        assert_eq!(find("gpu").unwrap(), 0);
+        assert_eq!(find("7").unwrap(), 2, "no such number, but a name");
+        let fault = find("third").unwrap_err().to_string();
+        assert!(
+            fault.contains("third") && fault.contains("1: Another GPU"),
+            "{fault}"
+        );
     }
 }

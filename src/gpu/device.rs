@@ -38,12 +38,16 @@ pub struct Gpu {
 
 impl Gpu {
     /// Opens the adapter that `choice` means with the features it has among those that the
-    /// program can use: subgroup operations, timestamps, and a cache of compiled pipelines.
+    /// program can use: subgroup operations, timestamps, and a cache of compiled pipelines. Where it
+    /// names none, adapters that do not open are passed over.
     ///
     /// # Errors
     /// No adapter, no such adapter, or an adapter that does not open.
     pub fn open(choice: &AdapterChoice) -> Result<Self, GpuError> {
-        let adapter = adapter::select(choice)?;
+        adapter::first_that_opens(adapter::candidates(choice)?, Self::open_adapter)
+    }
+
+    fn open_adapter(adapter: wgpu::Adapter) -> Result<Self, GpuError> {
         let report = adapter::report(0, &adapter);
         let useful = wgpu::Features::SUBGROUP
             | wgpu::Features::TIMESTAMP_QUERY

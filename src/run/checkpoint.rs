@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -301,7 +301,13 @@ impl Checkpoint {
 
     /// Loads what [`save`](Self::save) wrote, and checks that it is just that.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let (header, tensors) = read(path, |tensor, found, _| {
+        Self::load_some(path, |_| true)
+    }
+
+    /// Loads the tensors whose names are `wanted`, and checks them: of a thousand networks the masks
+    /// alone are a hundredth of what there is to read.
+    pub fn load_some(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Self, CheckpointError> {
+        let (header, tensors) = read(path, wanted, |tensor, found, _| {
             Err(CheckpointError::WrongType {
                 path: path.to_owned(),
                 tensor: tensor.to_owned(),
@@ -328,16 +334,20 @@ impl Checkpoint {
     /// double precision become `f32`; what is no such number is [left out](Self::left_out).
     pub fn import(path: &Path) -> Result<Self, CheckpointError> {
         let (left_out, was_converted) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
-        let (header, tensors) = read(path, |tensor, found, bytes| {
-            let converted = as_f32(found, bytes);
-            let list = match converted {
-                Some(_) => &was_converted,
-                None => &left_out,
-            };
-            let named = (tensor.to_owned(), found.to_string());
-            list.borrow_mut().push(named);
-            Ok(converted.map(TensorData::F32))
-        })?;
+        let (header, tensors) = read(
+            path,
+            |_| true,
+            |tensor, found, bytes| {
+                let converted = as_f32(found, bytes);
+                let list = match converted {
+                    Some(_) => &was_converted,
+                    None => &left_out,
+                };
+                let named = (tensor.to_owned(), found.to_string());
+                list.borrow_mut().push(named);
+                Ok(converted.map(TensorData::F32))
+            },
+        )?;
         // One of ours is checked as such.
         if header.metadata.contains_key(FORMAT_VERSION) {
             return Self::load(path);
@@ -460,10 +470,11 @@ fn other_kind(path: &Path, first: &[u8]) -> Option<CheckpointError> {
 }
 
 /// Reads a safetensors file in the order of its bytes. Nothing is allocated that the file
-/// does not have the bytes for. Tensors of a type that is not kept here go to `unknown`, with their
-/// bytes, and are left out where it returns nothing.
+/// does not have the bytes for. Tensors that are not `wanted` are passed over. Those of a type that is
+/// not kept here go to `unknown`, with their bytes, and are left out where it returns nothing.
 fn read(
     path: &Path,
+    wanted: impl Fn(&str) -> bool,
     unknown: impl Fn(&str, Dtype, &[u8]) -> Result<Option<TensorData>, CheckpointError>,
 ) -> Result<(Header, Vec<Named>), CheckpointError> {
     let cannot_read = || FileError::on("read", path);
@@ -523,7 +534,10 @@ fn read(
         };
         let (dtype, shape, (start, end)) = (info.dtype, &info.shape, info.data_offsets);
         let len = (end - start) * 8 / dtype.bitsize();
-        if let Some(mut data) = TensorData::zeros(dtype, len) {
+        if !wanted(&name) {
+            let place = LENGTH_BYTES + length + end as u64;
+            file.seek(SeekFrom::Start(place)).map_err(cannot_read())?;
+        } else if let Some(mut data) = TensorData::zeros(dtype, len) {
             file.read_exact(data.bytes_mut()).map_err(cannot_read())?;
             let shape = shape.clone();
             tensors.push((name, Tensor { shape, data }));

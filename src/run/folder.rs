@@ -7,6 +7,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,6 +23,9 @@ const METRICS: &str = "metrics.jsonl";
 const REPORT: &str = "report.html";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = ".lock";
+/// How often a lock is asked for before the folder counts as taken, and how long between.
+const LOOKS: usize = 5;
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Why a run folder cannot be used.
 #[derive(Debug, Error)]
@@ -194,6 +198,12 @@ impl RunFolder {
         folder.join(SUMMARY).is_file()
     }
 
+    /// Whether a process is writing to the run in `folder`; `false` where the file system has no locks.
+    pub fn is_busy(folder: &Path) -> bool {
+        let file = File::open(folder.join(LOCK));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Writes `summary.json`.
     pub fn write_summary(&self, summary: &impl Serialize) -> Result<(), RunFolderError> {
         self.write_json(SUMMARY, summary)
@@ -284,15 +294,19 @@ fn lock(root: &Path) -> Result<Option<File>, RunFolderError> {
         .open(&path)
         .map_err(FileError::on("create", &path))
         .map_err(RunFolderError::Unwritable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(RunFolderError::Busy {
-            path: root.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => {
-            let root = root.display();
-            log::warn!("cannot lock {root} ({error}); start no second run in it");
-            Ok(None)
+    // Whoever looks whether somebody writes ([`RunFolder::is_busy`]) holds the lock for a moment.
+    for _ in 0..LOOKS {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+            Err(TryLockError::Error(error)) => {
+                let root = root.display();
+                log::warn!("cannot lock {root} ({error}); start no second run in it");
+                return Ok(None);
+            }
         }
     }
+    Err(RunFolderError::Busy {
+        path: root.to_owned(),
+    })
 }

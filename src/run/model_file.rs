@@ -5,9 +5,10 @@ use super::checkpoint::{Checkpoint, CheckpointError, Unpack};
 use crate::graph::layout::Site;
 use crate::graph::{Activations, Layout, Model, Nonlinearity, Tensors};
 use crate::models::{ModelError, ModelSpec};
-use crate::tensor_file::Tensor;
+use crate::tensor_file::{Tensor, TensorData};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// What the activation sites of a saved model do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +124,20 @@ pub struct Unpacked {
 /// Whether files from before a tensor was measured lack it.
 fn may_lack(name: &str) -> bool {
     name.ends_with(".kurtosis")
+}
+
+/// Whether each element keeps its ReLU, site by site, in the checkpoint of a network whose masks are
+/// fixed. Nothing else of it is read.
+///
+/// # Errors
+/// [`CheckpointError`] where the file cannot be read or is damaged.
+pub fn kept(path: &Path) -> Result<Vec<bool>, CheckpointError> {
+    let masks = Checkpoint::load_some(path, |name| name.ends_with(".mask"))?.tensors;
+    let kept = masks.into_iter().flat_map(|(_, tensor)| match tensor.data {
+        TensorData::U8(mask) => mask,
+        _ => Vec::new(),
+    });
+    Ok(kept.map(|mask| mask != 0).collect())
 }
 
 /// Rebuilds the model of a checkpoint.

@@ -46,13 +46,42 @@ pub struct Overlap {
     pub chance: f64,
 }
 
+/// Which elements of a network keep their ReLU, a bit each: a sweep holds those of all its searches at
+/// once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    words: Vec<u64>,
+    elements: usize,
+}
+
+impl FromIterator<bool> for Kept {
+    fn from_iter<I: IntoIterator<Item = bool>>(kept: I) -> Self {
+        let mut all = Self::default();
+        for kept in kept {
+            let bit = all.elements % 64;
+            if bit == 0 {
+                all.words.push(0);
+            }
+            if let Some(word) = all.words.last_mut() {
+                *word |= u64::from(kept) << bit;
+            }
+            all.elements += 1;
+        }
+        all
+    }
+}
+
+/// How many bits are 1.
+fn ones(words: impl Iterator<Item = u64>) -> f64 {
+    words.map(|word| f64::from(word.count_ones())).sum()
+}
+
 /// The overlap of two choices; `None` where one keeps nothing, or both keep all.
-pub fn overlap(a: &[bool], b: &[bool]) -> Option<Overlap> {
-    let count = |kept: &[bool]| kept.iter().filter(|kept| **kept).count() as f64;
-    let (in_a, in_b) = (count(a), count(b));
-    let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count() as f64;
+pub fn overlap(a: &Kept, b: &Kept) -> Option<Overlap> {
+    let (in_a, in_b) = (ones(a.words.iter().copied()), ones(b.words.iter().copied()));
+    let both = ones(a.words.iter().zip(&b.words).map(|(a, b)| a & b));
     let size = (in_a * in_b).sqrt();
-    let all = a.len() as f64;
+    let all = a.elements as f64;
     (size > 0.0 && size < all).then(|| Overlap {
         share: both / size,
         chance: size / all,
@@ -79,7 +108,7 @@ mod tests {
 
     #[test]
     fn choices_overlap_as_much_as_they_share() {
-        let kept = |text: &str| text.chars().map(|c| c == 'x').collect::<Vec<_>>();
+        let kept = |text: &str| text.chars().map(|c| c == 'x').collect::<Kept>();
         let found = overlap(&kept("xx......"), &kept("x.x....."));
         let wanted = Overlap {
             share: 0.5,
@@ -88,5 +117,14 @@ mod tests {
         assert_eq!(found, Some(wanted));
         assert_eq!(overlap(&kept("...."), &kept("xx..")), None);
         assert_eq!(overlap(&kept("xxxx"), &kept("xxxx")), None);
+        // More than a word has bits.
+        let (a, b) = (0..200, 100..300);
+        let of =
+            |kept: std::ops::Range<usize>| (0..400).map(|i| kept.contains(&i)).collect::<Kept>();
+        let wanted = Overlap {
+            share: 0.5,
+            chance: 0.5,
+        };
+        assert_eq!(overlap(&of(a), &of(b)), Some(wanted));
     }
 }

@@ -7,7 +7,6 @@ use crate::graph::{Activations, Network};
 use crate::kernels::{Compiler, Tiling};
 use crate::run::mark::Phase;
 use crate::settings::Settings;
-use crate::settings::presets::About;
 use crate::step::account::Memory;
 use crate::train::TrainError;
 use crate::train::forecast::{Cut, Footprint, Forecast, ForecastError, Shortage, cut};
@@ -50,7 +49,7 @@ pub fn footprints(settings: &Settings, last: Phase) -> Vec<Footprint> {
     footprints
 }
 
-/// The memory of a run with a preset's settings on its data set.
+/// The memory of a run, planned before it begins.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
     /// How a batch goes through the network.
@@ -64,25 +63,26 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans with the limits of `gpu`, a [`Gpu::planner`].
+    /// Plans with the limits of `gpu`, a [`Gpu::planner`], for so many training images of such a size.
     ///
     /// # Errors
     /// [`TrainError`], where a buffer is larger than the adapter allows or the settings do not
     /// fit each other.
-    pub fn of_preset(
+    pub fn of(
         gpu: &Gpu,
-        about: &About,
+        images: usize,
+        (height, width): (usize, usize),
         settings: &Settings,
         network: &Network,
     ) -> Result<Self, TrainError> {
         // As the data set is opened; see `data::open_for_training`.
-        let gib = (3 * about.images * about.side * about.side) as f64 / f64::from(1u32 << 30);
+        let gib = (3 * images * height * width) as f64 / f64::from(1u32 << 30);
         let resident = match (settings.placement, settings.augment.crop) {
             (Placement::Stream, _) | (_, Crop::Resized) => None,
             (Placement::Auto, _) if gib > settings.resident_gib => None,
-            _ => Some(about.images),
+            _ => Some(images),
         };
-        let trained_on = (about.images as f64 * settings.trained_share()) as usize;
+        let trained_on = (images as f64 * settings.trained_share()) as usize;
         let batch = settings.batch.min(trained_on);
         let cut = cut(settings, network, batch, gpu.report.max_binding_bytes)?;
         let forecast = Forecast {

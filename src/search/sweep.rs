@@ -1,14 +1,14 @@
 //! Many searches from one teacher: which there are, and what they say together.
 
-use super::agreement::{Overlap, overlap};
+use super::agreement::{Kept, Overlap, overlap};
 use super::budget::Budget;
 use super::methods;
 use crate::run::summary::Summary;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One search of a sweep.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Name of its folder: method, what is varied, budget, seed.
     pub name: String,
@@ -159,8 +159,8 @@ pub struct Finished {
     pub entry: Entry,
     /// What became of it.
     pub summary: Summary,
-    /// Whether each element of the network has kept its ReLU.
-    pub kept: Vec<bool>,
+    /// Which elements of the network have kept their ReLU.
+    pub kept: Kept,
 }
 
 /// The mean over all pairs of a search's seeds.
