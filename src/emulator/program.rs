@@ -59,6 +59,11 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// Words from one element to the next.
+    pub(super) fn element_words(&self) -> u32 {
+        self.stride.max(1)
+    }
+
     /// Number of the element that holds a word.
     pub(super) fn element(&self, word: u32) -> u64 {
         u64::from(word.saturating_sub(self.head) / self.stride.max(1))
