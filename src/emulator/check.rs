@@ -22,6 +22,8 @@ pub struct How {
     pub seeds: u32,
     /// Instructions that an invocation may take before its loop is called endless.
     pub budget: u64,
+    /// Instructions of one run; a dispatch that takes more is an error.
+    pub most_instructions: u64,
 }
 
 impl Default for How {
@@ -30,12 +32,12 @@ impl Default for How {
             subgroup_size: 32,
             seeds: 5,
             budget: 1_000_000,
+            // A quarter of a minute, about.
+            most_instructions: 1_000_000_000,
         }
     }
 }
 
-/// Instructions of one run: half a minute of two cores, about.
-const MOST_INSTRUCTIONS: u64 = 4_000_000_000;
 /// Most invocations whose workgroups run interleaved, each of which keeps its whole state.
 const MOST_INTERLEAVED: u64 = 4096;
 
@@ -114,7 +116,10 @@ pub enum CheckError {
 pub fn load(source: &str, entry: Option<&str>) -> Result<Program, CheckError> {
     let module = naga::front::wgsl::parse_str(source).map_err(|error| CheckError::Wgsl {
         message: error.message().to_owned(),
-        place: place(source, error.labels().next().and_then(|(span, _)| span.to_range())),
+        place: place(
+            source,
+            error.labels().next().and_then(|(span, _)| span.to_range()),
+        ),
     })?;
     let flags = ValidationFlags::all() - ValidationFlags::CONTROL_FLOW_UNIFORMITY;
     let info = Validator::new(flags, Capabilities::all())
@@ -126,7 +131,11 @@ pub fn load(source: &str, entry: Option<&str>) -> Result<Program, CheckError> {
                 place: place(source, span),
             }
         })?;
-    let names: Vec<&str> = module.entry_points.iter().map(|point| point.name.as_str()).collect();
+    let names: Vec<&str> = module
+        .entry_points
+        .iter()
+        .map(|point| point.name.as_str())
+        .collect();
     let entry = match (entry, names.as_slice()) {
         (Some(entry), _) => entry,
         (None, [only]) => only,
@@ -192,7 +201,11 @@ impl Dispatch<'_> {
         let first = self.program.run(&self.settings(0), buffers)?;
         let mut report = Report {
             entry: self.program.entry().to_owned(),
-            findings: first.findings.iter().map(|finding| (0, finding.clone())).collect(),
+            findings: first
+                .findings
+                .iter()
+                .map(|finding| (0, finding.clone()))
+                .collect(),
             differs: None,
             counts: first.counts.clone(),
             map: self.map(&first, buffers)?,
@@ -201,13 +214,21 @@ impl Dispatch<'_> {
         };
         for seed in 1..u64::from(self.how.seeds) {
             // Every run would wait for the same loop.
-            if report.findings.iter().any(|(_, finding)| finding.is_endless()) {
+            if report
+                .findings
+                .iter()
+                .any(|(_, finding)| finding.is_endless())
+            {
                 break;
             }
             let outcome = self.program.run(&self.settings(seed), buffers)?;
             report.runs += 1;
             for finding in &outcome.findings {
-                if !report.findings.iter().any(|(_, other)| other.is_like(finding)) {
+                if !report
+                    .findings
+                    .iter()
+                    .any(|(_, other)| other.is_like(finding))
+                {
                     report.findings.push((seed, finding.clone()));
                 }
             }
@@ -228,7 +249,7 @@ impl Dispatch<'_> {
             seed,
             interleaved: seed % 2 == 1 && all <= MOST_INTERLEAVED,
             budget: self.how.budget,
-            most_instructions: MOST_INSTRUCTIONS,
+            most_instructions: self.how.most_instructions,
             ..Run::new(self.workgroups)
         }
     }
@@ -278,7 +299,10 @@ fn declaration(source: &str, resource: &Resource) -> SourcePlace {
         let rest = source[at + name.len()..].trim_start();
         whole && rest.starts_with(':')
     };
-    let at = source.match_indices(name.as_str()).map(|(at, _)| at).find(|&at| is_name(at));
+    let at = source
+        .match_indices(name.as_str())
+        .map(|(at, _)| at)
+        .find(|&at| is_name(at));
     match (at, resource.slot) {
         (Some(at), Slot::Binding { .. }) => SourcePlace::of(source, at..at + name.len()),
         _ => SourcePlace::default(),

@@ -62,7 +62,9 @@ pub enum RunError {
         reason: String,
     },
     /// It takes longer than it may.
-    #[error("the dispatch takes more than {most} instructions: try fewer workgroups, or smaller buffers")]
+    #[error(
+        "the dispatch takes more than {most} instructions: try fewer workgroups, or smaller buffers"
+    )]
     TooLong {
         /// The limit.
         most: u64,

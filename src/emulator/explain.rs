@@ -57,10 +57,14 @@ impl Fault {
                 "move the operation out of the branch or the loop: all lanes of the subgroup must come by"
             }
             Self::LaneOutOfRange => "name a lane below `subgroup_size`, the same one for all lanes",
-            Self::EndlessLoop => "look at what should end the loop: nothing in it may ever change that",
+            Self::EndlessLoop => {
+                "look at what should end the loop: nothing in it may ever change that"
+            }
             Self::DivisionByZero => "guard the division: devices give different numbers",
             Self::ShiftTooFar => "shift by less than 32: devices give different numbers",
-            Self::NotFinite => "guard the operands: a root of a negative number, a quotient of zero, an overflow",
+            Self::NotFinite => {
+                "guard the operands: a root of a negative number, a quotient of zero, an overflow"
+            }
         }
     }
 }
@@ -70,7 +74,9 @@ impl Finding {
     pub fn message(&self) -> String {
         let mut text = self.fault.to_string();
         match (&self.variable, self.element) {
-            (Some(variable), Some(element)) => text += &format!(": `{variable}`, element {element}"),
+            (Some(variable), Some(element)) => {
+                text += &format!(": `{variable}`, element {element}")
+            }
             (Some(variable), None) => text += &format!(": `{variable}`"),
             _ => {}
         }
@@ -111,8 +117,18 @@ fn side_in_words(side: &Side) -> String {
 }
 
 /// A line of the source with what is wrong underlined.
-fn excerpt(text: &mut String, file: &str, source: &str, place: &SourcePlace, label: &str, arrow: &str) {
-    let Some(line) = (place.line as usize).checked_sub(1).and_then(|n| source.lines().nth(n)) else {
+fn excerpt(
+    text: &mut String,
+    file: &str,
+    source: &str,
+    place: &SourcePlace,
+    label: &str,
+    arrow: &str,
+) {
+    let Some(line) = (place.line as usize)
+        .checked_sub(1)
+        .and_then(|n| source.lines().nth(n))
+    else {
         let _ = writeln!(text, "  {arrow} {file}: {label}");
         return;
     };
@@ -123,10 +139,17 @@ fn excerpt(text: &mut String, file: &str, source: &str, place: &SourcePlace, lab
         let _ = writeln!(text, "  {arrow} {file}:{}: {label}", place.line);
         return;
     };
-    let (margin, blank) = (place.line.to_string(), " ".repeat(place.line.to_string().len()));
+    let (margin, blank) = (
+        place.line.to_string(),
+        " ".repeat(place.line.to_string().len()),
+    );
     let carets = "^".repeat(shown(marked).trim_end().chars().count().max(1));
     let indent = " ".repeat(shown(before).chars().count());
-    let _ = writeln!(text, "{blank} {arrow} {file}:{}:{}", place.line, place.column);
+    let _ = writeln!(
+        text,
+        "{blank} {arrow} {file}:{}:{}",
+        place.line, place.column
+    );
     let _ = writeln!(text, "{blank} |\n{margin} | {}", shown(line));
     let _ = writeln!(text, "{blank} | {indent}{carets} {label}");
 }
@@ -140,16 +163,30 @@ impl Report {
             let label = side_in_words(&finding.side);
             excerpt(&mut text, file, source, &finding.side.place, &label, "-->");
             if let Some(other) = &finding.other {
-                excerpt(&mut text, file, source, &other.place, &side_in_words(other), ":::");
+                excerpt(
+                    &mut text,
+                    file,
+                    source,
+                    &other.place,
+                    &side_in_words(other),
+                    ":::",
+                );
             }
             let _ = writeln!(text, "  = help: {}", finding.fault.advice());
             let times = if finding.count == 1 { "once" } else { "times" };
-            let count = if finding.count == 1 { String::new() } else { format!("{} ", finding.count) };
+            let count = if finding.count == 1 {
+                String::new()
+            } else {
+                format!("{} ", finding.count)
+            };
             let _ = writeln!(text, "  = found {count}{times} with seed {seed}\n");
         }
         if let Some(differs) = &self.differs {
             let _ = writeln!(text, "error: {}", differs.message());
-            let label = format!("differs between the seeds {} and {}", differs.seeds[0], differs.seeds[1]);
+            let label = format!(
+                "differs between the seeds {} and {}",
+                differs.seeds[0], differs.seeds[1]
+            );
             excerpt(&mut text, file, source, &differs.place, &label, "-->");
             let _ = writeln!(text, "  = help: {}\n", differs.advice());
         }
@@ -218,7 +255,9 @@ fn place(file: &str, source: &str, at: &SourcePlace) -> Value {
 
 /// A column in characters.
 fn column(source: &str, at: &SourcePlace) -> u32 {
-    let line = (at.line as usize).checked_sub(1).and_then(|n| source.lines().nth(n));
+    let line = (at.line as usize)
+        .checked_sub(1)
+        .and_then(|n| source.lines().nth(n));
     let before = line.and_then(|line| line.get(..(at.column as usize).saturating_sub(1)));
     before.map_or(at.column, |before| before.chars().count() as u32 + 1)
 }

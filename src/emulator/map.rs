@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Most words touched in a dispatch that is mapped.
-const MOST_TOUCHES: u64 = 1 << 20;
+const MOST_TOUCHES: u64 = 1 << 18;
 /// Most rows and columns of a picture of letters.
 const PICTURE: [usize; 2] = [32, 64];
 /// Most rows and columns of a drawing.
@@ -111,7 +111,8 @@ impl AccessMap {
 
     /// Whether a dispatch that did this much can be mapped; notes it where not.
     pub(super) fn has_room_for(&mut self, counts: &Counts) -> bool {
-        let words = (counts.storage_bytes_loaded + counts.storage_bytes_stored) / 4 + counts.atomics;
+        let words =
+            (counts.storage_bytes_loaded + counts.storage_bytes_stored) / 4 + counts.atomics;
         self.too_large = words > MOST_TOUCHES;
         !self.too_large
     }
@@ -163,7 +164,9 @@ impl AccessMap {
         }
         text += match self.too_large {
             true => "The dispatch touches too much to be mapped: try a smaller grid.\n",
-            false => "r read, w written, b both, a atomic; an invocation or more a row, an element or more a column\n",
+            false => {
+                "r read, w written, b both, a atomic; an invocation or more a row, an element or more a column\n"
+            }
         };
         text
     }
@@ -195,7 +198,12 @@ impl AccessMap {
             bottom = top + CELL * grid.cells.len() + 28;
         }
         let legend = [Touch::Read, Touch::Write, Touch::Both, Touch::Atomic];
-        for (touch, (word, left)) in legend.into_iter().zip([("read", 12), ("written", 82), ("both", 172), ("atomic", 242)]) {
+        for (touch, (word, left)) in legend.into_iter().zip([
+            ("read", 12),
+            ("written", 82),
+            ("both", 172),
+            ("atomic", 242),
+        ]) {
             let (top, text, colour) = (bottom - 9, left + 14, touch.colour());
             let _ = writeln!(
                 body,
@@ -225,7 +233,12 @@ struct Grid {
 impl Grid {
     /// The part of the buffer that is touched, in at most so many rows and columns.
     fn of(buffer: &BufferMap, most: [usize; 2]) -> Option<Self> {
-        let touches = || buffer.touches.iter().map(|&(invocation, element, _)| [invocation, element]);
+        let touches = || {
+            buffer
+                .touches
+                .iter()
+                .map(|&(invocation, element, _)| [invocation, element])
+        };
         let extent = |axis: usize| {
             let first = touches().map(|touch| touch[axis]).min()?;
             let last = touches().map(|touch| touch[axis]).max()?;
@@ -233,7 +246,10 @@ impl Grid {
         };
         let ((row, rows), (column, columns)) = (extent(0)?, extent(1)?);
         let first = [row, column];
-        let per_cell = [rows.div_ceil(most[0] as u64), columns.div_ceil(most[1] as u64)];
+        let per_cell = [
+            rows.div_ceil(most[0] as u64),
+            columns.div_ceil(most[1] as u64),
+        ];
         let width = columns.div_ceil(per_cell[1]) as usize;
         let mut cells = vec![vec![None; width]; rows.div_ceil(per_cell[0]) as usize];
         for &(invocation, element, touch) in &buffer.touches {
@@ -261,11 +277,15 @@ impl Grid {
         );
         match (invocations, elements) {
             (1, 1) => shown,
-            _ => format!("{shown}; a row is {invocations} invocations, a column {elements} elements"),
+            _ => {
+                format!("{shown}; a row is {invocations} invocations, a column {elements} elements")
+            }
         }
     }
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

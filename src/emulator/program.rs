@@ -52,6 +52,8 @@ pub struct Resource {
     pub texel_words: Option<u32>,
     /// Least size in bytes.
     pub least_bytes: u64,
+    /// Whether all its numbers are floats.
+    pub floats: bool,
     /// Words from one element of the outermost array to the next; 1 without one.
     pub(super) stride: u32,
     /// Words ahead of that array.

@@ -91,7 +91,11 @@ impl Run {
             return wrong(format!("a grid of {:?} workgroups", self.workgroups));
         };
         // Interleaved workgroups are all there at once; else there is one for each core.
-        let at_once = if self.interleaved { u64::from(count) } else { 1 };
+        let at_once = if self.interleaved {
+            u64::from(count)
+        } else {
+            1
+        };
         let own = program.frame.len() as u64 * invocations;
         let words = own.saturating_add(u64::from(program.shared_words));
         if words.saturating_mul(at_once) > MOST_WORDS {

@@ -169,15 +169,24 @@ impl Spec {
             let Slot::Binding { group, binding } = resource.slot else {
                 continue;
             };
-            let fill = if resource.writable { "unwritten" } else { "random" };
+            let fill = if resource.writable {
+                "unwritten"
+            } else {
+                "random"
+            };
             let bytes = resource.least_bytes.max(256);
+            let kind = if resource.floats { "f32" } else { "u32" };
             text += &format!("\n[[buffers]] # {}\n", resource.name);
             if group > 0 {
                 text += &format!("group = {group}\n");
             }
             text += &match resource.texel_words {
-                Some(_) => format!("binding = {binding}\nextent = [16, 16, 1]\nfill = \"{fill}\"\n"),
-                None => format!("binding = {binding}\nbytes = {bytes}\nfill = \"{fill}\"\n"),
+                Some(_) => {
+                    format!("binding = {binding}\nextent = [16, 16, 1]\nfill = \"{fill}\"\n")
+                }
+                None => format!(
+                    "binding = {binding}\nbytes = {bytes}\ntype = \"{kind}\"\nfill = \"{fill}\"\n"
+                ),
             };
         }
         text
@@ -256,7 +265,8 @@ impl BufferSpec {
             _ => Buffer::of_words(0, &(0..words).map(&mut word).collect::<Vec<u32>>()),
         };
         for (number, &value) in self.values.iter().enumerate() {
-            filled.bytes[4 * number..4 * number + 4].copy_from_slice(&kind.word(value).to_le_bytes());
+            filled.bytes[4 * number..4 * number + 4]
+                .copy_from_slice(&kind.word(value).to_le_bytes());
             if let Some(written) = &mut filled.written {
                 written[number] = true;
             }

@@ -224,9 +224,7 @@ impl<'a> Workgroup<'a> {
             .into_iter()
             .filter(|&lane| self.standing(lane) == standing)
             .collect();
-        let absent = lanes
-            .clone()
-            .find(|lane| !here.contains(lane));
+        let absent = lanes.clone().find(|lane| !here.contains(lane));
         if let Some(absent) = absent {
             self.report_absence(Fault::SubgroupNotUniform, lead, absent);
         }

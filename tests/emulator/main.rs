@@ -1,5 +1,6 @@
 //! The emulator: what it computes, what it finds, what it counts.
 
+mod check;
 mod counts;
 mod device;
 mod faults;

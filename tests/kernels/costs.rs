@@ -10,8 +10,16 @@ pub fn compare(tiling: Tiling, kernel: &Kernel, counts: &Counts) {
     if std::env::var_os("AUTOREP_TEST_COSTS").is_some() {
         eprintln!(
             "COST\t{}\t{tiling}\t{:?}\t{}\t{bytes}\t{}\t{}\t{:?}",
-            kernel.pipeline.name(), kernel.grid, kernel.cost.bytes, kernel.cost.flops, counts.flops,
-            counts.buffers.iter().map(|b| (&b.name[..], b.bytes_read, b.bytes_written)).collect::<Vec<_>>()
+            kernel.pipeline.name(),
+            kernel.grid,
+            kernel.cost.bytes,
+            kernel.cost.flops,
+            counts.flops,
+            counts
+                .buffers
+                .iter()
+                .map(|b| (&b.name[..], b.bytes_read, b.bytes_written))
+                .collect::<Vec<_>>()
         );
     }
 }

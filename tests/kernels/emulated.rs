@@ -65,7 +65,10 @@ pub fn run(compiler: &Compiler, recipe: &Recipe, arguments: &[Data]) -> Vec<Vec<
 }
 
 fn name(recipe: &Recipe) -> String {
-    let names = recipe.stages.iter().map(|(kernel, _)| kernel.pipeline.name());
+    let names = recipe
+        .stages
+        .iter()
+        .map(|(kernel, _)| kernel.pipeline.name());
     names.collect::<Vec<_>>().join(", ")
 }
 

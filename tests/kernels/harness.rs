@@ -46,14 +46,12 @@ pub fn tilings(gpu: &Gpu) -> Vec<Tiling> {
 pub fn on_every_engine(test: impl Fn(&Compiler)) {
     static COMPILERS: OnceLock<Vec<Compiler>> = OnceLock::new();
     let compilers = COMPILERS.get_or_init(|| {
-        let on_adapters = gpus()
-            .iter()
-            .flat_map(|gpu| {
-                let first = Compiler::new(gpu, Tiling::Portable);
-                tilings(gpu)
-                    .into_iter()
-                    .map(move |tiling| first.with_tiling(tiling))
-            });
+        let on_adapters = gpus().iter().flat_map(|gpu| {
+            let first = Compiler::new(gpu, Tiling::Portable);
+            tilings(gpu)
+                .into_iter()
+                .map(move |tiling| first.with_tiling(tiling))
+        });
         on_adapters.chain(emulated::compilers()).collect()
     });
     for compiler in compilers {

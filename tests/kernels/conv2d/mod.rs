@@ -102,9 +102,15 @@ fn on_every_shape(test: impl Fn(&autorep::kernels::Compiler, &Case)) {
             }
         })
         .collect();
-    let small = |case: &&Case| case.shape.output_len() * case.w.len() / case.shape.out_channels <= MOST_EMULATED;
+    let small = |case: &&Case| {
+        case.shape.output_len() * case.w.len() / case.shape.out_channels <= MOST_EMULATED
+    };
     let of_emulator: Vec<&Case> = cases.iter().filter(small).collect();
-    assert!(of_emulator.len() >= 38, "{} shapes are emulated", of_emulator.len());
+    assert!(
+        of_emulator.len() >= 38,
+        "{} shapes are emulated",
+        of_emulator.len()
+    );
     on_every_engine(|compiler| match is_emulated(compiler) {
         true => of_emulator.iter().for_each(|case| test(compiler, case)),
         false => cases.iter().for_each(|case| test(compiler, case)),
