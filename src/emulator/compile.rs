@@ -145,6 +145,7 @@ fn compile(
         shared: Vec::new(),
         shared_words: 0,
         locals: Vec::new(),
+        indexed: HashMap::new(),
         switches: Vec::new(),
         rounds: Vec::new(),
         loops: Vec::new(),

@@ -8,6 +8,7 @@ use super::alu::{Binary, Ternary, Unary};
 use super::packing::{Pack, Unpack};
 use super::source::{Slot, SourcePlace};
 use naga::{AtomicFunction, CollectiveOperation, SubgroupOperation};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// A compute entry point, ready to run.
@@ -29,6 +30,8 @@ pub struct Program {
     pub(super) shared_words: u32,
     /// Variables that each invocation has for itself, by their registers.
     pub(super) locals: Vec<(Range<u32>, String)>,
+    /// By an instruction that makes an address of an index, the variable that it goes into.
+    pub(super) indexed: HashMap<u32, String>,
     pub(super) switches: Vec<Switch>,
     /// By rendezvous, the registers that count the rounds of the loops around it.
     pub(super) rounds: Vec<Vec<u32>>,

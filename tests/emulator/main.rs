@@ -4,6 +4,7 @@ mod check;
 mod counts;
 mod device;
 mod faults;
+mod lessons;
 mod numbers;
 mod shaders;
 mod subgroups;

@@ -16,10 +16,21 @@ const SEEDS: [u64; 2] = [0, 1];
 /// Most invocations of a dispatch whose workgroups also run interleaved: each keeps its whole state.
 const MOST_INTERLEAVED: u64 = 2048;
 
-/// Compilers for every tiling; `AUTOREP_TEST_EMULATOR=0` leaves them out, where time is counted on a device.
+/// Whether `AUTOREP_TEST_EMULATOR` is this: `only` leaves the adapters out, `0` the emulator, as where a
+/// device's time is counted.
+fn is_asked(what: &str) -> bool {
+    std::env::var_os("AUTOREP_TEST_EMULATOR").is_some_and(|it| it == what)
+}
+
+/// Whether nothing runs but the emulator.
+pub fn alone() -> bool {
+    is_asked("only")
+}
+
+/// Compilers for every tiling.
 pub fn compilers() -> Vec<Compiler<'static>> {
     static NULL: OnceLock<Gpu> = OnceLock::new();
-    if std::env::var_os("AUTOREP_TEST_EMULATOR").is_some_and(|it| it == "0") {
+    if is_asked("0") {
         return Vec::new();
     }
     let first = Compiler::new(NULL.get_or_init(Gpu::null), Tiling::Portable);
@@ -45,7 +56,7 @@ pub fn run(compiler: &Compiler, recipe: &Recipe, arguments: &[Data]) -> Vec<Vec<
     let [first, others @ ..] = SEEDS;
     let expected = Memory::of(recipe, arguments).after(compiler, recipe, first);
     for seed in others {
-        let memory = Memory::of(recipe, arguments).after(compiler, recipe, *seed);
+        let memory = Memory::of(recipe, arguments).after(compiler, recipe, seed);
         let pairs = expected.arguments.iter().zip(&memory.arguments);
         for (number, (one, other)) in pairs.enumerate() {
             assert!(
@@ -87,7 +98,7 @@ impl Memory {
                 if let Arg::Texture(texture) = arg
                     && textures.iter().all(|(other, _)| other != texture)
                 {
-                    textures.push((texture.clone(), unwritten_texture(texture)));
+                    textures.push((texture.clone(), poisoned_texture(texture)));
                 }
             }
         }
@@ -156,10 +167,12 @@ fn buffer(argument: &Data) -> Buffer {
     }
 }
 
-fn unwritten_texture(texture: &Texture) -> Buffer {
+/// A texture of poison, which counts as written: subgroup kernels load texels past the end of what they packed
+/// and drop them. Where one is used after all, a NaN shows.
+fn poisoned_texture(texture: &Texture) -> Buffer {
     let (width, texels) = (Texture::WIDTH, texture.texels());
     let extent = [width as u32, texels.div_ceil(width) as u32, 1];
-    Buffer::unwritten(0, 4 * texels as usize).texture(extent)
+    Buffer::of_words(0, &vec![POISON; 4 * texels as usize]).texture(extent)
 }
 
 /// One dispatch, in which nothing may be found.
