@@ -38,6 +38,32 @@ const BYTES: &[(&str, [f64; 2], &str)] = &[
         [1.0, 2.2],
         "strides past the window leave inputs untouched",
     ),
+    (
+        "metrics.record",
+        [0.05, 1.0],
+        "a record, which has one size whatever the batch",
+    ),
+    (
+        "optimizer.",
+        [0.3, 1.0],
+        "the kind of each block of parameters, and the clip",
+    ),
+    (
+        "pool.average",
+        [1.0, 2.0],
+        "strides past the window leave inputs untouched",
+    ),
+    ("roofline.", [0.99, 1.0], "the factors"),
+    (
+        "squares.",
+        [0.3, 3.0],
+        "by the network: channels of all groups, whether they change or not",
+    ),
+    (
+        "threshold.",
+        [0.5, 2.0],
+        "whole blocks; how many bins are touched is the data's affair",
+    ),
 ];
 
 /// Kernels that do exactly the flops that they declare, whatever the shape.

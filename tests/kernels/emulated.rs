@@ -3,8 +3,8 @@
 //! Every recipe that a test runs on the adapters it runs here, too, on the same inputs and against the same
 //! twin. What a kernel does that one device forgives fails here on all machines.
 
-use crate::costs;
 use crate::harness::{Data, POISON};
+use crate::{costs, mutants};
 use autorep::emulator::{Buffer, Outcome, Program, Run, Slot};
 use autorep::gpu::{Gpu, Pipeline, Texture};
 use autorep::kernels::{Arg, Compiler, Kernel, Recipe, Tiling};
@@ -34,7 +34,12 @@ pub fn compilers() -> Vec<Compiler<'static>> {
         return Vec::new();
     }
     let first = Compiler::new(NULL.get_or_init(Gpu::null), Tiling::Portable);
-    Tiling::ALL.map(|tiling| first.with_tiling(tiling)).into()
+    let tilings = match mutants::are_wanted() {
+        true => mutants::TILINGS.to_vec(),
+        false => Tiling::ALL.to_vec(),
+    };
+    let tilings = tilings.into_iter();
+    tilings.map(|tiling| first.with_tiling(tiling)).collect()
 }
 
 /// Whether recipes of this compiler run in the emulator.
@@ -137,6 +142,8 @@ impl Memory {
             let outcome = dispatch(compiler.tiling, kernel, seed, &buffers);
             if seed == SEEDS[0] {
                 costs::compare(compiler.tiling, kernel, &outcome.counts);
+                let settings = settings(compiler.tiling, kernel, seed);
+                mutants::try_all(kernel, &settings, &buffers, &outcome);
             }
             let program = program(&kernel.pipeline);
             for (buffer, resource) in outcome.buffers.into_iter().zip(program.resources()) {
@@ -179,14 +186,7 @@ fn poisoned_texture(texture: &Texture) -> Buffer {
 #[track_caller]
 fn dispatch(tiling: Tiling, kernel: &Kernel, seed: u64, buffers: &[Buffer]) -> Outcome {
     let program = program(&kernel.pipeline);
-    let groups: u64 = kernel.grid.iter().map(|&n| u64::from(n)).product();
-    let settings = Run {
-        subgroup_size: lanes(tiling),
-        seed,
-        interleaved: seed % 2 == 1 && groups * u64::from(program.invocations()) <= MOST_INTERLEAVED,
-        count_warps: false,
-        ..Run::new(kernel.grid)
-    };
+    let settings = settings(tiling, kernel, seed);
     let name = kernel.pipeline.name();
     let outcome = program.run(&settings, buffers);
     let outcome = outcome.unwrap_or_else(|error| panic!("{name} ({tiling}): {error}"));
@@ -196,6 +196,18 @@ fn dispatch(tiling: Tiling, kernel: &Kernel, seed: u64, buffers: &[Buffer]) -> O
         panic!("{name} ({tiling}, seed {seed}): {finding}\n{text}");
     }
     outcome
+}
+
+fn settings(tiling: Tiling, kernel: &Kernel, seed: u64) -> Run {
+    let groups: u64 = kernel.grid.iter().map(|&n| u64::from(n)).product();
+    let invocations = groups * u64::from(program(&kernel.pipeline).invocations());
+    Run {
+        subgroup_size: lanes(tiling),
+        seed,
+        interleaved: seed % 2 == 1 && invocations <= MOST_INTERLEAVED,
+        count_warps: false,
+        ..Run::new(kernel.grid)
+    }
 }
 
 /// The compiled shader; each distinct text is compiled once.

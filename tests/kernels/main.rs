@@ -16,6 +16,7 @@ mod linear;
 mod loss;
 mod max_pool;
 mod metrics;
+mod mutants;
 mod optimizer;
 mod pool;
 mod roofline;
