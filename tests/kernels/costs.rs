@@ -53,7 +53,7 @@ const BYTES: &[(&str, [f64; 2], &str)] = &[
         [1.0, 2.0],
         "strides past the window leave inputs untouched",
     ),
-    ("roofline.", [0.99, 1.0], "the factors"),
+    ("roofline.", [0.9, 1.0], "the factors"),
     (
         "squares.",
         [0.3, 3.0],
