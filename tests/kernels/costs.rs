@@ -45,7 +45,7 @@ const BYTES: &[(&str, [f64; 2], &str)] = &[
     ),
     (
         "optimizer.",
-        [0.3, 1.0],
+        [0.97, 1.0],
         "the kind of each block of parameters, and the clip",
     ),
     (
