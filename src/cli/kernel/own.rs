@@ -132,7 +132,8 @@ impl Arguments {
                 };
                 let report = dispatch.check(&buffers).map_err(unable)?;
                 let what = format!(
-                    "{:?} workgroups: {what} (tiling {tiling}, buffers as large as what it touches, floats random, others zero)",
+                    "{:?} workgroups: {what} (tiling {tiling}, \
+                     buffers as large as what it touches, floats random, others zero)",
                     kernel.grid
                 );
                 return Ok(Checked {
