@@ -14,7 +14,7 @@ DEMO_BUDGET = 10%
 DEMO_EPOCHS = --teacher-epochs 8 --search-epochs 5 --finish-epochs 2
 DEMO_MORE   = --batch 64
 
-.PHONY: demo test lint bench rehearse clean adapter pi-spu pi-crypten slurm adapters
+.PHONY: demo test mutants lint bench rehearse clean adapter pi-spu pi-crypten slurm adapters
 
 demo: adapter
 	@if [ -e $(DEMO_OUT) ]; then echo "removing the earlier $(DEMO_OUT)"; rm -rf $(DEMO_OUT); fi
@@ -23,6 +23,10 @@ demo: adapter
 
 test: adapter
 	$(CARGO) test --release
+
+# Plants a fault at a time in every shader; the emulator must find nearly all. No adapter needed; an hour of two cores.
+mutants:
+	$(CARGO) test --release --test kernels -- --ignored --nocapture mutants
 
 # The program is built first, since it is what knows whether there is an adapter.
 adapter:

@@ -177,7 +177,7 @@ if [ "$continue" = 0 ]; then
     part adapters "${limits[0]}" "$from/autorep" devices || true
     # Both suites share one limit.
     suites=$((SECONDS + limits[1]))
-    part kernels "${limits[1]}" "$from/kernels" --test-threads 1 $suite || true
+    AUTOREP_TEST_EMULATOR=0 part kernels "${limits[1]}" "$from/kernels" --test-threads 1 $suite || true
     count_tests kernels
     part plans "$((suites > SECONDS ? suites - SECONDS : 0))" "$from/plan" --test-threads 1 $plans || true
     count_tests plans

@@ -14,6 +14,7 @@ mod eval;
 mod export;
 mod fixed_point;
 mod import;
+mod kernel;
 mod man;
 mod notes;
 mod presets;
@@ -79,6 +80,9 @@ enum Command {
     Data(data::Args),
     /// List the kernels, or print the WGSL that one of them becomes.
     Shaders(shaders::Args),
+    /// Run a compute shader where nothing stays hidden: races, stray accesses, lone barriers.
+    #[command(subcommand)]
+    Kernel(kernel::Command),
     /// Print what makes a shell complete commands and options.
     Completions(completions::Args),
     /// Write the manual: a man page for each command.
@@ -116,11 +120,14 @@ pub fn main() -> ExitCode {
         Command::Presets(args) => presets::run(args),
         Command::Data(args) => data::run(args),
         Command::Shaders(args) => shaders::run(args),
+        Command::Kernel(command) => kernel::run(command),
         Command::Completions(args) => completions::run(args, Cli::command()),
         Command::Man(args) => man::run(args, Cli::command()),
     };
     match result {
         Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Faults) => ExitCode::FAILURE,
+        Ok(End::Unable) => ExitCode::from(2),
         // As a shell reports a process that Ctrl-C ended.
         Ok(End::Interrupted) => ExitCode::from(130),
         // The reader of a pipe has seen enough.

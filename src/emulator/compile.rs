@@ -95,6 +95,8 @@ pub(super) struct Compiler<'a> {
     place: u32,
     /// Registers that count the rounds of the open loops with a rendezvous in them.
     pub(super) rounds: Vec<u32>,
+    /// Calls that were inlined.
+    inlined: usize,
 }
 
 impl Program {
@@ -143,6 +145,7 @@ fn compile(
         shared: Vec::new(),
         shared_words: 0,
         locals: Vec::new(),
+        indexed: HashMap::new(),
         switches: Vec::new(),
         rounds: Vec::new(),
         loops: Vec::new(),
@@ -162,6 +165,7 @@ fn compile(
         places: HashMap::new(),
         place: 0,
         rounds: Vec::new(),
+        inlined: 0,
     };
     let function_info = info.get_entry_point(index);
     compiler.globals(function_info)?;
@@ -217,7 +221,9 @@ impl<'a> Compiler<'a> {
             self.program.code[jump].a = end;
         }
         self.free(mark);
-        if self.program.code.len() > MOST_INSTRUCTIONS {
+        // Functions that do nothing take time, too, where each calls the next one twice.
+        self.inlined += 1;
+        if self.program.code.len() > MOST_INSTRUCTIONS || self.inlined > MOST_INSTRUCTIONS {
             return Err(CompileError::TooLarge {
                 most: MOST_INSTRUCTIONS,
             });
@@ -340,15 +346,13 @@ impl<'a> Compiler<'a> {
         let next = self.program.places.len() as u32;
         self.place = *self.places.entry((range.start, range.end)).or_insert(next);
         if self.place == next {
-            let location = self
-                .source
-                .filter(|text| text.is_char_boundary(range.start) && range.end <= text.len());
-            let location = location.map(|source| span.location(source));
-            self.program.places.push(SourcePlace {
-                line: location.map_or(0, |at| at.line_number),
-                column: location.map_or(0, |at| at.line_position),
-                span: range,
-            });
+            let unplaced = SourcePlace {
+                span: range.clone(),
+                ..SourcePlace::default()
+            };
+            let source = self.source.filter(|text| range.end <= text.len());
+            let place = source.map(|source| SourcePlace::of(source, range));
+            self.program.places.push(place.unwrap_or(unplaced));
         }
     }
 

@@ -16,7 +16,7 @@ const BANKS: u32 = 32;
 const LONGEST_LOG: usize = 1 << 16;
 
 /// What a dispatch did. Loads and stores are instructions of single invocations, of any width.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
     /// Instructions of the emulator.
     pub instructions: u64,
@@ -61,7 +61,7 @@ pub struct Counts {
 }
 
 /// Distinct bytes of a buffer that a dispatch touched.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct BufferCounts {
     /// The variable.
     pub name: String,
@@ -77,6 +77,8 @@ pub(super) struct Totals {
     /// By instruction.
     pub(super) hits: Vec<AtomicU64>,
     pub(super) barriers: AtomicU64,
+    /// Instructions so far.
+    steps: AtomicU64,
     storage_requests: AtomicU64,
     storage_segments: AtomicU64,
     workgroup_requests: AtomicU64,
@@ -90,6 +92,7 @@ impl Totals {
         Self {
             hits: program.code.iter().map(|_| AtomicU64::new(0)).collect(),
             barriers: AtomicU64::new(0),
+            steps: AtomicU64::new(0),
             storage_requests: AtomicU64::new(0),
             storage_segments: AtomicU64::new(0),
             workgroup_requests: AtomicU64::new(0),
@@ -97,6 +100,16 @@ impl Totals {
             divergent: AtomicU64::new(0),
             uncompared: AtomicU64::new(0),
         }
+    }
+
+    /// An invocation took this many instructions.
+    pub(super) fn took(&self, steps: u64) {
+        self.steps.fetch_add(steps, Ordering::Relaxed);
+    }
+
+    /// Whether all invocations together took more than `most`.
+    pub(super) fn is_over(&self, most: u64) -> bool {
+        self.steps.load(Ordering::Relaxed) > most
     }
 
     /// Puts it all together.

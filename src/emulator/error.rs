@@ -61,6 +61,14 @@ pub enum RunError {
         /// What was expected.
         reason: String,
     },
+    /// It takes longer than it may.
+    #[error(
+        "the dispatch takes more than {most} instructions: try fewer workgroups, or smaller buffers"
+    )]
+    TooLong {
+        /// The limit.
+        most: u64,
+    },
     /// The settings of a run make no sense.
     #[error("{0}")]
     Settings(String),

@@ -194,7 +194,12 @@ impl Workgroup<'_> {
                 i64::from(index)
             };
             let detail = || format!("index {shown}, length {length}");
-            self.report(Fault::OutOfBounds, lane.index, pc, None, detail);
+            let variable = self
+                .program
+                .indexed
+                .get(&pc)
+                .map(|name| (name.clone(), None));
+            self.report(Fault::OutOfBounds, lane.index, pc, variable, detail);
         }
     }
 

@@ -121,6 +121,22 @@ pub struct Finding {
     pub count: u64,
 }
 
+impl Finding {
+    /// Whether it is a loop without end.
+    pub(super) fn is_endless(&self) -> bool {
+        self.fault == Fault::EndlessLoop
+    }
+
+    /// Whether it is the same fault of the same variable at the same places of the source.
+    pub(super) fn is_like(&self, other: &Finding) -> bool {
+        let place = |finding: &Finding| finding.other.as_ref().map(|side| side.place.clone());
+        self.fault == other.fault
+            && self.side.place == other.side.place
+            && self.variable == other.variable
+            && place(self) == place(other)
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.side.place, self.fault)?;

@@ -95,6 +95,17 @@ pub(super) fn has_bool(module: &Module, inner: &TypeInner) -> bool {
     }
 }
 
+/// Whether all numbers of a type are floats.
+pub(super) fn has_only_floats(module: &Module, inner: &TypeInner) -> bool {
+    match *inner {
+        TypeInner::Array { base, .. } => has_only_floats(module, &module.types[base].inner),
+        TypeInner::Struct { ref members, .. } => members
+            .iter()
+            .all(|member| has_only_floats(module, &module.types[member.ty].inner)),
+        ref other => scalar(other).is_ok_and(|scalar| scalar.kind == ScalarKind::Float),
+    }
+}
+
 /// Words from one element to the next.
 pub(super) fn stride(
     module: &Module,

@@ -9,6 +9,7 @@
 //! 3. `lane` and `exec`: one invocation. `access`: its loads, stores and atomics, with `memory` and `race` behind them.
 //! 4. `workgroup`: the order in which invocations run, and where they meet; `subgroup`: what they do there.
 //! 5. `settings` and `run`: a dispatch. `finding` and `counts`: what it tells.
+//! 6. `spec`: a shader's buffers as a file describes them. `check`: all of it at once; `explain` and `map`: for people.
 //!
 //! ```
 //! use autorep::emulator::{Buffer, Fault, Program, Run};
@@ -30,15 +31,18 @@
 mod access;
 mod alu;
 mod builtins;
+mod check;
 mod compile;
 mod counts;
 mod error;
 mod exec;
+mod explain;
 mod expression;
 mod finding;
 mod image;
 mod lane;
 mod layout;
+mod map;
 mod memory;
 mod packing;
 mod pointer;
@@ -48,17 +52,21 @@ mod random;
 mod run;
 mod settings;
 mod source;
+mod spec;
 mod statement;
 mod subgroup;
 mod variables;
 mod workgroup;
 
+pub use check::{CheckError, Differs, Dispatch, How, Report, check, load};
 pub use counts::{BufferCounts, Counts};
 pub use error::{CompileError, RunError};
 pub use finding::{Fault, Finding, Invocation, Recorded, Side};
+pub use map::{AccessMap, BufferMap, Touch};
 pub use memory::Buffer;
 pub use program::{Program, Resource};
 pub use race::Access;
 pub use run::{Difference, Outcome, agree};
 pub use settings::Run;
 pub use source::{Slot, SourcePlace};
+pub use spec::{BufferSpec, ElementKind, Fill, Spec, SpecError};

@@ -130,6 +130,9 @@ impl<'a> Compiler<'a> {
         };
         let (before, stride) = (self.dynamic(place), self.constant(vec![stride]));
         let dst = self.allocate(1);
+        if let Some(name) = self.variable(&place) {
+            self.program.indexed.insert(self.here(), name);
+        }
         self.emit(
             Op::Index,
             u16::from(signed),
@@ -140,6 +143,26 @@ impl<'a> Compiler<'a> {
             dynamic: Some(dst),
             ..place
         }))
+    }
+
+    /// Name of the variable that a place lies in.
+    fn variable(&self, place: &Place) -> Option<String> {
+        match place.root {
+            Root::Resource(resource) => {
+                let resource = self.program.resources.get(resource as usize)?;
+                Some(resource.name.clone())
+            }
+            Root::Shared => {
+                let mut all = self.program.shared.iter();
+                let variable = all.find(|variable| variable.words.contains(&place.offset))?;
+                Some(variable.name.clone())
+            }
+            Root::Frame(register) => {
+                let mut all = self.program.locals.iter().rev();
+                let variable = all.find(|(registers, _)| registers.contains(&register))?;
+                Some(variable.1.clone())
+            }
+        }
     }
 
     pub(super) fn load(

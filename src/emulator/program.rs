@@ -8,6 +8,7 @@ use super::alu::{Binary, Ternary, Unary};
 use super::packing::{Pack, Unpack};
 use super::source::{Slot, SourcePlace};
 use naga::{AtomicFunction, CollectiveOperation, SubgroupOperation};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// A compute entry point, ready to run.
@@ -29,6 +30,8 @@ pub struct Program {
     pub(super) shared_words: u32,
     /// Variables that each invocation has for itself, by their registers.
     pub(super) locals: Vec<(Range<u32>, String)>,
+    /// By an instruction that makes an address of an index, the variable that it goes into.
+    pub(super) indexed: HashMap<u32, String>,
     pub(super) switches: Vec<Switch>,
     /// By rendezvous, the registers that count the rounds of the loops around it.
     pub(super) rounds: Vec<Vec<u32>>,
@@ -52,6 +55,8 @@ pub struct Resource {
     pub texel_words: Option<u32>,
     /// Least size in bytes.
     pub least_bytes: u64,
+    /// Whether all its numbers are floats.
+    pub floats: bool,
     /// Words from one element of the outermost array to the next; 1 without one.
     pub(super) stride: u32,
     /// Words ahead of that array.
@@ -59,6 +64,11 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// Words from one element to the next.
+    pub(super) fn element_words(&self) -> u32 {
+        self.stride.max(1)
+    }
+
     /// Number of the element that holds a word.
     pub(super) fn element(&self, word: u32) -> u64 {
         u64::from(word.saturating_sub(self.head) / self.stride.max(1))

@@ -51,6 +51,11 @@ impl Program {
             true => self.interleaved(run, &shared, &totals, count),
             false => self.apart(run, &shared, &totals, count),
         };
+        if totals.is_over(run.most_instructions) {
+            return Err(RunError::TooLong {
+                most: run.most_instructions,
+            });
+        }
         let Left {
             mut findings,
             recorded,

@@ -5,6 +5,10 @@ use super::program::Program;
 use super::race::MOST_LANES;
 use super::source::Slot;
 
+/// Most words of variables and of workgroup memory, of all workgroups that run at once: with what is
+/// known of each, a few GB.
+const MOST_WORDS: u64 = 1 << 26;
+
 /// How a dispatch is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -17,8 +21,10 @@ pub struct Run {
     /// Whether all workgroups run at once, a few instructions of each in turn. Else each runs on its own
     /// from beginning to end, in random order, on all cores.
     pub interleaved: bool,
-    /// Instructions that an invocation may take before its loop is called endless.
+    /// Instructions that an invocation may take before its loop is called endless. Its workgroup ends there.
     pub budget: u64,
+    /// Instructions of all invocations together; a dispatch that would take more is an error.
+    pub most_instructions: u64,
     /// Whether workgroup memory begins as zeros: then reading it first is no fault. The project's own
     /// pipelines do without.
     pub zeroed_workgroup_memory: bool,
@@ -42,6 +48,7 @@ impl Run {
             seed: 0,
             interleaved: false,
             budget: 100_000_000,
+            most_instructions: u64::MAX,
             zeroed_workgroup_memory: false,
             find_unwritten_locals: false,
             find_not_finite: false,
@@ -80,9 +87,22 @@ impl Run {
             .iter()
             .map(|&n| u128::from(n))
             .product::<u128>();
-        match u32::try_from(count) {
-            Ok(count) => Ok(count),
-            Err(_) => wrong(format!("a grid of {:?} workgroups", self.workgroups)),
+        let Ok(count) = u32::try_from(count) else {
+            return wrong(format!("a grid of {:?} workgroups", self.workgroups));
+        };
+        // Interleaved workgroups are all there at once; else there is one for each core.
+        let at_once = if self.interleaved {
+            u64::from(count)
+        } else {
+            1
+        };
+        let own = program.frame.len() as u64 * invocations;
+        let words = own.saturating_add(u64::from(program.shared_words));
+        if words.saturating_mul(at_once) > MOST_WORDS {
+            return wrong(format!(
+                "variables of {at_once} workgroups at once take {words} words each: {MOST_WORDS} are the most in all"
+            ));
         }
+        Ok(count)
     }
 }

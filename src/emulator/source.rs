@@ -13,6 +13,26 @@ pub struct SourcePlace {
     pub span: Range<usize>,
 }
 
+impl SourcePlace {
+    /// The place of these bytes of a text.
+    pub fn of(source: &str, span: Range<usize>) -> Self {
+        let before = source
+            .as_bytes()
+            .get(..span.start)
+            .unwrap_or(source.as_bytes());
+        let begin = before
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
+        let lines = before.iter().filter(|&&byte| byte == b'\n').count();
+        Self {
+            line: lines as u32 + 1,
+            column: (before.len() - begin) as u32 + 1,
+            span,
+        }
+    }
+}
+
 impl std::fmt::Display for SourcePlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.line {

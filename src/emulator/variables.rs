@@ -130,6 +130,7 @@ impl Compiler<'_> {
             writable,
             texel_words: None,
             least_bytes: 4 * u64::from(least),
+            floats: layout::has_only_floats(self.module, inner),
             stride,
             head,
         });
@@ -186,6 +187,7 @@ impl Compiler<'_> {
             writable,
             texel_words: Some(words),
             least_bytes: 0,
+            floats: float,
             stride: words,
             head: 0,
         });

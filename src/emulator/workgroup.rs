@@ -141,6 +141,11 @@ impl<'a> Workgroup<'a> {
     /// Lets every invocation that can run do so, in random order, and those that wait meet. Whether
     /// there is more to do.
     pub(super) fn turn(&mut self) -> bool {
+        // The others would most likely spend their budgets in the same loop.
+        let endless = |lane: &Lane| lane.state == State::Exhausted;
+        if self.totals.is_over(self.settings.most_instructions) || self.lanes.iter().any(endless) {
+            return false;
+        }
         let mut ready: Vec<usize> = (0..self.lanes.len())
             .filter(|&lane| self.lanes[lane].state == State::Ready)
             .collect();
@@ -154,8 +159,14 @@ impl<'a> Workgroup<'a> {
                 false => u64::MAX,
             };
             let mut lane = std::mem::take(&mut self.lanes[at]);
+            let before = lane.steps;
             self.advance(&mut lane, slice);
+            self.totals.took(lane.steps - before);
+            let ended = lane.state == State::Exhausted;
             self.lanes[at] = lane;
+            if ended {
+                break;
+            }
         }
         true
     }
@@ -213,9 +224,7 @@ impl<'a> Workgroup<'a> {
             .into_iter()
             .filter(|&lane| self.standing(lane) == standing)
             .collect();
-        let absent = lanes
-            .clone()
-            .find(|lane| self.lanes[*lane].state != State::Exhausted && !here.contains(lane));
+        let absent = lanes.clone().find(|lane| !here.contains(lane));
         if let Some(absent) = absent {
             self.report_absence(Fault::SubgroupNotUniform, lead, absent);
         }
@@ -231,7 +240,6 @@ impl<'a> Workgroup<'a> {
         };
         let standing = self.standing(lead);
         let absent = (0..self.lanes.len()).find(|&lane| match self.lanes[lane].state {
-            State::Exhausted => false,
             State::Barrier => self.standing(lane) != standing,
             _ => true,
         });

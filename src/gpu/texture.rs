@@ -2,11 +2,11 @@
 
 use super::{Gpu, GpuError};
 
-/// A list of vec4f, one a texel, in rows of [`Texture::WIDTH`]. Clones share it.
+/// A list of vec4f, one a texel, in rows of [`Texture::WIDTH`]. Clones share it, and are equal.
 ///
 /// WGSL sees it as `texture_storage_2d<rgba32float, …>`: one kernel writes it, others read
 /// it, with the same bits as from a buffer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Texture {
     pub(super) view: wgpu::TextureView,
     texels: u64,

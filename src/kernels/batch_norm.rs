@@ -150,7 +150,7 @@ pub fn data_gradient(
         grid: walk.grid(),
         cost: Cost {
             flops: 5.0 * shape.len() as f64,
-            bytes: 12.0 * shape.len() as f64,
+            bytes: 12.0 * shape.len() as f64 + 16.0 * shape.channels as f64,
         },
     };
     Ok(Recipe::single(kernel, if in_place { 3 } else { 4 }))

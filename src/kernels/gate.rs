@@ -211,7 +211,9 @@ pub fn moments(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), G
         stride: 1,
         bytes: 16 * (spec.shape.channels * walk.parts()) as u64,
     };
-    let bytes = 4 * spec.shape.len() * spec.operands() + spec.constant_bytes();
+    // Of the running moments it reads the mean.
+    let constants = spec.constant_bytes() + 4 * spec.shape.channels;
+    let bytes = 4 * spec.shape.len() * spec.operands() + constants;
     let cost = Cost {
         flops: ((spec.flops_to_z() + 8) * spec.shape.len()) as f64,
         bytes: bytes as f64 + partials.bytes as f64,

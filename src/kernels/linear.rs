@@ -40,13 +40,14 @@ impl Shape {
         self.out_features * self.in_features
     }
 
-    /// Cost of any of the three passes: 2·N·C·K flops, each operand moved once.
-    pub fn cost(&self) -> Cost {
+    /// Cost of any of the three passes: 2·N·C·K flops, each operand moved once. The data gradient knows no
+    /// bias.
+    fn cost(&self, bias: bool) -> Cost {
+        let matrices = self.input_len() + self.output_len() + self.weight_len();
+        let biases = usize::from(bias) * self.out_features;
         Cost {
             flops: 2.0 * self.output_len() as f64 * self.in_features as f64,
-            bytes: 4.0
-                * (self.input_len() + self.output_len() + self.weight_len() + self.out_features)
-                    as f64,
+            bytes: 4.0 * (matrices + biases) as f64,
         }
     }
 }
@@ -121,7 +122,7 @@ fn product(
             rows.div_ceil(down * tile_rows) as u32,
             1,
         ],
-        cost: shape.cost(),
+        cost: shape.cost(arguments == 4),
     };
     Ok(Recipe::single(kernel, arguments))
 }

@@ -84,7 +84,7 @@ fn norm_of(compiler: &Compiler, length: usize, trained: bool) -> Result<Recipe, 
         grid: [1, 1, 1],
         cost: Cost {
             flops: f64::from(partials),
-            bytes: 4.0 * f64::from(partials),
+            bytes: 4.0 * f64::from(partials) + 16.0,
         },
     };
     let mut of_sums = vec![Arg::External(1), Arg::Scratch(0)];

@@ -28,7 +28,7 @@ pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Reci
         grid: stream.grid(),
         cost: Cost {
             flops: (planes * pixels) as f64,
-            bytes: 8.0 * (planes * pixels) as f64,
+            bytes: 8.0 * (planes * pixels) as f64 + 4.0 * planes as f64,
         },
     };
     Ok(Recipe::single(kernel, 3))
@@ -47,7 +47,7 @@ pub fn backward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Rec
         grid: split.grid,
         cost: Cost {
             flops: 3.0 * (planes * pixels) as f64,
-            bytes: 12.0 * (planes * pixels) as f64,
+            bytes: 12.0 * (planes * pixels) as f64 + 8.0 * planes as f64,
         },
     };
     Ok(Recipe::single(kernel, 4))

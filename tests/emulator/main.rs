@@ -1,8 +1,10 @@
 //! The emulator: what it computes, what it finds, what it counts.
 
+mod check;
 mod counts;
 mod device;
 mod faults;
+mod lessons;
 mod numbers;
 mod shaders;
 mod subgroups;

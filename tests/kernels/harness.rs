@@ -1,7 +1,9 @@
-//! Runs a recipe on every adapter and tiling, and compares with the twin.
+//! Runs a recipe on every adapter and tiling, then in the emulator, and compares with the twin.
 
+use crate::emulated;
 use autorep::gpu::{AdapterChoice, Gpu, Tape, View, adapter};
 use autorep::kernels::{Compiler, Recipe, Tiling};
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 /// One adapter, opened once for the whole test process. Shaders run bounds-checked.
@@ -39,22 +41,43 @@ pub fn tilings(gpu: &Gpu) -> Vec<Tiling> {
     tilings
 }
 
-/// Runs `test` with a compiler for every adapter and tiling. All tests share the compilers:
-/// on software Vulkan most of the time goes into compiling.
+/// Runs `test` with a compiler for every adapter and tiling, and for the emulator. All tests share the
+/// compilers: on software Vulkan most of the time goes into compiling.
 pub fn on_every_engine(test: impl Fn(&Compiler)) {
     static COMPILERS: OnceLock<Vec<Compiler>> = OnceLock::new();
     let compilers = COMPILERS.get_or_init(|| {
-        gpus()
-            .iter()
-            .flat_map(|gpu| {
-                let first = Compiler::new(gpu, Tiling::Portable);
-                tilings(gpu)
-                    .into_iter()
-                    .map(move |tiling| first.with_tiling(tiling))
-            })
-            .collect()
+        let adapters = match emulated::alone() {
+            true => &[],
+            false => gpus(),
+        };
+        let on_adapters = adapters.iter().flat_map(|gpu| {
+            let first = Compiler::new(gpu, Tiling::Portable);
+            tilings(gpu)
+                .into_iter()
+                .map(move |tiling| first.with_tiling(tiling))
+        });
+        on_adapters.chain(emulated::compilers()).collect()
     });
-    compilers.iter().for_each(test);
+    let mut emulated = 0;
+    for compiler in compilers {
+        let before = RECIPES.get();
+        test(compiler);
+        let recipes = RECIPES.get() - before;
+        match emulated::is_emulated(compiler) {
+            true => emulated += recipes,
+            false => assert!(recipes > 0, "nothing ran ({})", compiler.tiling),
+        }
+    }
+    // A test may leave large shapes to the adapters, but not all.
+    assert!(
+        emulated > 0 || emulated::compilers().is_empty(),
+        "nothing was emulated"
+    );
+}
+
+thread_local! {
+    /// Recipes that this thread has run.
+    static RECIPES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// One argument of a recipe.
@@ -78,7 +101,12 @@ pub const POISON: u32 = 0x7fc0_dead;
 
 /// Binds `arguments`, runs the recipe once, and returns the contents of every argument (as
 /// f32 bit patterns) after it. Scratch memory is poisoned, too.
+#[track_caller]
 pub fn run(compiler: &Compiler, recipe: &Recipe, arguments: &[Data]) -> Vec<Vec<f32>> {
+    RECIPES.set(RECIPES.get() + 1);
+    if emulated::is_emulated(compiler) {
+        return emulated::run(compiler, recipe, arguments);
+    }
     let gpu = compiler.gpu;
     let buffers: Vec<View> = arguments
         .iter()

@@ -1,12 +1,14 @@
-//! Every kernel against its plain-Rust twin, on every adapter and every tiling, on awkward
-//! shapes, with poisoned outputs. One process and one device per adapter.
+//! Every kernel against its plain-Rust twin, on every adapter and every tiling and in the emulator, on
+//! awkward shapes, with poisoned outputs. One process and one device per adapter.
 
 mod add;
 mod augment;
 mod batch_norm;
 mod conv2d;
+mod costs;
 mod dapa;
 mod dropout;
+mod emulated;
 mod gate;
 mod harness;
 mod indicator;
@@ -14,6 +16,7 @@ mod linear;
 mod loss;
 mod max_pool;
 mod metrics;
+mod mutants;
 mod optimizer;
 mod pool;
 mod roofline;

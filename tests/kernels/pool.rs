@@ -1,3 +1,4 @@
+use crate::emulated::is_emulated;
 use crate::harness::*;
 use autorep::kernels::pool::{self, Shape};
 use autorep::reference::pool as twin;
@@ -75,6 +76,10 @@ fn global_matches_its_twin() {
             (150_000, 1),
             (131_101, 9),
         ] {
+            // More than a million elements; the planes of one pixel wrap the grid as well.
+            if is_emulated(compiler) && planes * pixels > 1_000_000 {
+                continue;
+            }
             let what = format!("{planes} planes of {pixels} ({})", compiler.tiling);
             let (x, dy) = (noise(1, planes * pixels), noise(2, planes));
 
