@@ -21,6 +21,7 @@ mod report;
 mod search;
 mod shaders;
 mod sweep;
+mod teach;
 mod train;
 
 pub use common::AdapterArgs;
@@ -78,6 +79,8 @@ enum Command {
     Data(data::Args),
     /// List the kernels, or print the WGSL that one of them becomes.
     Shaders(shaders::Args),
+    /// Open a page for a class: kernels to change and run, exercises, a step, a live search.
+    Teach(teach::Args),
     /// Print what makes a shell complete commands and options.
     Completions(completions::Args),
     /// Write the manual: a man page for each command.
@@ -87,6 +90,7 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     quiet_drivers();
+    crate::teach::tether::heed();
     let cli = Cli::parse();
     let level = match cli.verbose {
         0 => "warn,autorep=info",
@@ -112,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Presets(args) => presets::run(args),
         Command::Data(args) => data::run(args),
         Command::Shaders(args) => shaders::run(args),
+        Command::Teach(args) => teach::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
         Command::Man(args) => man::run(args, Cli::command()),
     };
