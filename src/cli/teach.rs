@@ -2,9 +2,11 @@
 
 use super::common::note;
 use super::end::End;
-use crate::teach::{Server, Wishes, child};
+use crate::teach::routes::Routes;
+use crate::teach::{Server, Wishes, child, export};
 use anyhow::{Context, Result};
 use std::io::{Write, stdin, stdout};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Arguments of `autorep teach`.
@@ -20,6 +22,10 @@ pub struct Args {
     /// code can run kernels on this one.
     #[arg(long)]
     class: bool,
+    /// Instead of serving: write the page as static files, for any web server. Kernels then run in the
+    /// visitor's browser, by WebGPU.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["open", "class", "port"])]
+    export: Option<PathBuf>,
     /// Read a kernel from standard input, run it, and write what is found: what the server starts for
     /// each visitor's text.
     #[arg(long, hide = true)]
@@ -31,10 +37,22 @@ pub(super) fn run(args: Args) -> Result<End> {
         child::run(stdin().lock(), stdout().lock())?;
         return Ok(End::Done);
     }
+    let program = std::env::current_exe().context("where this program lies is not known")?;
+    if let Some(folder) = &args.export {
+        let written = export::export(&Routes::new(program)?, folder);
+        let (files, bytes) = written.with_context(|| format!("cannot write into {}", folder.display()))?;
+        writeln!(
+            stdout(),
+            "{}: {files} files, {} KiB",
+            folder.display(),
+            bytes.div_ceil(1024)
+        )?;
+        return Ok(End::Done);
+    }
     let server = Server::bind(Wishes {
         port: args.port,
         class: args.class,
-        program: std::env::current_exe().context("where this program lies is not known")?,
+        program,
     })?;
     let address = server.address();
     // Whoever starts it waits for this line.

@@ -6,7 +6,8 @@
 //! 2. `wgsl`, `judge` and `device`: a text is compiled, run in the emulator, and run on the adapter.
 //! 3. `job`, `child` and `runner`: all of that in a process of its own, which may hang or crash.
 //! 4. `step` and `live`: a profile, and a search, as further processes; `tether` ends them with this one.
-//! 5. `guard`, `assets`, `routes` and `server`: who may ask, and what is answered.
+//! 5. `guard`, `assets`, `routes` and `server`: who may ask, and what is answered; `export`: the
+//!    same as static files.
 //!
 //! The page itself lies in `assets/teach/`.
 
@@ -16,6 +17,7 @@ pub mod catalog;
 pub mod child;
 pub mod device;
 pub mod error;
+pub mod export;
 pub mod guard;
 pub mod job;
 pub mod judge;

@@ -100,6 +100,11 @@ impl Routes {
         })
     }
 
+    /// Names of all kernels.
+    pub fn kernels(&self) -> impl Iterator<Item = &str> {
+        self.catalog.entries().map(|entry| entry.name.as_str())
+    }
+
     /// What is asked for by its path, and by what stands behind its question mark.
     pub fn get(&self, path: &str, query: &str) -> Answer {
         if let Some(asset) = assets::find(path) {
@@ -122,6 +127,7 @@ impl Routes {
                 kind: "application/json",
                 body: Cow::Owned(self.puzzles.get_or_init(puzzles).clone()),
             },
+            "api/mode" => Answer::json(&serde_json::json!({ "runs": true })),
             "api/step" => Answer::json(&self.steps.standing()),
             "api/search" => {
                 let number = |key: &str| {
