@@ -418,10 +418,23 @@ fn a_search_is_watched_paused_and_ended() {
 fn the_page_is_written_as_static_files() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("site");
-    let output = program().args(["teach", "--export"]).arg(&out).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = program()
+        .args(["teach", "--export"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     for asset in ASSETS {
-        assert_eq!(std::fs::read(out.join(asset.path)).unwrap(), asset.bytes, "{}", asset.path);
+        assert_eq!(
+            std::fs::read(out.join(asset.path)).unwrap(),
+            asset.bytes,
+            "{}",
+            asset.path
+        );
     }
     let read = |path: &str| -> Value {
         serde_json::from_slice(&std::fs::read(out.join(path)).unwrap()).unwrap()
@@ -434,5 +447,8 @@ fn the_page_is_written_as_static_files() {
     }
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    refused(program().args(["teach", "--export"]).arg(&file), &["cannot write", "file"]);
+    refused(
+        program().args(["teach", "--export"]).arg(&file),
+        &["cannot write", "file"],
+    );
 }

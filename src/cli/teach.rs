@@ -40,7 +40,8 @@ pub(super) fn run(args: Args) -> Result<End> {
     let program = std::env::current_exe().context("where this program lies is not known")?;
     if let Some(folder) = &args.export {
         let written = export::export(&Routes::new(program)?, folder);
-        let (files, bytes) = written.with_context(|| format!("cannot write into {}", folder.display()))?;
+        let (files, bytes) =
+            written.with_context(|| format!("cannot write into {}", folder.display()))?;
         writeln!(
             stdout(),
             "{}: {files} files, {} KiB",

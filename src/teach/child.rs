@@ -33,11 +33,20 @@ pub fn run(input: impl Read, mut output: impl Write) -> io::Result<()> {
         Ok(emulated) => emulated,
         Err(message) => return say(&Line::Refused(message)),
     };
-    let ends = emulated.ends();
+    let (ends, unused) = (emulated.ends(), emulated.unused.clone());
     say(&Line::Emulated(Box::new(emulated)))?;
     if !ends {
         let why = "a loop without end would take the whole adapter along";
         return say(&Line::Unmeasured(why.to_owned()));
+    }
+    if !unused.is_empty() {
+        // A driver would be asked for a layout that has no place for them.
+        let bindings: Vec<String> = unused.iter().map(u32::to_string).collect();
+        let why = format!(
+            "the kernel does not use what lies at binding {}",
+            bindings.join(", ")
+        );
+        return say(&Line::Unmeasured(why));
     }
     say(&match device::measure(&case) {
         Ok(measured) => Line::Measured(Box::new(measured)),

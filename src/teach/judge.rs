@@ -2,17 +2,19 @@
 
 use super::case::{Case, Contents, UNWRITTEN};
 use super::wgsl::{self, Message};
-use crate::emulator::{Access, Buffer, Counts, Fault, Finding, Outcome, Program, Run, Slot};
+use crate::emulator::{
+    Access, Buffer, Counts, Fault, Finding, Outcome, Program, Recorded, Run, Slot,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Instructions of an invocation after which its loop is called endless: far more than any case needs, and
 /// few enough that all invocations come there within seconds.
-const BUDGET: u64 = 500_000;
+const BUDGET: u64 = 200_000;
 /// Most loads and stores of a dispatch whose accesses are recorded.
 const MOST_RECORDED: u64 = 1_000_000;
 /// Most accesses that are told one by one.
-const MOST_ACCESSES: usize = 24_000;
+const MOST_ACCESSES: usize = 12_000;
 /// Most findings that are told.
 const MOST_FINDINGS: usize = 12;
 
@@ -27,6 +29,8 @@ pub struct Emulated {
     pub results: Vec<Comparison>,
     /// Single accesses, in the order of each invocation's program.
     pub accesses: Accesses,
+    /// Bindings of the text that may be changed which it does not use.
+    pub unused: Vec<u32>,
 }
 
 /// A fault, in words and places.
@@ -190,6 +194,10 @@ pub fn emulate(case: &Case) -> Result<Emulated, Message> {
         }
         if edited {
             emulated = found(&program, &outcome, stage.grid);
+            let used = |binding: &u32| outcome.buffer(*binding).is_some();
+            emulated.unused = (0..stage.bindings.len() as u32)
+                .filter(|b| !used(b))
+                .collect();
         }
     }
     let words: Vec<Vec<u32>> = contents.into_iter().map(Memory::shown).collect();
@@ -245,51 +253,19 @@ impl Memory {
 fn found(program: &Program, outcome: &Outcome, grid: [u32; 3]) -> Emulated {
     let groups: u64 = grid.iter().map(|&n| u64::from(n)).product();
     let mut tally = tally(&outcome.counts, groups * u64::from(program.invocations()));
-    let mut rows = Vec::new();
-    let mut words = HashMap::new();
-    let mut busiest = [0u64; 2];
-    for recorded in &outcome.recorded {
-        let [x, y, z] = recorded.invocation.workgroup;
-        let group = x + grid[0] * (y + grid[1] * z);
-        let lane = recorded.invocation.local_index;
-        if recorded.slot.is_some() {
-            let kind = usize::from(recorded.access.is_write());
-            let count: &mut u64 = words.entry((group, lane, kind)).or_default();
-            *count += 1;
-            busiest[kind] = busiest[kind].max(*count);
-        }
-        if rows.len() < MOST_ACCESSES {
-            let buffer = match recorded.slot {
-                Some(Slot::Binding { binding, .. }) => i64::from(binding),
-                _ => -1,
-            };
-            let kind = match recorded.access {
-                Access::Read => 0,
-                Access::Write => 1,
-                Access::AtomicRead | Access::AtomicWrite => 2,
-            };
-            let [group, lane, word, line] =
-                [group, lane, recorded.word, recorded.line].map(i64::from);
-            rows.push([group, lane, buffer, word, kind, line]);
-        }
-    }
     [tally.busiest_reads, tally.busiest_writes] = match is_short(outcome) {
-        true => busiest,
+        true => busiest(&outcome.recorded),
         // One may have done it all.
         false => [tally.loads, tally.stores],
     };
+    let rows = rows(&outcome.recorded, grid);
     tally.complete = is_short(outcome) && rows.len() == outcome.recorded.len();
-    // Workgroups ran in a drawn order.
-    rows.sort_by_key(|row| row[0]);
+    let findings = outcome.findings.iter().take(MOST_FINDINGS);
     Emulated {
-        findings: outcome
-            .findings
-            .iter()
-            .take(MOST_FINDINGS)
-            .map(in_words)
-            .collect(),
+        findings: findings.map(in_words).collect(),
         tally,
         results: Vec::new(),
+        unused: Vec::new(),
         accesses: Accesses {
             rows,
             lanes: program.invocations(),
@@ -297,6 +273,52 @@ fn found(program: &Program, outcome: &Outcome, grid: [u32; 3]) -> Emulated {
             size: program.workgroup_size(),
         },
     }
+}
+
+/// Words of buffers that the busiest invocation reads, and that it writes.
+fn busiest(recorded: &[Recorded]) -> [u64; 2] {
+    let mut words = HashMap::new();
+    let mut busiest = [0; 2];
+    for access in recorded.iter().filter(|access| access.slot.is_some()) {
+        let kind = usize::from(access.access.is_write());
+        let count: &mut u64 = words.entry((access.invocation, kind)).or_default();
+        *count += 1;
+        busiest[kind] = busiest[kind].max(*count);
+    }
+    busiest
+}
+
+/// The accesses of the first workgroups, as many as can be told.
+fn rows(recorded: &[Recorded], grid: [u32; 3]) -> Vec<[i64; 6]> {
+    let group = |access: &Recorded| {
+        let [x, y, z] = access.invocation.workgroup;
+        x + grid[0] * (y + grid[1] * z)
+    };
+    // Workgroups ran in a drawn order.
+    let mut ordered: Vec<&Recorded> = recorded.iter().collect();
+    ordered.sort_by_key(|access| group(access));
+    if let Some(next) = ordered.get(MOST_ACCESSES) {
+        // Half a workgroup would look like one that does half its work.
+        let last = group(next);
+        let whole = ordered.partition_point(|access| group(access) < last);
+        ordered.truncate(if whole > 0 { whole } else { MOST_ACCESSES });
+    }
+    let row = |access: &Recorded| {
+        let buffer = match access.slot {
+            Some(Slot::Binding { binding, .. }) => i64::from(binding),
+            _ => -1,
+        };
+        let kind = match access.access {
+            Access::Read => 0,
+            Access::Write => 1,
+            Access::AtomicRead | Access::AtomicWrite => 2,
+        };
+        let lane = access.invocation.local_index;
+        let [group, lane, word, line] =
+            [group(access), lane, access.word, access.line].map(i64::from);
+        [group, lane, buffer, word, kind, line]
+    };
+    ordered.into_iter().map(row).collect()
 }
 
 fn in_words(finding: &Finding) -> Found {
@@ -420,6 +442,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {{
     fn what_is_right_passes_and_is_counted() {
         let right = emulate(&doubling("if (id.x < 100u) { y[id.x] = 2.0 * x[id.x]; }")).unwrap();
         assert!(right.passes(), "{right:?}");
+        let groups: Vec<i64> = right.accesses.rows.iter().map(|row| row[0]).collect();
+        assert!(groups.is_sorted() && groups.last() == Some(&1));
         let tally = &right.tally;
         assert_eq!(
             (tally.invocations, tally.loads, tally.stores),
@@ -462,5 +486,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {{
         );
         let endless = emulate(&doubling("loop { y[0] = 1.0; }")).unwrap();
         assert!(!endless.ends());
+        assert_eq!(endless.unused, [0]);
     }
 }

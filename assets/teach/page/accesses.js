@@ -12,10 +12,9 @@ const KINDS = ["reads", "writes", "updates"];
 
 // `given` has the buffers, `accesses` the rows, `bindings` the buffer of each binding.
 export function picture(given, accesses, caption, onLine) {
-    const { rows, lanes, grid } = accesses;
+    const { rows, lanes } = accesses;
     if (!rows.length) return h("p", { class: "soft" }, "Nothing was read or written.");
     const bindings = given.stages[given.edited].bindings;
-    const groups = grid[0] * grid[1] * grid[2];
     const byInvocation = new Map();
     for (const row of rows) {
         const key = row[GROUP] * lanes + row[LANE];
@@ -26,7 +25,8 @@ export function picture(given, accesses, caption, onLine) {
     const sheets = touched.map((binding) => sheet(given.buffers[bindings[binding]], binding));
     const shared = rows.some((row) => row[BUFFER] < 0) ? banks() : null;
 
-    const group = slider("Workgroup", groups - 1);
+    // Of many workgroups the first are told.
+    const group = slider("Workgroup", rows.at(-1)[GROUP]);
     const lane = slider("Invocation", lanes - 1);
     const step = slider("Step", 0);
     const words = h("p", { class: "said", role: "status" });
@@ -91,14 +91,14 @@ export function picture(given, accesses, caption, onLine) {
 }
 
 function slider(name, max) {
-    const value = h("output", null, "0");
+    const value = h("output", null, `${name} 0`);
     const input = h("input", { type: "range", min: "0", max: String(max), value: "0", "aria-label": name });
     return {
         input,
         show() {
-            value.textContent = name === "Step" && input.value === "0" ? "all" : input.value;
+            value.textContent = name === "Step" && input.value === "0" ? "All steps" : `${name} ${input.value}`;
         },
-        element: h("label", null, h("span", null, name, " ", value), input),
+        element: h("label", null, h("span", null, value), input),
     };
 }
 

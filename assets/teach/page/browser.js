@@ -33,7 +33,7 @@ async function open() {
 
 // Runs a case with `source` in the place of the text that may be changed. Returns what each wanted buffer
 // holds against the twin, and the seconds.
-export async function run(given, source) {
+export async function run(given, source, unused = []) {
     const gpu = await open();
     gpu.pushErrorScope("validation");
     const buffers = given.buffers.map(({ contents }) => {
@@ -62,7 +62,10 @@ export async function run(given, source) {
             layout: "auto",
             compute: { module, entryPoint: stage.entry },
         });
-        const entries = stage.bindings.map((buffer, binding) => ({ binding, resource: { buffer: buffers[buffer] } }));
+        const bound = stage.bindings.map((buffer, binding) => ({ binding, resource: { buffer: buffers[buffer] } }));
+        // A layout that is made of the text has no place for what the text does not use.
+        const left = number === given.edited ? unused : [];
+        const entries = bound.filter(({ binding }) => !left.includes(binding));
         const pass = encoder.beginComputePass();
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
@@ -119,7 +122,7 @@ export async function alone(given, source) {
 }
 
 // A button that runs the case here, and what came of it. `agree` says whether the server's answer was right.
-export function panel(given, source, agree) {
+export function panel(given, source, unused, agree) {
     if (!available())
         return h("p", { class: "soft" }, "This browser has no WebGPU, so only the server ran the kernel.");
     const out = h("p", { class: "soft", role: "status" }, "The same kernel can run on this device's own GPU.");
@@ -131,7 +134,7 @@ export function panel(given, source, agree) {
                 button.disabled = true;
                 out.textContent = "Running…";
                 try {
-                    const { results, seconds } = await run(given, source());
+                    const { results, seconds } = await run(given, source(), unused);
                     const wrong = results.find((result) => result.first);
                     const right = !wrong;
                     out.className = right ? "good" : "bad";

@@ -93,7 +93,6 @@ function chart(profile, known) {
     const passes = Object.keys(PASSES)
         .map((pass) => ({ pass, list: profile.dispatches.filter((d) => d.pass === pass) }))
         .filter(({ list }) => list.length);
-    const longest = Math.max(...passes.map(({ list }) => list.reduce((sum, d) => sum + d.time.median, 0)));
     let chosen;
     const block = (dispatch) => {
         const seconds = dispatch.time.median;
@@ -111,9 +110,10 @@ function chart(profile, known) {
                     tellOf(dispatch, detail, total, known);
                 },
             },
-            h("span", null, dispatch.layer),
+            seconds / total > 0.05 ? h("span", null, dispatch.layer) : null,
         );
-        button.style.flexGrow = String(Math.max(seconds / longest, 0.002) * 1000);
+        // As wide as its share: blocks go on in the next line where one is full.
+        button.style.setProperty("--share", String(seconds / total));
         return button;
     };
     return h(
@@ -146,7 +146,6 @@ function chart(profile, known) {
             passes.map(({ pass, list }) => {
                 const seconds = list.reduce((sum, d) => sum + d.time.median, 0);
                 const bar = h("div", { class: "blocks" }, list.map(block));
-                bar.style.width = `${Math.max(8, (100 * seconds) / longest)}%`;
                 return h(
                     "div",
                     { class: "pass" },

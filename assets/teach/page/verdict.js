@@ -7,6 +7,8 @@ import { panel } from "./browser.js";
 const ok = (text) => h("span", { class: "good" }, "✓ ", text);
 const no = (text) => h("span", { class: "bad" }, "✗ ", text);
 
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
 // Lines that the editor marks.
 export function marks(verdict) {
     const list = [];
@@ -30,7 +32,7 @@ export function headline(verdict, puzzle) {
             : ok("Right in this browser. Races and limits are for the program to find: autorep teach.");
     }
     if (!emulated) return no(verdict.unmeasured ?? "Nothing was found.");
-    if (emulated.findings.length) return no(`${emulated.findings[0].fault}, line ${emulated.findings[0].line}.`);
+    if (emulated.findings.length) return no(`${capital(emulated.findings[0].fault)}, line ${emulated.findings[0].line}.`);
     if (emulated.results.some((result) => result.first)) return no("Not what the twin computes.");
     if (verdict.measured?.results.some((result) => result.first))
         return no("Right in the emulator, wrong on the adapter.");
@@ -52,7 +54,6 @@ export function report(verdict, given, { puzzle, source, go }) {
         refused && h("p", { class: "message" }, place(refused.line), " ", refused.text),
         verdict.ended && h("p", { class: "message" }, `The process was ended: ${verdict.ended}. The page goes on.`),
         emulated && [
-            verdict.score.length > 0 && scores(verdict.score),
             emulated.findings.length > 0 &&
                 h(
                     "ul",
@@ -70,9 +71,10 @@ export function report(verdict, given, { puzzle, source, go }) {
                     ),
                 ),
             emulated.results.map(compared),
+            verdict.score.length > 0 && scores(verdict.score),
             costs(emulated.tally, measured),
             adapter(verdict),
-            panel(given, source, right),
+            panel(given, source, emulated.unused, right),
             h(
                 "details",
                 null,
