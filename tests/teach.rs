@@ -10,7 +10,7 @@ use common::program::{program, refused};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A server, which ends with the test that began it.
@@ -39,6 +39,10 @@ impl Served {
     fn begin(more: &[&str]) -> Self {
         let mut command = program();
         command.args(["teach", "--port", "0"]).args(more);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut address = String::new();
@@ -412,6 +416,56 @@ fn a_search_is_watched_paused_and_ended() {
     );
     assert_eq!((&now["number"], &now["percent"]), (&json!(1), &json!(10)));
     assert_eq!(now["prices"]["relu"], json!(232.0));
+}
+
+/// A server that is asked to end takes its search along, and its folders.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left_behind() {
+    let folders = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command
+        .env("TMPDIR", folders.path())
+        .args(["teach", "--port", "0"]);
+    let mut served = Served::of(command);
+    assert_eq!(
+        served
+            .post("api/search", "{\"action\":\"start\",\"percent\":10}")
+            .status,
+        200
+    );
+    let count = || std::fs::read_dir(folders.path()).unwrap().count();
+    assert_eq!(count(), 1);
+    let searches = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        let folder = folders.path().to_str().unwrap().as_bytes().to_owned();
+        lines
+            .filter(|line| line.windows(folder.len()).any(|window| window == folder))
+            .count()
+    };
+    assert_eq!(searches(), 1);
+    let pid = rustix::process::Pid::from_child(&served.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(served.child.wait().unwrap().success());
+    assert_eq!((count(), searches()), (0, 0));
+
+    // One that is killed cannot tidy up, but its search ends all the same.
+    let mut command = program();
+    command
+        .env("TMPDIR", folders.path())
+        .args(["teach", "--port", "0"]);
+    let served = Served::of(command);
+    served.post("api/search", "{\"action\":\"start\",\"percent\":10}");
+    assert_eq!(searches(), 1);
+    drop(served);
+    for _ in 0..100 {
+        if searches() == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("a search outlives its server");
 }
 
 #[test]

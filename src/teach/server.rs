@@ -100,7 +100,7 @@ impl Server {
         format!("http://{host}:{}/{}/", self.port, self.guard.code)
     }
 
-    /// Answers until the program ends.
+    /// Answers until the program is asked to end: by Ctrl-C, or by a signal.
     ///
     /// # Errors
     /// Where the system gives no thread or no connection.
@@ -115,40 +115,67 @@ impl Server {
             routes: self.routes,
         });
         let listener = self.listener;
-        runtime.block_on(async move {
+        let ended = runtime.block_on(async move {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let room = Arc::new(Semaphore::new(CONNECTIONS));
-            loop {
-                let Ok(seat) = Arc::clone(&room).acquire_owned().await else {
-                    return Ok(());
-                };
-                let stream = match listener.accept().await {
-                    Ok((stream, _)) => stream,
-                    // Too many files are open, or the other side has left: others may come.
-                    Err(error) => {
-                        log::debug!("no connection: {error}");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    }
-                };
-                let desk = Arc::clone(&desk);
-                tokio::spawn(async move {
-                    let _seat = seat;
-                    let service = service_fn(|request| answer(Arc::clone(&desk), request));
-                    let connection = http1::Builder::new()
-                        .timer(TokioTimer::new())
-                        .header_read_timeout(ARRIVAL)
-                        .max_buf_size(64 << 10)
-                        .serve_connection(TokioIo::new(stream), service);
-                    match tokio::time::timeout(CONNECTION, connection).await {
-                        Ok(Err(error)) => log::debug!("a connection ended: {error}"),
-                        Ok(Ok(())) | Err(_) => {}
-                    }
-                });
-            }
-        })
+            tokio::spawn(listen(listener, desk));
+            asked_to_end().await
+        });
+        // A text that runs is not waited for; searches end with what holds them.
+        runtime.shutdown_background();
+        Ok(ended?)
     }
+}
+
+async fn listen(listener: tokio::net::TcpListener, desk: Arc<Desk>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    while let Ok(seat) = Arc::clone(&room).acquire_owned().await {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Too many files are open, or the other side has left: others may come.
+            Err(error) => {
+                log::debug!("no connection: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let desk = Arc::clone(&desk);
+        tokio::spawn(async move {
+            let _seat = seat;
+            let service = service_fn(|request| answer(Arc::clone(&desk), request));
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(ARRIVAL)
+                .max_buf_size(64 << 10)
+                .serve_connection(TokioIo::new(stream), service);
+            match tokio::time::timeout(CONNECTION, connection).await {
+                Ok(Err(error)) => log::debug!("a connection ended: {error}"),
+                Ok(Ok(())) | Err(_) => {}
+            }
+        });
+    }
+}
+
+/// Waits for Ctrl-C or, as schedulers and service managers send it, for TERM.
+#[cfg(unix)]
+async fn asked_to_end() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (send, mut asked) = tokio::sync::mpsc::channel(1);
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let (mut signals, send) = (signal(kind)?, send.clone());
+        tokio::spawn(async move {
+            signals.recv().await;
+            let _ = send.send(()).await;
+        });
+    }
+    asked.recv().await;
+    Ok(())
+}
+
+/// Waits for Ctrl-C.
+#[cfg(not(unix))]
+async fn asked_to_end() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
 }
 
 struct Desk {

@@ -183,6 +183,7 @@ async function tellOf(dispatch, detail, total, known) {
         ),
         known.has(name) ? h("p", null, h("a", { href: `#/lab/${name}` }, "Card, WGSL, template and twin →")) : null,
     );
+    detail.scrollIntoView({ block: "nearest" });
     if (!known.has(name)) return;
     const page = await kernel(name);
     const computes = page.card
