@@ -14,6 +14,7 @@ Exit status: 0 all is well, 1 something is wrong, 3 there is no browser: that pr
 
 import argparse
 import base64
+import http.server
 import json
 import os
 import pathlib
@@ -23,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -208,6 +210,60 @@ def visit(page, pictures, puzzles):
     check("2 of 12 solved" in page.run("document.body.innerText"), "progress is kept")
 
 
+# Every kernel of the lab on the browser's own adapter: what is not as the twin computes it.
+ON_WEBGPU = """(async () => {
+  if (!navigator.gpu || !(await navigator.gpu.requestAdapter())) return null;
+  const { run } = await import("./browser.js");
+  const { catalog, kernel } = await import("./api.js");
+  const off = [];
+  let count = 0;
+  for (const { name, runs } of await catalog()) {
+    if (!runs) continue;
+    count += 1;
+    const page = await kernel(name);
+    try {
+      const { results } = await run(page.case, page.wgsl);
+      if (results.some((result) => result.first)) off.push(`${name}: ${JSON.stringify(results)}`);
+    } catch (error) { off.push(`${name}: ${error.message}`); }
+  }
+  return { count, off };
+})()"""
+
+
+def webgpu(page):
+    found = page.run(ON_WEBGPU)
+    if found is None:
+        print("NOT PROVEN: this browser has no WebGPU")
+        return
+    check(found["count"] > 20 and not found["off"], f"{found['count']} kernels are right by WebGPU: {found['off']}")
+
+
+def static(page, program, folder, puzzles):
+    """The page as static files, from a server that knows nothing of it."""
+    subprocess.run([program, "teach", "--export", folder], check=True, stdout=subprocess.DEVNULL)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=folder)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    page.call("Page.navigate", url=address)
+    page.wait("document.querySelector('main h1')", "the static page")
+    page.open("#/puzzles/relu")
+    page.write((puzzles / "relu.solution.wgsl").read_text())
+    verdict = page.press_run()
+    if page.run("Boolean(navigator.gpu)"):
+        check("Right in this browser" in verdict, "static files run a kernel by WebGPU")
+    page.open("#/search")
+    check("That needs the program" in page.run("document.body.innerText"), "and say what they cannot do")
+    return address
+
+
 def search(page):
     page.open("#/search")
     page.run("document.querySelector('button.primary').click()")
@@ -277,12 +333,13 @@ def main():
             page.call("Page.navigate", url=address)
             page.wait("document.querySelector('main h1')", "the first page")
             visit(page, pictures, puzzles)
+            webgpu(page)
             if options.search:
                 search(page)
             pictures_of(page, pictures, options.step)
-            page.run("1")
+            site = static(page, options.program, pathlib.Path(profile) / "site", puzzles)
             check(not page.said, f"no message on the console: {page.said}")
-            inside = (address, "data:", "about:", "blob:")
+            inside = (address, site, "data:", "about:", "blob:")
             outside = [url for url in page.asked if not url.startswith(inside)]
             check(not outside, f"no request outside: {outside}")
         finally:
