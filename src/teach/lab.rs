@@ -16,7 +16,7 @@ use crate::reference as twin;
 pub struct Bench {
     /// Function and shape, as a reader would write them.
     pub what: &'static str,
-    build: fn(&Compiler) -> Result<(Recipe, Vec<CaseBuffer>), GpuError>,
+    build: fn(&Compiler) -> Built,
 }
 
 impl Bench {

@@ -148,9 +148,8 @@ async fn listen(listener: tokio::net::TcpListener, desk: Arc<Desk>) {
                 .header_read_timeout(ARRIVAL)
                 .max_buf_size(64 << 10)
                 .serve_connection(TokioIo::new(stream), service);
-            match tokio::time::timeout(CONNECTION, connection).await {
-                Ok(Err(error)) => log::debug!("a connection ended: {error}"),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(error)) = tokio::time::timeout(CONNECTION, connection).await {
+                log::debug!("a connection ended: {error}");
             }
         });
     }
