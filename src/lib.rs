@@ -23,7 +23,8 @@
 //! 12. [`export`]: ONNX and safetensors files for private-inference engines.
 //! 13. [`cost`]: bytes, rounds and time in private inference, by protocol.
 //! 14. [`report`]: runs as one page of HTML.
-//! 15. [`cli`]: one file per subcommand.
+//! 15. [`teach`]: a page for a class, on which kernels are changed and run.
+//! 16. [`cli`]: one file per subcommand.
 
 // Of the library alone; lints of tests and benchmarks, too, stand in Cargo.toml. Nothing that a
 // user supplies may end in a panic, and `println!` is one where nobody reads any more.
@@ -48,5 +49,6 @@ pub mod run;
 pub mod search;
 pub mod settings;
 pub mod step;
+pub mod teach;
 pub mod tensor_file;
 pub mod train;

@@ -23,6 +23,7 @@ mod report;
 mod search;
 mod shaders;
 mod sweep;
+mod teach;
 mod train;
 
 pub use common::AdapterArgs;
@@ -83,6 +84,8 @@ enum Command {
     /// Run a compute shader where nothing stays hidden: races, stray accesses, lone barriers.
     #[command(subcommand)]
     Kernel(kernel::Command),
+    /// Open a page for a class: kernels to change and run, exercises, a step, a live search.
+    Teach(teach::Args),
     /// Print what makes a shell complete commands and options.
     Completions(completions::Args),
     /// Write the manual: a man page for each command.
@@ -92,6 +95,7 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     quiet_drivers();
+    crate::teach::tether::heed();
     let cli = Cli::parse();
     let level = match cli.verbose {
         0 => "warn,autorep=info",
@@ -121,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Data(args) => data::run(args),
         Command::Shaders(args) => shaders::run(args),
         Command::Kernel(command) => kernel::run(command),
+        Command::Teach(args) => teach::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
         Command::Man(args) => man::run(args, Cli::command()),
     };

@@ -4,6 +4,7 @@ use super::finding::{Fault, Recorded};
 use super::lane::Lane;
 use super::program::{Instruction, LOST, Op, SHARED};
 use super::race::{Access, Actor, Claim};
+use super::source::Slot;
 use super::workgroup::Workgroup;
 use std::sync::atomic::Ordering;
 
@@ -122,6 +123,9 @@ impl Workgroup<'_> {
         cell.refresh(self.worker.stamp);
         let rival = cell.visit(self.epochs.shared, access, actor);
         let (written, value) = (cell.written, cell.value);
+        if self.settings.record_all {
+            self.record(None, word, access, actor);
+        }
         if let Some(rival) = rival {
             let variable = self.shared_variable(word);
             self.report_race(Fault::WorkgroupRace, (actor, access), rival, variable);
@@ -228,15 +232,21 @@ impl Workgroup<'_> {
                 String::new,
             );
         }
-        if self.settings.record == Some(self.program.resources[resource as usize].slot) {
-            let invocation = self.invocation(actor.lane);
-            self.recorded.push(Recorded {
-                invocation,
-                word,
-                access,
-            });
+        let slot = Some(self.program.resources[resource as usize].slot);
+        if self.settings.record_all || self.settings.record == slot {
+            self.record(slot, word, access, actor);
         }
         Some(value)
+    }
+
+    fn record(&mut self, slot: Option<Slot>, word: u32, access: Access, actor: Actor) {
+        self.recorded.push(Recorded {
+            invocation: self.invocation(actor.lane),
+            slot,
+            word,
+            access,
+            line: self.program.place(actor.pc).line,
+        });
     }
 
     #[inline]

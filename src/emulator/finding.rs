@@ -1,7 +1,7 @@
 //! What a run finds fault with.
 
 use super::race::Access;
-use super::source::SourcePlace;
+use super::source::{Slot, SourcePlace};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -80,15 +80,20 @@ impl fmt::Display for Invocation {
     }
 }
 
-/// An access of a buffer's word, as [`super::Run::record`] asks for it.
+/// An access of a word, as [`super::Run::record`] or [`super::Run::record_all`] asks for it. Those of an
+/// invocation come in the order of its program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded {
     /// Who.
     pub invocation: Invocation,
-    /// Number of the word in the buffer.
+    /// Of which buffer; `None`: of workgroup memory.
+    pub slot: Option<Slot>,
+    /// Number of the word in the buffer, or in workgroup memory.
     pub word: u32,
     /// How.
     pub access: Access,
+    /// Line of the source, from 1; 0 where it is not known.
+    pub line: u32,
 }
 
 /// One side of a fault.

@@ -37,6 +37,8 @@ pub struct Run {
     pub count_warps: bool,
     /// A buffer whose every access is recorded.
     pub record: Option<Slot>,
+    /// Whether to record every access instead, of all buffers and of workgroup memory.
+    pub record_all: bool,
 }
 
 impl Run {
@@ -54,6 +56,7 @@ impl Run {
             find_not_finite: false,
             count_warps: true,
             record: None,
+            record_all: false,
         }
     }
 
