@@ -66,4 +66,18 @@ pub struct View {
 impl View {
     /// Every binding starts at a multiple of this many bytes, on every adapter.
     pub const ALIGNMENT: u64 = 256;
+
+    /// All of the buffer that it is a range of.
+    pub fn whole(&self) -> View {
+        View {
+            buffer: self.buffer.clone(),
+            offset: 0,
+            bytes: self.buffer.size(),
+        }
+    }
+
+    /// Whether both are of one buffer.
+    pub fn shares_with(&self, other: &View) -> bool {
+        self.buffer == other.buffer
+    }
 }

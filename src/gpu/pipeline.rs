@@ -190,8 +190,13 @@ impl Dispatch {
         &self.pipeline
     }
 
-    /// What is bound.
-    pub(super) fn bindings(&self) -> &[Binding] {
+    /// Workgroups along each axis.
+    pub fn grid(&self) -> [u32; 3] {
+        self.grid
+    }
+
+    /// What is bound, at 0, 1, …
+    pub fn bindings(&self) -> &[Binding] {
         &self.bindings
     }
 

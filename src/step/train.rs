@@ -96,6 +96,12 @@ impl TrainProgram {
         })
     }
 
+    /// The dispatches of a step, in order: of a tape for each part of a batch and one for the update,
+    /// or of one for all.
+    pub fn tapes(&self) -> &[Tape] {
+        &self.tapes
+    }
+
     /// Tells where the next step is in its phase, after a checkpoint was loaded.
     pub fn start_at(&mut self, step: u32) {
         self.unread = step;
