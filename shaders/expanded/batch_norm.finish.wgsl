@@ -123,14 +123,16 @@ fn finish(@builtin(global_invocation_id) id: vec3u) {
     let inverse = inverseSqrt(variance + 0.00001);
     let scale = gamma[c] * inverse;
     norm[0u + c] = vec4f(scale, beta[c] - scale * mean, mean, inverse);
-    var moved = vec2f(mean, variance * 1.0000076294527394) - vec2f(running_mean[c], running_var[c]);
+    let running = vec2f(running_mean[c], running_var[c]);
+    var moved = vec2f(mean, variance * 1.0000076294527394) - running;
     if (step.moment_limit > 0.0) {
-        let width = max(running_var[c], 0.00001);
+        let width = max(running.y, 0.00001);
         let most = vec2f(step.moment_limit * sqrt(width), step.moment_limit * width);
-        moved = clamp(moved, -most, vec2f(most.x, most.y - running_var[c]));
+        moved = clamp(moved, -most, vec2f(most.x, most.y - running.y));
     }
-    running_mean[c] += step.momentum * moved.x;
-    running_var[c] += step.momentum * moved.y;
+    let now = running + step.momentum * moved;
+    running_mean[c] = now.x;
+    running_var[c] = now.y;
     // Infinities and NaNs anywhere in the layer end up in these sums.
     if (!is_finite(sums.y)) {
         atomicMin(&health[0], 3u);
