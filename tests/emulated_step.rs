@@ -65,13 +65,17 @@ impl World {
                         };
                         world.buffers.push((whole, memory));
                     }
-                    Binding::Texture(texture) if world.textures.iter().all(|(t, _)| t != texture) => {
+                    Binding::Texture(texture)
+                        if world.textures.iter().all(|(t, _)| t != texture) =>
+                    {
                         let texels = texture.texels() as usize;
                         let width = texels.min(Texture::WIDTH as usize);
                         let extent = [width as u32, texels.div_ceil(width) as u32, 1];
                         // Subgroup kernels load texels past the end of what they packed, and drop them.
                         let texels = emulator::Buffer::of_words(0, &vec![0x7fc0_dead; 4 * texels]);
-                        world.textures.push((texture.clone(), texels.texture(extent)));
+                        world
+                            .textures
+                            .push((texture.clone(), texels.texture(extent)));
                     }
                     Binding::Buffer(_) | Binding::Texture(_) => {}
                 }
@@ -81,7 +85,9 @@ impl World {
     }
 
     fn place(&self, view: &View) -> Option<usize> {
-        self.buffers.iter().position(|(whole, _)| whole.shares_with(view))
+        self.buffers
+            .iter()
+            .position(|(whole, _)| whole.shares_with(view))
     }
 
     /// Runs a dispatch. What is found in it, in words.
@@ -106,19 +112,32 @@ impl World {
                     }
                     Binding::Texture(texture) => {
                         let mut textures = self.textures.iter();
-                        textures.find(|(other, _)| other == texture).unwrap().1.clone()
+                        textures
+                            .find(|(other, _)| other == texture)
+                            .unwrap()
+                            .1
+                            .clone()
                     }
                 };
-                buffer.at(Slot::Binding { group: 0, binding: index })
+                buffer.at(Slot::Binding {
+                    group: 0,
+                    binding: index,
+                })
             })
             .collect();
         let run = Run {
             subgroup_size: self.lanes,
             ..Run::new(dispatch.grid())
         };
-        let outcome = program.run(&run, &buffers).map_err(|error| error.to_string())?;
+        let outcome = program
+            .run(&run, &buffers)
+            .map_err(|error| error.to_string())?;
         if let Some(finding) = outcome.findings.first() {
-            return Err(format!("{} of {}: {finding}", pipeline.name(), dispatch.owner));
+            return Err(format!(
+                "{} of {}: {finding}",
+                pipeline.name(),
+                dispatch.owner
+            ));
         }
         for (buffer, resource) in outcome.buffers.into_iter().zip(program.resources()) {
             let Slot::Binding { binding, .. } = resource.slot else {
@@ -138,7 +157,8 @@ impl World {
                     let first = view.offset as usize;
                     memory.bytes[first..first + buffer.bytes.len()].copy_from_slice(&buffer.bytes);
                     if let Some(written) = buffer.written {
-                        memory.written[first / 4..first / 4 + written.len()].copy_from_slice(&written);
+                        memory.written[first / 4..first / 4 + written.len()]
+                            .copy_from_slice(&written);
                     }
                 }
             }
@@ -289,19 +309,31 @@ fn step_in_the_emulator(kind: Kind, compiler: &Compiler, lanes: u32) {
     };
     let mut world = clone(&begun);
     for dispatch in &dispatches {
-        world.run(dispatch).unwrap_or_else(|finding| panic!("{what}: {finding}"));
+        world
+            .run(dispatch)
+            .unwrap_or_else(|finding| panic!("{what}: {finding}"));
     }
     let params = apart(&world.floats(&student.params), &end.params, &start.params);
     let state = apart(&world.floats(&student.state), &end.state, &start.state);
-    eprintln!("{what}: {} dispatches, parameters {params:.1e} and state {state:.1e} apart", dispatches.len());
-    assert!(params < 2e-3 && state < 1e-3, "{what}: {params:.1e}, {state:.1e}");
+    eprintln!(
+        "{what}: {} dispatches, parameters {params:.1e} and state {state:.1e} apart",
+        dispatches.len()
+    );
+    assert!(
+        params < 2e-3 && state < 1e-3,
+        "{what}: {params:.1e}, {state:.1e}"
+    );
     if is_search {
         let scores = apart(&world.floats(&student.scores), &end.scores, &start.scores);
         assert!(scores < 2e-3, "{what}: scores {scores:.1e} apart");
         let mask = world.floats(&student.mask);
         let differ = mask.iter().zip(&end.mask).filter(|(a, b)| a != b).count();
         // Of equal scores, the last digit decides.
-        assert!(differ * 100 <= mask.len(), "{what}: {differ} of {} masks", mask.len());
+        assert!(
+            differ * 100 <= mask.len(),
+            "{what}: {differ} of {} masks",
+            mask.len()
+        );
         assert!(end.mask.contains(&0.0) && end.mask.contains(&1.0), "{what}");
     }
 
@@ -309,7 +341,10 @@ fn step_in_the_emulator(kind: Kind, compiler: &Compiler, lanes: u32) {
     let mut unseen = Vec::new();
     for left_out in (0..dispatches.len()).step_by(dispatches.len() / 8) {
         let mut world = clone(&begun);
-        let mut others = dispatches.iter().enumerate().filter(|(index, _)| *index != left_out);
+        let mut others = dispatches
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| *index != left_out);
         let found = others.any(|(_, dispatch)| world.run(dispatch).is_err());
         let ends_elsewhere = || {
             apart(&world.floats(&student.params), &end.params, &start.params) > 1e-2

@@ -3,6 +3,7 @@
 mod check;
 mod counts;
 mod device;
+mod differential;
 mod faults;
 mod lessons;
 mod numbers;
