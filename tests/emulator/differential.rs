@@ -23,7 +23,7 @@ impl Draw {
     }
 
     fn below(&mut self, n: u32) -> u32 {
-        (u64::from(self.word()) * u64::from(n) >> 32) as u32
+        ((u64::from(self.word()) * u64::from(n)) >> 32) as u32
     }
 
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
