@@ -146,8 +146,13 @@ class Page:
         sys.exit(f"FAILED: waited {seconds} s for {what}: {self.run('document.body.innerText')[:1500]}")
 
     def open(self, hash):
-        self.run(f"location.hash = {json.dumps(hash)}")
-        self.wait("document.querySelector('main h1')", f"{hash} to be shown")
+        shown = "document.querySelector('main h1')"
+        if self.run("location.hash || '#/'") != hash:
+            # The page before has a heading, too.
+            self.run(f"{shown}?.setAttribute('data-old', '')")
+            self.run(f"location.hash = {json.dumps(hash)}")
+            shown = "document.querySelector('main h1:not([data-old])')"
+        self.wait(shown, f"{hash} to be shown")
         time.sleep(0.3)
 
     def size(self, width, dark=False):
@@ -267,7 +272,7 @@ def static(page, program, folder, puzzles):
 def search(page):
     page.open("#/search")
     page.run("document.querySelector('button.primary').click()")
-    page.wait("document.querySelector('.chart path.line[d^=M]')", "the first steps of a search", 180)
+    page.wait("/^Running.* step /.test(document.querySelector('.said').textContent)", "the first steps of a search", 180)
     page.run("[...document.querySelectorAll('button')].find((b) => b.textContent === 'Pause').click()")
     page.wait("/Paused/.test(document.querySelector('.said').textContent)", "a pause", 120)
     page.run("[...document.querySelectorAll('button')].find((b) => b.textContent === 'Go on').click()")

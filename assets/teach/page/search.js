@@ -152,12 +152,13 @@ function chart(title, lines, series, { most, zero, percent, last } = {}) {
     );
     const all = points.flat();
     const lastStep = last ?? Math.max(1, ...lines.map((line) => line.step));
-    const top = most ?? Math.max(1e-9, ...all.map(([, y]) => y));
+    const top = most ?? (Math.max(0, ...all.map(([, y]) => y)) || 1);
     const low = zero || most ? 0 : Math.min(0, ...all.map(([, y]) => y));
     const x = (step) => left + ((width - left - 8) * step) / lastStep;
     const y = (value) => 8 + (height - 8 - bottom) * (1 - (value - low) / (top - low || 1));
-    const label = (value) =>
-        percent ? `${Math.round(100 * value)} %` : value >= 1000 ? count(value) : Number(value.toPrecision(2));
+    const number = (value) => (value >= 1000 ? count(value) : Number(value.toPrecision(2)));
+    // An axis without a line has no scale.
+    const label = (value) => (!all.length ? "" : percent ? `${Math.round(100 * value)} %` : number(value));
     const text = (px, py, what, anchor = "end") => {
         const t = svg("text", { x: px, y: py, "text-anchor": anchor });
         t.textContent = what;
