@@ -21,7 +21,11 @@ demo: adapter
 	$(AUTOREP) search --data $(DEMO_DATA) --model $(DEMO_MODEL) --budget $(DEMO_BUDGET) \
 	    $(DEMO_EPOCHS) $(DEMO_MORE) --control --out $(DEMO_OUT)
 
-test: adapter
+# One build for all: the program as the tests use it, whose libraries have more features, and then the adapter, since
+# it is the program that knows whether there is one.
+test:
+	$(CARGO) test --release --no-run
+	@scripts/ensure-adapter.sh $(AUTOREP)
 	$(CARGO) test --release
 
 # Plants a fault at a time in every shader; the emulator must find nearly all. No adapter needed; an hour of two cores.
