@@ -3,7 +3,7 @@
 
 use autorep::data::{Normalization, Resident, builtin};
 use autorep::emulator::{self, Program, Run, Slot};
-use autorep::gpu::{AdapterChoice, Binding, Buffer, Dispatch, Gpu, Pipeline, Texture, View};
+use autorep::gpu::{AdapterChoice, Binding, Buffer, Dispatch, Gpu, Texture, View};
 use autorep::graph::{Activations, Arenas, Layout, Loaded, Network, Tensors};
 use autorep::kernels::dapa::{Fit, Form};
 use autorep::kernels::step::StepScalars;
@@ -25,6 +25,37 @@ fn network() -> Network {
     spec.build().unwrap()
 }
 
+/// A dispatch of a step, compiled for the emulator.
+struct Compiled<'a> {
+    dispatch: &'a Dispatch,
+    program: Program,
+}
+
+impl<'a> Compiled<'a> {
+    fn new(dispatch: &'a Dispatch) -> Self {
+        let pipeline = dispatch.pipeline();
+        let program = emulator::load(pipeline.source(), Some(pipeline.entry()));
+        Self {
+            dispatch,
+            program: program.expect("what the emulator knows"),
+        }
+    }
+
+    /// What is bound, each at its place and under the name that the text has for it, if it uses it.
+    fn bindings(&self) -> impl Iterator<Item = (Slot, &'a Binding, Option<&str>)> {
+        let bound = self.dispatch.bindings().iter().zip(0..);
+        bound.map(|(bound, binding)| {
+            let slot = Slot::Binding { group: 0, binding };
+            let mut resources = self.program.resources().iter();
+            let resource = resources.find(|resource| resource.slot == slot);
+            (slot, bound, resource.map(|resource| resource.name.as_str()))
+        })
+    }
+}
+
+/// The one uniform buffer, whose scalars cannot be read back.
+const SCALARS: Option<&str> = Some("step");
+
 /// The memory of a device.
 struct World {
     buffers: Vec<(View, Memory)>,
@@ -41,44 +72,43 @@ struct Memory {
 }
 
 impl World {
-    /// What lies on the device now. Nobody has written to `idle`.
-    fn read(gpu: &Gpu, program: &TrainProgram, scalars: StepScalars, lanes: u32) -> Self {
+    /// What lies on the device now. Nobody has written to the `idle` buffers.
+    fn read(
+        gpu: &Gpu,
+        step: &[Compiled],
+        idle: &[Buffer],
+        scalars: StepScalars,
+        lanes: u32,
+    ) -> Self {
         let mut world = Self {
             buffers: Vec::new(),
             textures: Vec::new(),
             scalars,
             lanes,
         };
-        for dispatch in program.tapes().iter().flat_map(|tape| tape.dispatches()) {
-            let names = names(dispatch.pipeline());
-            for (index, binding) in dispatch.bindings().iter().enumerate() {
-                match binding {
-                    // Only scalars are uniform, and those cannot be read back.
-                    Binding::Buffer(_) if names(index) == "step" => {}
-                    Binding::Buffer(view) if world.place(view).is_none() => {
-                        let whole = view.whole();
-                        let words: Vec<u32> = gpu.read(&whole).unwrap();
-                        let is_idle = |idle: &Buffer| idle.view().shares_with(&whole);
-                        let memory = Memory {
-                            written: vec![!program.idle.iter().any(is_idle); words.len()],
-                            bytes: bytemuck::cast_slice(&words).to_vec(),
-                        };
-                        world.buffers.push((whole, memory));
-                    }
-                    Binding::Texture(texture)
-                        if world.textures.iter().all(|(t, _)| t != texture) =>
-                    {
-                        let texels = texture.texels() as usize;
-                        let width = texels.min(Texture::WIDTH as usize);
-                        let extent = [width as u32, texels.div_ceil(width) as u32, 1];
-                        // Subgroup kernels load texels past the end of what they packed, and drop them.
-                        let texels = emulator::Buffer::of_words(0, &vec![0x7fc0_dead; 4 * texels]);
-                        world
-                            .textures
-                            .push((texture.clone(), texels.texture(extent)));
-                    }
-                    Binding::Buffer(_) | Binding::Texture(_) => {}
+        for (_, binding, name) in step.iter().flat_map(Compiled::bindings) {
+            match binding {
+                Binding::Buffer(view) if name != SCALARS && world.place(view).is_none() => {
+                    let whole = view.whole();
+                    let words: Vec<u32> = gpu.read(&whole).unwrap();
+                    let is_idle = idle.iter().any(|idle| idle.view().shares_with(&whole));
+                    let memory = Memory {
+                        written: vec![!is_idle; words.len()],
+                        bytes: bytemuck::cast_slice(&words).to_vec(),
+                    };
+                    world.buffers.push((whole, memory));
                 }
+                Binding::Texture(texture) if world.textures.iter().all(|(t, _)| t != texture) => {
+                    let texels = texture.texels() as usize;
+                    let width = texels.min(Texture::WIDTH as usize);
+                    let extent = [width as u32, texels.div_ceil(width) as u32, 1];
+                    // Subgroup kernels load texels past the end of what they packed, and drop them.
+                    let texels = emulator::Buffer::of_words(0, &vec![0x7fc0_dead; 4 * texels]);
+                    world
+                        .textures
+                        .push((texture.clone(), texels.texture(extent)));
+                }
+                Binding::Buffer(_) | Binding::Texture(_) => {}
             }
         }
         world
@@ -91,15 +121,13 @@ impl World {
     }
 
     /// Runs a dispatch. What is found in it, in words.
-    fn run(&mut self, dispatch: &Dispatch) -> Result<(), String> {
-        let pipeline = dispatch.pipeline();
-        let program = compile(pipeline);
-        let names = names(pipeline);
-        let bound = dispatch.bindings().iter().zip(0..);
-        let buffers: Vec<emulator::Buffer> = bound
-            .map(|(binding, index)| {
+    fn run(&mut self, compiled: &Compiled) -> Result<(), String> {
+        let Compiled { dispatch, program } = compiled;
+        let bindings = compiled.bindings();
+        let buffers: Vec<emulator::Buffer> = bindings
+            .map(|(slot, binding, name)| {
                 let buffer = match binding {
-                    Binding::Buffer(_) if names(index as usize) == "step" => {
+                    Binding::Buffer(_) if name == SCALARS => {
                         emulator::Buffer::new(0, bytemuck::bytes_of(&self.scalars).to_vec())
                     }
                     Binding::Buffer(view) => {
@@ -112,17 +140,11 @@ impl World {
                     }
                     Binding::Texture(texture) => {
                         let mut textures = self.textures.iter();
-                        textures
-                            .find(|(other, _)| other == texture)
-                            .unwrap()
-                            .1
-                            .clone()
+                        let (_, texels) = textures.find(|(other, _)| other == texture).unwrap();
+                        texels.clone()
                     }
                 };
-                buffer.at(Slot::Binding {
-                    group: 0,
-                    binding: index,
-                })
+                buffer.at(slot)
             })
             .collect();
         let run = Run {
@@ -133,11 +155,8 @@ impl World {
             .run(&run, &buffers)
             .map_err(|error| error.to_string())?;
         if let Some(finding) = outcome.findings.first() {
-            return Err(format!(
-                "{} of {}: {finding}",
-                pipeline.name(),
-                dispatch.owner
-            ));
+            let kernel = dispatch.pipeline().name();
+            return Err(format!("{kernel} of {}: {finding}", dispatch.owner));
         }
         for (buffer, resource) in outcome.buffers.into_iter().zip(program.resources()) {
             let Slot::Binding { binding, .. } = resource.slot else {
@@ -169,33 +188,6 @@ impl World {
     fn floats(&self, buffer: &Buffer) -> Vec<f32> {
         let place = self.place(&buffer.view()).unwrap();
         bytemuck::pod_collect_to_vec(&self.buffers[place].1.bytes)
-    }
-}
-
-fn compile(pipeline: &Pipeline) -> Program {
-    let module = naga::front::wgsl::parse_str(pipeline.source()).expect("WGSL");
-    let capabilities = naga::valid::Capabilities::all();
-    let mut validator = naga::valid::Validator::new(Default::default(), capabilities);
-    let info = validator.validate(&module).expect("valid WGSL");
-    let program = Program::new(&module, &info, pipeline.entry(), Some(pipeline.source()));
-    program.expect("what the emulator knows")
-}
-
-/// The name of the variable at a binding.
-fn names(pipeline: &Pipeline) -> impl Fn(usize) -> String + use<> {
-    let resources: Vec<(Slot, String)> = compile(pipeline)
-        .resources()
-        .iter()
-        .map(|resource| (resource.slot, resource.name.clone()))
-        .collect();
-    move |index| {
-        let slot = Slot::Binding {
-            group: 0,
-            binding: index as u32,
-        };
-        let mut resources = resources.iter();
-        let found = resources.find(|(of, _)| *of == slot);
-        found.map(|(_, name)| name.clone()).unwrap_or_default()
     }
 }
 
@@ -295,13 +287,12 @@ fn step_in_the_emulator(kind: Kind, compiler: &Compiler, lanes: u32) {
         moment_limit: 4.0,
         ..Default::default()
     };
-    let begun = World::read(gpu, &program, scalars, lanes);
+    let dispatches = program.tapes().iter().flat_map(|tape| tape.dispatches());
+    let dispatches: Vec<Compiled> = dispatches.map(Compiled::new).collect();
+    let begun = World::read(gpu, &dispatches, &program.idle, scalars, lanes);
     program.step(gpu, &scalars).unwrap();
     let end = student.download(gpu, &layout).unwrap();
 
-    let dispatches: Vec<&Dispatch> = { program.tapes().iter() }
-        .flat_map(|tape| tape.dispatches())
-        .collect();
     let clone = |world: &World| World {
         buffers: world.buffers.clone(),
         textures: world.textures.clone(),
@@ -352,7 +343,7 @@ fn step_in_the_emulator(kind: Kind, compiler: &Compiler, lanes: u32) {
                 || world.floats(&student.mask) != end.mask
         };
         if !found && !ends_elsewhere() {
-            unseen.push(dispatches[left_out].pipeline().name().to_owned());
+            unseen.push(dispatches[left_out].dispatch.pipeline().name().to_owned());
         }
     }
     assert!(unseen.len() <= 1, "{what}: nobody misses {unseen:?}");

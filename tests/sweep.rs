@@ -188,6 +188,11 @@ fn a_sweep_compares_and_goes_on_where_it_was() {
     refused(&mut sweep(&out.join("teacher"), &grid), &["not empty"]);
     let missing = root.path().join("missing");
     refused(&mut sweep(&missing, &["--budgets", "ten"]), &["ten"]);
+    // What is for single runs is not passed over in silence.
+    let last = ["--budgets", "0", "--final"];
+    refused(&mut sweep(&missing, &last), &["a sweep is there to choose"]);
+    let waiting = ["--budgets", "0", "--resume", "--wait"];
+    refused(&mut sweep(&missing, &waiting), &["single runs"]);
     refused(
         &mut sweep(&missing, &["--budgets", "1", "--vary", "x"]),
         &["search.degree=1,2"],

@@ -75,10 +75,7 @@ impl Moments {
     /// Moved towards those of a batch, which count for at most `limit` times the variance and the
     /// kurtosis and `limit` deviations of these; 0: no limit.
     pub fn towards(self, batch: Self, momentum: f64, limit: f64) -> Self {
-        let most = match limit > 0.0 {
-            true => limit,
-            false => f64::INFINITY,
-        };
+        let most = super::batch_norm::most(limit);
         let mix = |a: f64, b: f64| a + momentum * (b - a);
         let width = self.variance.max(VARIANCE_FLOOR);
         let away = most * width.sqrt();

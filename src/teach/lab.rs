@@ -197,6 +197,7 @@ fn statistics(compiler: &Compiler) -> Built {
     let (gamma, beta) = (noise(5, 3), noise(6, 3));
     let (mean, variance) = twin::batch_norm::moments(&wide(&u), 4, 3);
     let count = PLANES.count() as f64;
+    let step = crate::kernels::step::StepScalars::default();
     let mut norm = Vec::new();
     let (mut means, mut variances) = (Vec::new(), Vec::new());
     for c in 0..3 {
@@ -208,13 +209,20 @@ fn statistics(compiler: &Compiler) -> Built {
             beta,
             batch_norm::EPSILON,
         ));
-        // A tenth of the newest batch, as PyTorch has it.
-        means.push(0.1 * mean[c]);
-        variances.push(0.9 + 0.1 * variance[c] * count / (count - 1.0));
+        let begun = twin::batch_norm::Running {
+            mean: 0.0,
+            variance: 1.0,
+        };
+        let batch = twin::batch_norm::Running {
+            mean: mean[c],
+            variance: variance[c] * count / (count - 1.0),
+        };
+        let after = begun.towards(batch, f64::from(step.momentum), 0.0);
+        means.push(after.mean);
+        variances.push(after.variance);
     }
     // Slot 1 is another operand's.
     norm.extend([0.0; 12]);
-    let step = crate::kernels::step::StepScalars::default();
     let buffers = vec![
         CaseBuffer {
             name: "step".to_owned(),
@@ -280,14 +288,8 @@ struct Gate {
 
 impl Gate {
     fn new(residual: bool) -> Self {
-        let Gate { u, r, norm, .. } = &Gate {
-            u: noise(11, PLANES.len()),
-            r: noise(12, PLANES.len()),
-            norm: noise(13, 24),
-            mask: Vec::new(),
-            coefficients: Vec::new(),
-            z: Vec::new(),
-        };
+        let (u, r) = (noise(11, PLANES.len()), noise(12, PLANES.len()));
+        let norm = noise(13, 24);
         let z = (0..PLANES.len()).map(|i| {
             let row = 4 * (i / PLANES.pixels % PLANES.channels);
             let [scale, shift, u, r] = [norm[row], norm[row + 1], u[i], r[i]].map(f64::from);
@@ -297,9 +299,9 @@ impl Gate {
         let coefficients = noise(15, 12).into_iter().enumerate();
         Self {
             z: z.collect(),
-            u: u.clone(),
-            r: r.clone(),
-            norm: norm.clone(),
+            u,
+            r,
+            norm,
             mask: mask.iter().map(|&v| f32::from(u8::from(v > 0.0))).collect(),
             coefficients: coefficients
                 .map(|(i, v)| if i % 4 == 3 { 0.0 } else { v })

@@ -1,8 +1,6 @@
 //! A visitor's WGSL before it runs: what naga makes of it, or where it stops.
 
-use crate::emulator::Program;
-use naga::ShaderStage;
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use crate::emulator::{CheckError, CompileError, Program, load};
 use serde::{Deserialize, Serialize};
 
 /// What the compiler says, at a place of the text.
@@ -32,46 +30,24 @@ pub fn compile(source: &str, entry: &str) -> Result<Program, Message> {
         length: 0,
         text,
     };
-    let place = |place: Option<naga::SourceLocation>, text: String| match place {
-        Some(place) => Message {
-            line: place.line_number,
-            column: place.line_position,
-            length: place.length,
-            text,
-        },
-        None => whole(text),
-    };
     if source.len() > LONGEST {
         return Err(whole(format!(
             "the text has {} bytes: {LONGEST} are the most",
             source.len()
         )));
     }
-    let module = naga::front::wgsl::parse_str(source)
-        .map_err(|error| place(error.location(source), error.message().to_owned()))?;
-    let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
-    let info = Validator::new(ValidationFlags::all(), capabilities)
-        .validate(&module)
-        .map_err(|error| place(error.location(source), in_words(&error.into_inner())))?;
-    let points = || module.entry_points.iter();
-    if !points().any(|point| point.name == entry && point.stage == ShaderStage::Compute) {
-        return Err(whole(format!(
-            "there is no entry point `{entry}`: write `@compute @workgroup_size(64) fn {entry}(…)`"
-        )));
-    }
-    Program::new(&module, &info, entry, Some(source)).map_err(|error| whole(error.to_string()))
-}
-
-/// An error with its causes.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words += ": ";
-        words += &error.to_string();
-        cause = error.source();
-    }
-    words
+    load(source, Some(entry)).map_err(|error| match error {
+        CheckError::Wgsl { message, place } => Message {
+            line: place.line,
+            column: place.column,
+            length: place.span.len() as u32,
+            text: message,
+        },
+        CheckError::Compile(CompileError::NoEntry { name }) => whole(format!(
+            "there is no entry point `{name}`: write `@compute @workgroup_size(64) fn {name}(…)`"
+        )),
+        other => whole(other.to_string()),
+    })
 }
 
 #[cfg(test)]

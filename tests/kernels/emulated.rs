@@ -5,7 +5,7 @@
 
 use crate::harness::{Data, POISON};
 use crate::{costs, mutants};
-use autorep::emulator::{Buffer, Outcome, Program, Run, Slot};
+use autorep::emulator::{self, Buffer, Outcome, Program, Run, Slot};
 use autorep::gpu::{Gpu, Pipeline, Texture};
 use autorep::kernels::{Arg, Compiler, Kernel, Recipe, Tiling};
 use std::collections::HashMap;
@@ -219,15 +219,8 @@ fn program(pipeline: &Pipeline) -> Arc<Program> {
     if let Some(program) = programs.lock().unwrap().get(&key) {
         return Arc::clone(program);
     }
-    let program = Arc::new(compile(pipeline.source(), pipeline.entry()));
+    let program = emulator::load(pipeline.source(), Some(pipeline.entry()));
+    let program = Arc::new(program.expect("what the emulator knows"));
     let mut programs = programs.lock().unwrap();
     Arc::clone(programs.entry(key).or_insert(program))
-}
-
-fn compile(source: &str, entry: &str) -> Program {
-    let module = naga::front::wgsl::parse_str(source).expect("WGSL");
-    let capabilities = naga::valid::Capabilities::all();
-    let mut validator = naga::valid::Validator::new(Default::default(), capabilities);
-    let info = validator.validate(&module).expect("valid WGSL");
-    Program::new(&module, &info, entry, Some(source)).expect("what the emulator knows")
 }

@@ -168,6 +168,15 @@ pub(super) fn run(args: Args) -> Result<End> {
 fn sweep(wanted: &Wanted) -> Result<End> {
     wanted.run.keep_log()?;
     ensure!(
+        !wanted.run.accept_changes && !wanted.run.wait,
+        "--accept-changes and --wait are for single runs: go on with one by `autorep search --resume --out RUN`"
+    );
+    ensure!(
+        !wanted.run.all_images,
+        "--final is for a last run, when all choices have been made: a sweep is there to choose, by images that \
+         no run was trained on"
+    );
+    ensure!(
         wanted.launcher != Launcher::Local || !wanted.cluster.is_asked_for(),
         "--partition, --gpus, --time-limit, --mem-gib and --pass are for schedulers: name one, with \
          --launcher slurm or hq"
