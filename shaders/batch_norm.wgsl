@@ -15,7 +15,7 @@
 //              apply_backward   du = slope.x·dz + slope.y·(u−slope.w) + slope.z
 //            Where polynomials follow each other one image in thousands can give a batch a hundred
 //            times the variance; by running statistics that it has moved, all other images are
-//            small. With a `moment_limit` l a batch counts as one with at most l times the running
+//            small. With a `statistics_limit` l a batch counts as one with at most l times the running
 //            variance, and a mean at most l running deviations away.
 // Layout     group 0
 //              sums             0  u               f32[N,C,P], read
@@ -119,9 +119,9 @@ fn finish(@builtin(global_invocation_id) id: vec3u) {
     norm[{{ slot * channels }}u + c] = vec4f(scale, beta[c] - scale * mean, mean, inverse);
     let running = vec2f(running_mean[c], running_var[c]);
     var moved = vec2f(mean, variance * {{ unbiased }}) - running;
-    if (step.moment_limit > 0.0) {
+    if (step.statistics_limit > 0.0) {
         let width = max(running.y, {{ epsilon }});
-        let most = vec2f(step.moment_limit * sqrt(width), step.moment_limit * width);
+        let most = vec2f(step.statistics_limit * sqrt(width), step.statistics_limit * width);
         moved = clamp(moved, -most, vec2f(most.x, most.y - running.y));
     }
     let now = running + step.momentum * moved;

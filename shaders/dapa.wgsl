@@ -13,9 +13,7 @@
 //            "AESPA", whose HerPN puts batch norms there). Between refits a₀, a₁, a₂ stay, as weights
 //            behind a batch norm do, and the coefficients follow the moments: what a polynomial puts
 //            out is bounded by how its input spreads, outliers included. The exact fit's is not, and
-//            through many layers x → x² runs away. With a `moment_limit` l a batch counts as one
-//            with at most l times the running s² and κ and a mean at most l·s away: see
-//            batch_norm.wgsl.
+//            through many layers x → x² runs away.
 // Layout     group 0
 //              0  step          uniform Step
 //              1  partials      vec4f[C,parts], read: (Σz, Σz², –, –) of the gate's forward pass;
@@ -99,16 +97,9 @@ fn finish_hermite(@builtin(global_invocation_id) id: vec3u) {
     let fourth = sums.w - 4.0 * d * sums.z + 6.0 * d * d * sums.y - 3.0 * d * d * d * d;
     let floored = max(variance, {{ variance_floor }});
     let kappa = max(fourth / (floored * floored), 1.0);
+    let batch = vec3f(before.x + d, variance, kappa);
     // The first batch of a search sets the moments, later ones move them.
     let first = (step.refit & 2u) != 0u;
-    var batch = vec3f(before.x + d, variance, kappa);
-    if (step.moment_limit > 0.0 && !first) {
-        let width = max(before.y, {{ variance_floor }});
-        let away = step.moment_limit * sqrt(width);
-        batch.x = before.x + clamp(d, -away, away);
-        batch.y = min(variance, step.moment_limit * width);
-        batch.z = min(kappa, step.moment_limit * kappa_before);
-    }
     let running = select(mix(vec3f(before, kappa_before), batch, step.momentum), batch, first);
     moments[c] = running.xy;
     kurtosis[c] = running.z;

@@ -284,7 +284,7 @@ fn step_in_the_emulator(kind: Kind, compiler: &Compiler, lanes: u32) {
         score_rate: 0.05,
         range_weight: 1.0,
         range_limit: 4.0,
-        moment_limit: 4.0,
+        statistics_limit: 4.0,
         ..Default::default()
     };
     let dispatches = program.tapes().iter().flat_map(|tape| tape.dispatches());

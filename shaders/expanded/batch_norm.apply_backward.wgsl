@@ -19,7 +19,7 @@
 //              apply_backward   du = slope.x·dz + slope.y·(u−slope.w) + slope.z
 //            Where polynomials follow each other one image in thousands can give a batch a hundred
 //            times the variance; by running statistics that it has moved, all other images are
-//            small. With a `moment_limit` l a batch counts as one with at most l times the running
+//            small. With a `statistics_limit` l a batch counts as one with at most l times the running
 //            variance, and a mean at most l running deviations away.
 // Layout     group 0
 //              sums             0  u               f32[N,C,P], read

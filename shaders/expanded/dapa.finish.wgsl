@@ -17,9 +17,7 @@
 //            "AESPA", whose HerPN puts batch norms there). Between refits a₀, a₁, a₂ stay, as weights
 //            behind a batch norm do, and the coefficients follow the moments: what a polynomial puts
 //            out is bounded by how its input spreads, outliers included. The exact fit's is not, and
-//            through many layers x → x² runs away. With a `moment_limit` l a batch counts as one
-//            with at most l times the running s² and κ and a mean at most l·s away: see
-//            batch_norm.wgsl.
+//            through many layers x → x² runs away.
 // Layout     group 0
 //              0  step          uniform Step
 //              1  partials      vec4f[C,parts], read: (Σz, Σz², –, –) of the gate's forward pass;
@@ -66,7 +64,7 @@ struct Step {
     averaging: f32,
     range_weight: f32,
     range_limit: f32,
-    moment_limit: f32,
+    statistics_limit: f32,
     unused: f32,
 }
 

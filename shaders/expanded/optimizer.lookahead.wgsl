@@ -64,7 +64,7 @@ struct Step {
     averaging: f32,
     range_weight: f32,
     range_limit: f32,
-    moment_limit: f32,
+    statistics_limit: f32,
     unused: f32,
 }
 

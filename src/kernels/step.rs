@@ -70,9 +70,9 @@ pub struct StepScalars {
     pub range_weight: f32,
     /// How far is too far, in standard deviations.
     pub range_limit: f32,
-    /// How far one batch moves running moments and statistics at most, as if it had so many times
-    /// their variance; 0: no limit.
-    pub moment_limit: f32,
+    /// How far one batch moves the running statistics of batch norms at most, as if it had so many
+    /// times their variance; 0: no limit.
+    pub statistics_limit: f32,
     /// What a uniform buffer's size wants.
     pub unused: f32,
 }
@@ -119,7 +119,7 @@ mod tests {
         let host = members! {
             rate decay step seed epoch first count augment refit budget beta1 beta2 correction1
             correction2 epsilon clip score_rate threshold penalty ce_weight kd_weight temperature
-            smoothing momentum lookahead averaging range_weight range_limit moment_limit unused
+            smoothing momentum lookahead averaging range_weight range_limit statistics_limit unused
         };
         assert_eq!(shader, host);
         assert_eq!(*span as usize, size_of::<StepScalars>());

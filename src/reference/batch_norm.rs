@@ -32,14 +32,6 @@ pub fn moments(u: &[f64], batch: usize, channels: usize) -> (Vec<f64>, Vec<f64>)
     (mean, variance)
 }
 
-/// What a `moment_limit` allows; 0: anything.
-pub(super) fn most(limit: f64) -> f64 {
-    match limit > 0.0 {
-        true => limit,
-        false => f64::INFINITY,
-    }
-}
-
 /// Running mean and variance of a channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Running {
@@ -53,7 +45,10 @@ impl Running {
     /// Moved towards those of a batch, which count for at most `limit` times the running variance
     /// and `limit` running deviations; 0: no limit.
     pub fn towards(self, batch: Self, momentum: f64, limit: f64) -> Self {
-        let most = most(limit);
+        let most = match limit > 0.0 {
+            true => limit,
+            false => f64::INFINITY,
+        };
         let width = self.variance.max(EPSILON);
         let away = most * width.sqrt();
         let mean = (batch.mean - self.mean).clamp(-away, away);

@@ -72,17 +72,13 @@ impl Moments {
         }
     }
 
-    /// Moved towards those of a batch, which count for at most `limit` times the variance and the
-    /// kurtosis and `limit` deviations of these; 0: no limit.
-    pub fn towards(self, batch: Self, momentum: f64, limit: f64) -> Self {
-        let most = super::batch_norm::most(limit);
+    /// Moved towards those of a batch.
+    pub fn towards(self, batch: Self, momentum: f64) -> Self {
         let mix = |a: f64, b: f64| a + momentum * (b - a);
-        let width = self.variance.max(VARIANCE_FLOOR);
-        let away = most * width.sqrt();
         Self {
-            mean: self.mean + momentum * (batch.mean - self.mean).clamp(-away, away),
-            variance: mix(self.variance, batch.variance.min(most * width)),
-            kurtosis: mix(self.kurtosis, batch.kurtosis.min(most * self.kurtosis)),
+            mean: mix(self.mean, batch.mean),
+            variance: mix(self.variance, batch.variance),
+            kurtosis: mix(self.kurtosis, batch.kurtosis),
         }
     }
 

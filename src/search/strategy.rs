@@ -50,7 +50,7 @@ impl Task {
         scalars.range_weight = self.settings.range_penalty;
         scalars.range_limit = self.settings.range_limit;
         if self.settings.polynomial == Polynomial::Hermite {
-            scalars.moment_limit = self.settings.moment_limit;
+            scalars.statistics_limit = self.settings.statistics_limit;
         }
     }
 

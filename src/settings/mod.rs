@@ -150,9 +150,9 @@ pub struct Search {
     pub range_penalty: f32,
     /// How far is too far, in standard deviations of the channel.
     pub range_limit: f32,
-    /// How far one batch moves running statistics at most where there are `hermite` polynomials: as
-    /// if it had so many times their variance; 0: no limit.
-    pub moment_limit: f32,
+    /// How far one batch moves the running statistics of batch norms at most where there are `hermite`
+    /// polynomials: as if it had so many times their variance; 0: no limit.
+    pub statistics_limit: f32,
     /// Weight of distillation from the teacher.
     pub distill: f32,
     /// Distillation temperature.
@@ -365,7 +365,7 @@ impl Default for Search {
             refit_until: 0.3,
             range_penalty: 1.0,
             range_limit: 4.0,
-            moment_limit: 4.0,
+            statistics_limit: 4.0,
             distill: 1.0,
             temperature: 4.0,
             lookahead_every: 0,
@@ -536,7 +536,7 @@ impl Search {
             ("search.lambda", self.lambda),
             ("search.range-penalty", self.range_penalty),
             ("search.range-limit", self.range_limit),
-            ("search.moment-limit", self.moment_limit),
+            ("search.statistics-limit", self.statistics_limit),
             ("search.distill", self.distill),
             ("search.curvature-limit", self.curvature_limit as f32),
             ("search.scale-x2", (self.scale_x2 as f32).abs()),

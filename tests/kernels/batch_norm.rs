@@ -43,7 +43,7 @@ fn statistics_match_their_twin_even_far_from_zero() {
                 let (gamma, beta) = (noise(2, c), noise(3, c));
                 let scalars = StepScalars {
                     momentum: 0.25,
-                    moment_limit: limit,
+                    statistics_limit: limit,
                     ..Default::default()
                 };
                 let mut slots = vec![f32::from_bits(POISON); 8 * c];
@@ -116,6 +116,12 @@ fn one_batch_moves_running_statistics_no_further_than_the_limit() {
     let held = usual.towards(surge, 0.1, 4.0);
     assert!((held.mean - (0.5 + 0.4 * 2f64.sqrt())).abs() < 1e-12);
     assert!((held.variance - 2.6).abs() < 1e-12);
+    // What an evaluation makes of a usual deviation: near 1, or next to nothing.
+    let seen = |after: bn_twin::Running| {
+        let [scale, ..] = bn_twin::norm(after.mean, after.variance, 1.0, 0.0, bn_twin::EPSILON);
+        scale * usual.variance.sqrt()
+    };
+    assert!(seen(held) > 0.8 && seen(pytorch) < 0.1);
     // What is usual moves them as ever, and a channel that was dead can wake.
     let near = bn_twin::Running {
         mean: 0.9,
