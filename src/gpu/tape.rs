@@ -6,6 +6,7 @@ use super::{Dispatch, Gpu, GpuError};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -120,33 +121,22 @@ impl Tape {
     }
 
     /// Runs the tape with a pass and two timestamps for every dispatch, and waits for it.
-    /// Without timestamps the host's clock is read around each dispatch instead, which adds
-    /// the cost of a submission to every one.
+    /// Without timestamps, or where they cannot be believed, the host's clock is read around each dispatch
+    /// instead, which adds the cost of a submission to every one.
     ///
     /// # Errors
     /// [`GpuError::Lost`] when the device is gone.
     pub fn time(&self, gpu: &Gpu) -> Result<Timing, GpuError> {
         gpu.check()?;
         self.dispatches.iter().try_for_each(|d| d.prepare(gpu))?;
-        let mut nanoseconds = Vec::with_capacity(self.len());
-        if gpu.timestamps {
-            // WebGPU allows 4096 queries in a set: two a dispatch.
-            for dispatches in self.submissions().flat_map(|part| part.chunks(2048)) {
-                nanoseconds.extend(time_on_device(gpu, dispatches)?);
-            }
-        } else {
-            let begun = Instant::now();
-            let now = || begun.elapsed().as_nanos() as f64;
-            for dispatch in &self.dispatches {
-                let mut tape = Tape::new();
-                tape.push(dispatch.clone());
-                gpu.wait()?;
-                let start = now();
-                tape.submit(gpu)?;
-                gpu.wait()?;
-                nanoseconds.push([start, now()]);
-            }
-        }
+        let on_device = match gpu.timestamps {
+            true => self.time_on_device(gpu)?,
+            false => None,
+        };
+        let (nanoseconds, on_device) = match on_device {
+            Some(nanoseconds) => (nanoseconds, true),
+            None => (self.time_on_host(gpu)?, false),
+        };
         let first = nanoseconds.first().map_or(0.0, |&[start, _]| start);
         let since = |time: f64| Duration::from_nanos((time - first).max(0.0).round() as u64);
         Ok(Timing {
@@ -154,8 +144,48 @@ impl Tape {
                 .iter()
                 .map(|&[start, end]| since(start)..since(end.max(start)))
                 .collect(),
-            on_device: gpu.timestamps,
+            on_device,
         })
+    }
+
+    /// Begin and end of each dispatch in nanoseconds of the device's clock; `None` where that shows no such times.
+    fn time_on_device(&self, gpu: &Gpu) -> Result<Option<Vec<[f64; 2]>>, GpuError> {
+        static TOLD: Once = Once::new();
+        let period = f64::from(gpu.queue.get_timestamp_period());
+        let mut nanoseconds = Vec::with_capacity(self.len());
+        // WebGPU allows 4096 queries in a set: two a dispatch.
+        for dispatches in self.submissions().flat_map(|part| part.chunks(2048)) {
+            match spans(&ticks(gpu, dispatches)?, period) {
+                Some(times) => nanoseconds.extend(times),
+                None => {
+                    TOLD.call_once(|| {
+                        log::warn!(
+                            "the timestamps of {} are empty or out of order: times are the host's, with the \
+                             cost of a submission in each",
+                            gpu.report.name
+                        );
+                    });
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(nanoseconds))
+    }
+
+    /// Begin and end of each dispatch, in a submission of its own, in nanoseconds of the host's clock.
+    fn time_on_host(&self, gpu: &Gpu) -> Result<Vec<[f64; 2]>, GpuError> {
+        let begun = Instant::now();
+        let now = || begun.elapsed().as_nanos() as f64;
+        let time = |dispatch: &Dispatch| {
+            let mut tape = Tape::new();
+            tape.push(dispatch.clone());
+            gpu.wait()?;
+            let start = now();
+            tape.submit(gpu)?;
+            gpu.wait()?;
+            Ok([start, now()])
+        };
+        self.dispatches.iter().map(time).collect()
     }
 }
 
@@ -179,8 +209,8 @@ impl Timing {
     }
 }
 
-/// Begin and end of each dispatch in nanoseconds of the device's clock.
-fn time_on_device(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<[f64; 2]>, GpuError> {
+/// Begin and end of each dispatch as the device's clock counts.
+fn ticks(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<u64>, GpuError> {
     let count = 2 * dispatches.len() as u32;
     let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
         label: Some("timestamps"),
@@ -205,21 +235,55 @@ fn time_on_device(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<[f64; 2]>, G
         });
         dispatch.encode(&mut pass);
     }
+    gpu.submit([encoder.finish()]);
+    // They are resolved when all of them are there: in the encoder that writes them, or before it is done, some
+    // drivers resolve zeros.
+    gpu.wait()?;
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
     encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
     gpu.submit([encoder.finish()]);
     let buffer = super::Buffer::new(resolved, u64::from(count) * 8);
-    let ticks: Vec<u64> = gpu.read(&buffer.view())?;
-    let period = f64::from(gpu.queue.get_timestamp_period());
-    Ok(ticks
-        .chunks_exact(2)
-        .map(|pair| [pair[0] as f64 * period, pair[1] as f64 * period])
-        .collect())
+    gpu.read(&buffer.view())
+}
+
+/// Begin and end of each dispatch in nanoseconds, of the device's `ticks` with so many nanoseconds in one. `None` where
+/// one was not taken, ends before it begins, or begins before the one ahead of it: as where the clock has wrapped.
+fn spans(ticks: &[u64], period: f64) -> Option<Vec<[f64; 2]>> {
+    let pairs = || ticks.chunks_exact(2);
+    let is_sound = pairs().all(|pair| pair[0] != 0 && pair[0] <= pair[1]);
+    let is_ordered = pairs().is_sorted_by(|a, b| a[0] <= b[0]);
+    (is_sound && is_ordered).then(|| {
+        pairs()
+            .map(|pair| [pair[0] as f64 * period, pair[1] as f64 * period])
+            .collect()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gpu::Pipeline;
+
+    #[test]
+    fn times_that_cannot_be_are_refused() {
+        assert_eq!(
+            spans(&[10, 20, 20, 30], 2.0),
+            Some(vec![[20.0, 40.0], [40.0, 60.0]])
+        );
+        // A kernel may be shorter than a tick.
+        assert!(spans(&[10, 10, 10, 10], 1.0).is_some());
+        for wrong in [
+            // Never taken.
+            [0, 0, 0, 0],
+            [0, 20, 20, 30],
+            [10, 20, 30, 0],
+            // Wrapped, within a dispatch and between two.
+            [10, 20, 30, 5],
+            [10, 20, 3, 5],
+        ] {
+            assert_eq!(spans(&wrong, 1.0), None, "{wrong:?}");
+        }
+    }
 
     #[test]
     fn without_timestamps_the_host_takes_the_times() {

@@ -235,6 +235,16 @@ impl Profile {
             subject,
         }
     }
+
+    /// Whether the step, or the arithmetic of one of its dispatches, is faster than the roofs allow: they were measured
+    /// while the machine had other work. One dispatch may pass the roof of the bandwidth, where its operands lie in a
+    /// cache.
+    pub fn beats_roofline(&self) -> bool {
+        let computes_faster = |dispatch: &DispatchEntry| {
+            dispatch.flops > self.roofline.flops_per_second * dispatch.time.median
+        };
+        self.floor_seconds > self.kernel_seconds || self.dispatches.iter().any(computes_faster)
+    }
 }
 
 /// Dispatches of the same name together, in the order in which names first occur.
@@ -357,11 +367,19 @@ mod tests {
             adapter: "a GPU".into(),
             preset: "portable".into(),
         };
-        let roofline = Roofline {
-            flops_per_second: 200e9,
-            bytes_per_second: 8e9,
+        let against = |flops_per_second, bytes_per_second| {
+            let roofline = Roofline {
+                flops_per_second,
+                bytes_per_second,
+            };
+            let subject = subject.clone();
+            Profile::new(subject, roofline, Memory::default(), &works, &measured)
         };
-        let profile = Profile::new(subject, roofline, Memory::default(), &works, &measured);
+        // The first convolution does 50 GFLOP/s; at 1 GB/s the bytes of all three would take 106 ms.
+        let profile = against(200e9, 8e9);
+        assert!(!profile.beats_roofline());
+        assert!(against(49e9, 8e9).beats_roofline());
+        assert!(against(200e9, 1e9).beats_roofline());
         assert_eq!(profile.images_per_second, 200.0);
         assert!((profile.kernel_seconds - 0.1).abs() < 1e-12);
         // Floors of 10 ms by flops, 10 ms and 2 ms by bytes.
