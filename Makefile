@@ -14,7 +14,7 @@ DEMO_BUDGET = 10%
 DEMO_EPOCHS = --teacher-epochs 8 --search-epochs 5 --finish-epochs 2
 DEMO_MORE   = --batch 64
 
-.PHONY: demo test mutants lint bench rehearse clean adapter pi-spu pi-crypten slurm adapters
+.PHONY: demo test mutants lint bench rehearse clean adapter pi-spu pi-crypten pi-ckks slurm adapters
 
 demo: adapter
 	@if [ -e $(DEMO_OUT) ]; then echo "removing the earlier $(DEMO_OUT)"; rm -rf $(DEMO_OUT); fi
@@ -37,9 +37,9 @@ adapter:
 	$(CARGO) build --release
 	@scripts/ensure-adapter.sh $(AUTOREP)
 
-# Two parties, or three, compute on a searched network in an engine of private inference; RUN=FOLDER names
-# another than a small one that is searched here.
-pi-spu pi-crypten: pi-%: adapter
+# Two parties, or three, compute on a searched network in an engine of private inference; with CKKS one does, on what
+# is encrypted. RUN=FOLDER names another than a small one that is searched here.
+pi-spu pi-crypten pi-ckks: pi-%: adapter
 	scripts/private-inference.sh $* $(RUN)
 
 # A tiny sweep under a real Slurm on this machine, installed with apt where it is missing.

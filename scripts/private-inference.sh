@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # A searched network in an engine of private inference: makes the engine's Python environment, exports the
 # network, its all-ReLU teacher and images, and lets the parties compute on them, each a process of its own.
+# With ckks: a network without ReLUs on encrypted images.
 #
-# usage: scripts/private-inference.sh spu|crypten [RUN]
+# usage: scripts/private-inference.sh spu|crypten|ckks [RUN]
 #
-# RUN is the folder of a search [default: runs/private, searched first where it is missing]. What else may be
-# set: PYTHON, COUNT (images, 4), PROTOCOLS (of SPU: "semi2k aby3 cheetah"), WEIGHTS ("public encrypted").
+# RUN is the folder of a search [default: runs/private, or runs/private-ckks, searched first where it is missing].
+# What else may be set: PYTHON, COUNT (images, 4; with ckks 1), PROTOCOLS (of SPU: "semi2k aby3 cheetah"), WEIGHTS
+# ("public encrypted").
 # Exit code 3: the engine could not be installed, nothing was run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 autorep=${AUTOREP:-target/release/autorep}
 work=target/private
-count=${COUNT:-4}
 weights=${WEIGHTS:-public encrypted}
 
 usage() {
@@ -22,11 +23,23 @@ usage() {
 
 engine=${1:-}
 case $engine in
-    spu | crypten) ;;
+    spu | crypten)
+        run=runs/private count=4
+        tests="test_handover test_engines"
+        searched="--data builtin --width 0.5 --budget 10% --teacher-epochs 2 --search-epochs 1 --finish-epochs 1 --control"
+        ;;
+    ckks)
+        run=runs/private-ckks count=1
+        tests="test_handover test_ckks"
+        # A ciphertext's products with a matrix take a rotation for each element of the largest tensor: 4×8×8.
+        searched="--data builtin:train=2048,test=256,size=8 --width 0.25 --budget 0 --teacher-epochs 6 --search-epochs 4
+            --finish-epochs 4"
+        ;;
     *) usage ;;
 esac
 [ $# -le 2 ] || usage
-run=${2:-runs/private}
+run=${2:-$run}
+count=${COUNT:-$count}
 
 not_run() {
     echo "NOT RUN: $1" >&2
@@ -87,15 +100,24 @@ data_of() {
 }
 
 environment
-(cd integrations && "../$env_python" -m unittest --quiet test_handover test_engines)
+# shellcheck disable=SC2086 # words of a list, here and below
+(cd integrations && "../$env_python" -m unittest --quiet $tests)
 [ -x "$autorep" ] || cargo build --release
 if [ ! -e "$run" ]; then
-    "$autorep" search --data builtin --model resnet8 --width 0.5 --budget 10% --teacher-epochs 2 --search-epochs 1 \
-        --finish-epochs 1 --batch 64 --control --out "$run"
+    # shellcheck disable=SC2086
+    "$autorep" search --model resnet8 --batch 64 $searched --out "$run"
 fi
 data=${DATA:-$(data_of)}
 mkdir -p "$work/models"
 "$autorep" data export "${data:-builtin}" --split test --count "$count" -o "$work/models/images.safetensors"
+
+if [ "$engine" = ckks ]; then
+    model=$work/models/ckks.onnx
+    "$autorep" export "$run" --format onnx --for pi -o "$model" --force >/dev/null
+    echo
+    "$env_python" integrations/ckks/run.py "$model" --images "$work/models/images.safetensors" --count "$count" --check
+    exit
+fi
 
 failed=0
 # The result, beside keeping all ReLUs and none where the run has those controls.

@@ -445,6 +445,15 @@ fn a_manifest_says_how_large_numbers_grow_where_the_summary_does() {
     let of_file = manifest(&checkpoint(finished(), "result"), "file");
     assert!(of_file["sites"][0]["largest_input"].is_null());
     assert_eq!(of_file["expected"], of_run["expected"]);
+    // What homomorphic encryption takes stands there as in the bill.
+    let bill = succeed(&mut on(
+        "cost",
+        finished(),
+        &["--protocol", "ckks", "--json"],
+    ));
+    let bill: Value = serde_json::from_slice(&bill.stdout).unwrap();
+    assert!(bill["ckks"]["levels"].as_u64().unwrap() > 0);
+    assert_eq!(of_run["ckks"], bill["ckks"]);
 }
 
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use super::common::load_result;
 use super::end::End;
-use crate::cost::{Kind, Price, Protocol, SiteCounts, Weights, bill, layers_of, once};
+use crate::cost::{Depth, Kind, Price, Protocol, SiteCounts, Weights, bill, layers_of, once};
 use crate::export::{Format, Holder, fold, to_private_onnx};
 use crate::files::write_atomic;
 use crate::graph::Model;
@@ -108,6 +108,8 @@ struct Manifest<'a> {
     sites: Vec<Site<'a>>,
     /// By protocol: bytes that a party sends for one image, the mean of all parties, and rounds.
     expected: BTreeMap<String, Expected>,
+    /// Levels that homomorphic encryption takes, and what it cannot compute.
+    ckks: Depth,
 }
 
 /// An activation site.
@@ -193,6 +195,7 @@ fn manifest(folded: &Folded, summary: Option<&Summary>) -> Result<Vec<u8>> {
         relu_total: folded.relu_total,
         sites: sites.collect(),
         expected: expected.collect(),
+        ckks: Depth::of(folded),
     };
     let mut text = serde_json::to_vec_pretty(&manifest)?;
     text.push(b'\n');

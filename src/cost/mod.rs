@@ -30,5 +30,6 @@ pub use depth::Depth;
 pub use layers::{Kind, Layer, layers, layers_of};
 pub use link::{Link, LinkError};
 pub use protocol::{
-    Linear, LinearShape, Price, Protocol, ProtocolError, SiteCost, SiteCounts, Truncation, Weights,
+    Compute, Linear, LinearShape, Price, Protocol, ProtocolError, SiteCost, SiteCounts, Truncation,
+    Weights,
 };

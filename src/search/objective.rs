@@ -2,7 +2,7 @@
 
 use super::budget::{Budget, BudgetError};
 use super::methods::{self, UnknownMethod};
-use crate::cost::{Link, LinkError, Price, Protocol, ProtocolError};
+use crate::cost::{Compute, Link, LinkError, Price, Protocol, ProtocolError};
 use crate::graph::Layout;
 use crate::kernels::metrics::Prices;
 use crate::settings::Search;
@@ -110,7 +110,8 @@ impl Objective {
     }
 }
 
-/// The prices in the unit of `budget`.
+/// The prices in the unit of `budget`. Time is what is sent, what the rounds wait, and what a party computes with one
+/// core, one after the other; where the protocol's file says nothing of computing, without that.
 ///
 /// # Errors
 /// [`ObjectiveError`] where budget, protocol and link do not go together.
@@ -126,39 +127,29 @@ pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveErro
     }
     let protocol = Protocol::find(&settings.cost)?;
     let link: Link = settings.link.parse()?;
-    // What a price is in the unit of the budget: of an element, and of a site.
-    type Unit = fn(Price, &Link) -> Option<(f64, f64)>;
-    let unit: Unit = match budget {
-        Budget::Bytes(_) => |price, _| Some((price.bytes?, 0.0)),
-        Budget::Rounds(_) => |price, _| Some((0.0, price.rounds?)),
-        Budget::Milliseconds(_) => |price, link| {
-            let bytes = Price {
-                rounds: Some(0.0),
-                ..price
-            };
-            let rounds = Price {
-                bytes: Some(0.0),
-                ..price
-            };
-            Some((link.milliseconds(bytes)?, link.milliseconds(rounds)?))
-        },
-        Budget::Count(_) | Budget::Share(_) => {
-            return Err(ObjectiveError::NotPriced {
-                cost: settings.cost.clone(),
-                budget: budget.to_string(),
-            });
-        }
-    };
-    let price = |what, price| {
-        unit(price, &link).ok_or_else(|| ObjectiveError::Unknown {
+    if let Budget::Count(_) | Budget::Share(_) = budget {
+        return Err(ObjectiveError::NotPriced {
+            cost: settings.cost.clone(),
+            budget: budget.to_string(),
+        });
+    }
+    let price = |what, price, element: fn(&Compute) -> f64| {
+        let compute = protocol.compute.as_ref();
+        let computing = |of: fn(&Compute) -> f64| compute.map_or(0.0, of) * 1e-6;
+        let computing = [computing(element), computing(|compute| compute.round)];
+        in_unit(budget, &link, price, computing).ok_or_else(|| ObjectiveError::Unknown {
             budget: budget.to_string(),
             protocol: protocol.name.clone(),
             what,
         })
     };
-    let (relu, relu_site) = price("ReLU", protocol.relu)?;
+    let (relu, relu_site) = price("ReLU", protocol.relu, |compute| compute.relu)?;
     let (square, square_site) = match method.degree(settings) {
-        Some(2) => price("square", protocol.square + protocol.truncation.square)?,
+        Some(2) => price(
+            "square",
+            protocol.square + protocol.truncation.square,
+            |compute| compute.square,
+        )?,
         _ => (0.0, 0.0),
     };
     let of_square = (protocol.square + protocol.truncation.square).bytes;
@@ -178,6 +169,25 @@ pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveErro
         relu_site,
         square_site,
     })
+}
+
+/// What an element and a site of `price` cost in the unit of `budget`; `computing` are the milliseconds that a party
+/// computes for an element and in a round.
+fn in_unit(budget: Budget, link: &Link, price: Price, computing: [f64; 2]) -> Option<(f64, f64)> {
+    let sent = |bytes, rounds| {
+        let (bytes, rounds) = (Some(bytes), Some(rounds));
+        link.milliseconds(Price { bytes, rounds })
+    };
+    let [element, round] = computing;
+    match budget {
+        Budget::Bytes(_) => Some((price.bytes?, 0.0)),
+        Budget::Rounds(_) => Some((0.0, price.rounds?)),
+        Budget::Milliseconds(_) => Some((
+            sent(price.bytes?, 0.0)? + element,
+            sent(0.0, price.rounds?)? + round * price.rounds?,
+        )),
+        Budget::Count(_) | Budget::Share(_) => None,
+    }
 }
 
 fn full(layout: &Layout, prices: &Prices) -> f64 {
@@ -213,10 +223,13 @@ mod tests {
             [0.0, 0.0, 9.0, 1.0]
         );
         let [relu, square, relu_site, square_site] = prices_of("crypten", "1s").unwrap();
-        // 100 Mbit/s are 12,500 bytes a millisecond.
-        let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
-        assert!(close(relu, 232.0 / 12_500.0) && close(square, 8.0 / 12_500.0));
-        assert_eq!((relu_site, square_site), (180.0, 20.0));
+        // 100 Mbit/s are 12,500 bytes a millisecond; the rest is computing, in nanoseconds.
+        let compute = Protocol::find("crypten").unwrap().compute.unwrap();
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(close(relu, 232.0 / 12_500.0 + compute.relu * 1e-6));
+        assert!(close(square, 8.0 / 12_500.0 + compute.square * 1e-6));
+        assert!(close(relu_site, 9.0 * (20.0 + compute.round * 1e-6)));
+        assert!(close(square_site, 20.0 + compute.round * 1e-6));
         // Lines cost nothing, so nothing need be known of squares.
         let lines = Search {
             degree: 1,
