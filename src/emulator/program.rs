@@ -173,19 +173,20 @@ pub(super) enum Op {
     StoreFrame,
     /// dst = word c + [b] of workgroup memory. d numbers the log.
     LoadShared,
-    /// Word c + [b] of workgroup memory = a.
+    /// Word c + [b] of workgroup memory = a. d numbers the log.
     StoreShared,
     /// dst = word c + [b] of resource a. d numbers the log.
     LoadBuffer,
-    /// Word c + [b] of resource dst = a.
+    /// Word c + [b] of resource dst = a. d numbers the log.
     StoreBuffer,
-    /// dst = atomic load of word c + [b] of memory a.
+    /// dst = atomic load of word c + [b] of memory `width`. d numbers the log, as of all atomics.
     AtomicLoad,
-    /// Word c + [b] of memory dst = a.
+    /// Word c + [b] of memory `width` = a.
     AtomicStore,
     /// dst = what word c + [b] of memory `width` held; a is the operand.
     Atomic(Atomic),
-    /// dst = old value, dst + 1 = whether it was the comparand d; a is the new value.
+    /// dst = what word c + [b] of memory `width` held, dst + 1 = whether it was the comparand a + 1; a is
+    /// the new value.
     CompareExchange,
     /// Continues at a.
     Jump,
@@ -200,6 +201,16 @@ pub(super) enum Op {
     /// A subgroup operation: dst = f(a), b a lane or distance, c its rounds.
     Subgroup(Subgroup),
     End,
+}
+
+impl Op {
+    /// Whether it is an atomic, whose `width` names its memory.
+    pub(super) fn is_atomic(self) -> bool {
+        matches!(
+            self,
+            Self::AtomicLoad | Self::AtomicStore | Self::Atomic(_) | Self::CompareExchange
+        )
+    }
 }
 
 /// An atomic's function of what was there and what is given.
