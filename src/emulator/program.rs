@@ -35,8 +35,8 @@ pub struct Program {
     pub(super) switches: Vec<Switch>,
     /// By rendezvous, the registers that count the rounds of the loops around it.
     pub(super) rounds: Vec<Vec<u32>>,
-    /// Instructions of each loop and its place, outer loops after those within.
-    pub(super) loops: Vec<(Range<u32>, u32)>,
+    /// Outer loops before those within.
+    pub(super) loops: Vec<Loop>,
     /// Number of instructions whose instances are compared between the lanes of a warp.
     pub(super) logged: u32,
     pub(super) storage_atomics: bool,
@@ -105,6 +105,14 @@ pub(super) enum Input {
         resource: u32,
         axis: u8,
     },
+}
+
+/// A loop, from its first instruction on, after the one that enters it.
+#[derive(Debug, Clone)]
+pub(super) struct Loop {
+    pub(super) code: Range<u32>,
+    /// Index into the program's `places`.
+    pub(super) place: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -194,6 +202,8 @@ pub(super) enum Op {
     BranchUnless,
     /// Continues where table b says for a.
     Switch,
+    /// Enters loop number a.
+    Enter,
     /// One more round of a loop with a rendezvous in it: dst += 1.
     Round,
     /// A barrier: a is its naga flags, b its rounds.
