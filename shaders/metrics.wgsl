@@ -88,7 +88,7 @@ fn record(@builtin(local_invocation_index) lane: u32) {
             {% endif %}
         }
     }
-    workgroupBarrier();
+    // The first lane has itself written what it reads of the tree: no barrier.
     if (lane != 0u) {
         return;
     }
