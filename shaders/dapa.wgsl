@@ -26,8 +26,8 @@
 //              6  norm          vec4f[3,C], the last row written, for `hermite`: mean, 1/s, k, T of
 //                               the bounds that gate.wgsl holds x within
 // Split      one invocation per channel adds its parts in order.
-// Cost       50 flops and 16·parts + 48 bytes a channel, `hermite` 95 and 16·parts + 72: next to
-//            nothing.
+// Cost       2·parts + 48 to 84 flops (by form and degree) and 16·parts + 48 bytes a channel,
+//            `hermite` 4·parts + 79 (and 33 in refitting steps) and 16·parts + 72: next to nothing.
 // Dropped    nothing yet.
 
 {% include "common/step.wgsl" %}

@@ -38,8 +38,8 @@
 // Split      update: a workgroup of 64 takes a block of 256 elements, four each; counts go
 //            through workgroup memory to one atomic addition a block: integers, so the order is
 //            free. share: a workgroup of 64 a group, summed by lanes and a tree.
-// Cost       update 30 flops and 36 bytes an element (taylor 12 and 28, fisher 8 and 20), share
-//            1 and 12, whatever the network: one dispatch each.
+// Cost       update 27 flops and 36 bytes an element (slopes 21 and 32, taylor 17 and 28, fisher 8 and
+//            20), share 1 and 8 an element, 127 and 8 a group, whatever the network: one dispatch each.
 // Dropped    nothing yet.
 
 {% if entry == "update" %}

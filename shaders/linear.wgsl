@@ -33,8 +33,8 @@
 //            Operands come straight from memory: rows of a are the same in every lane. Past
 //            the edge an invocation computes the last row or column again, and drops it.
 {% endif %}
-// Cost       2·N·C·K flops, 4·(N·C + N·K + K·C + K) bytes; a classifier of 10 classes is bound by
-//            latency, not by either.
+// Cost       2·N·C·K flops and one or two a bias, 4·(N·C + N·K + K·C + K) bytes; a classifier of 10
+//            classes is bound by latency, not by either.
 // Dropped    splitting l over workgroups: a second pass costs more than it saves on layers
 //            this small.
 

@@ -18,9 +18,9 @@
 // Split      one invocation per element written, streaming (common/stream.wgsl). Backward gathers:
 //            a pixel asks each of its windows (four of 3×3 at stride 2) whether any other pixel
 //            beats it, so that nothing is scattered and sums have one order.
-// Cost       k² flops, its comparisons, for each element of y; 4 bytes for each of x and y, forward,
-//            and of x, dx and dy, backward. A pixel of dx compares up to (k/stride)² windows, but
-//            the loads hit the cache: bound by memory.
+// Cost       forward up to k² flops, its comparisons, for each element of y, backward 1 for each of dy;
+//            4 bytes for each of x and y, forward, and of x, dx and dy, backward. A pixel of dx
+//            compares up to (k/stride)² windows, but the loads hit the cache: bound by memory.
 // Dropped    keeping the winners' positions from the forward pass: one more tensor as large as
 //            y for the life of a step, to spare loads that the cache serves.
 

@@ -13,8 +13,8 @@
 //              1  y   f32[length], read
 {% endif %}
 // Split      one invocation per {{ width }} adjacent element(s), streaming (common/stream.wgsl).
-// Cost       4 flops an element and 8 bytes forward, 12 backward: bound by memory, and too small to
-//            matter.
+// Cost       5 flops and 8 bytes an element forward, 3 and 12 backward: bound by memory, and too small
+//            to matter.
 // Dropped    nothing yet.
 
 {% from "common/stream.wgsl" import each %}

@@ -79,7 +79,8 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) 
 {% if step > 1 %}
         {
 {% endif %}
-{% for row in range(rows) %}
+{# A 1×1 kernel skips the rows within its stride. #}
+{% for row in range(rows) if kernel >= stride or row % stride == 0 %}
 {% if row < padding %}
         let at{{ row }} = select(at, at - IN_ROW, above);
 {{ load_row("x" ~ row, "at" ~ row, "above", kernel, stride, halo) -}}

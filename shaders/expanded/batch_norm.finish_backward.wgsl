@@ -52,9 +52,9 @@
 // Split      sums, apply_backward: one workgroup per channel and slice of images, sums over the
 //            workgroup in a fixed order (common/plane.wgsl); finish*: one invocation per channel
 //            adds its parts in order.
-// Cost       an element: sums 3 flops and 4 bytes, apply_backward 5 and 12. A channel: finish
-//            2·parts + 16 flops and 16·parts + 40 bytes, finish_eval 6 and 32, finish_backward
-//            2·parts + 8 and 16·parts + 40. All are bound by memory.
+// Cost       an element: sums 4 flops and 4 bytes, apply_backward 5 and 12. A channel: finish
+//            2·parts + 18 flops and 16·parts + 40 bytes, finish_eval 5 and 32, finish_backward
+//            4·parts + 10 and 16·parts + 40. All are bound by memory.
 // Dropped    statistics in the epilogue of the convolution: docs/rejected-optimizations.md, "Batch
 //            norm on a CPU".
 

@@ -47,10 +47,10 @@
 //            sum_mask_slices adds in order.
 // Cost       forward moves 8 bytes an element, 12 with a residual; 2 flops for norm(u), 1 or 3 for
 //            the residual, 5 for a mask of 0 and 1, 3 for the moments. Backward moves 12 or 16 in
-//            about twice the flops, and 7 more for the bounds. A position's mask is 4 bytes, a slice
+//            about thrice the flops, and 9 more for the bounds. A position's mask is 4 bytes, a slice
 //            of dm as many. So it is bound by memory; as separate tensor operations it takes about
 //            ten passes. moments reads 4 or 8 bytes an element for 8 flops.
-//            finish_coefficients: 4·parts flops and 16·(parts + 1) bytes a channel;
+//            finish_coefficients: 4·(parts + 1) flops and 16·(parts + 1) bytes a channel;
 //            sum_mask_slices: slices flops and 4·(slices + 1) bytes a position.
 // Dropped    other ways to walk, to sum and to cut the images: docs/rejected-optimizations.md, "The
 //            gate on a CPU".

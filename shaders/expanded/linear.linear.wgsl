@@ -18,8 +18,8 @@
 // Split      a workgroup of 16×16 invocations (along j, i); each owns
 //            2×2 outputs, 16 columns and 16 rows apart.
 //            Both operands pass through workgroup memory, 32 steps of l at a time.
-// Cost       2·N·C·K flops, 4·(N·C + N·K + K·C + K) bytes; a classifier of 10 classes is bound by
-//            latency, not by either.
+// Cost       2·N·C·K flops and one or two a bias, 4·(N·C + N·K + K·C + K) bytes; a classifier of 10
+//            classes is bound by latency, not by either.
 // Dropped    splitting l over workgroups: a second pass costs more than it saves on layers
 //            this small.
 

@@ -29,8 +29,9 @@
 // Split      a workgroup of 64 streams through one run of adjacent vec4s; a group's block of
 //            64 is a multiple of the workgroup, so the loop and the group are uniform. The
 //            norm is summed in this partition, a tree per workgroup, then by one workgroup.
-// Cost       flops and bytes an element: sgd 8 and 20, adam 17 and 28, square_sums 2 and 4,
-//            lookahead 3 and 16, average 3 and 12; norm 1 and 4 a partial sum. Bound by memory.
+// Cost       flops and bytes an element: sgd 7 (Nesterov 9) and 20, adam 17 and 28, square_sums 2 (with
+//            `trained` 3) and 4, lookahead 3 and 16, average 3 and 12; norm 1 and 4 a partial sum.
+//            Bound by memory.
 // Dropped    strides across the whole arena: 3 times slower on a CPU. See
 //            docs/rejected-optimizations.md, "Streaming kernels on a CPU".
 

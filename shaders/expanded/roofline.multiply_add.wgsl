@@ -18,7 +18,7 @@
 //            many as hide the latency of a multiply-add; which number does differs by adapter, so
 //            several are tried and the fastest is the roof. copy: an invocation moves several
 //            vec4s, a workgroup's width apart.
-// Cost       multiply_add  8·chains·rounds flops and 4 bytes an invocation: bound by arithmetic
+// Cost       multiply_add  8·chains·(rounds + 1) + 12 flops and 4 bytes an invocation: bound by arithmetic
 //            copy          32·vectors bytes an invocation: bound by memory
 // Dropped    nothing yet.
 

@@ -12,8 +12,8 @@
 //              0  x   f32[length], read
 //              1  y   f32[length], written
 // Split      one invocation per 4 adjacent element(s), streaming (common/stream.wgsl).
-// Cost       4 flops an element and 8 bytes forward, 12 backward: bound by memory, and too small to
-//            matter.
+// Cost       5 flops and 8 bytes an element forward, 3 and 12 backward: bound by memory, and too small
+//            to matter.
 // Dropped    nothing yet.
 
 alias Lane = vec4f;

@@ -44,7 +44,9 @@
 //              hold    params     vec4f[…], an arena, updated
 //                      groups     vec4u[G,2], read
 // Split      a workgroup of 64 a group: lanes over elements, then over channels; sums by a tree.
-// Cost       update 1 flop and 4 bytes an element, 30 and 56 a channel; hold 16 bytes a channel.
+// Cost       update 1 flop and 4 bytes an element, 46 to 51 and 56 a channel (28 bytes in measure, 40 in
+//            apply), 64 lanes of 4 to 29 flops and 64 bytes a group; hold 4 bytes a channel, and
+//            4 a line.
 // Dropped    nothing yet.
 
 // The scalars of one step; src/kernels/step.rs documents each.

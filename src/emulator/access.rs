@@ -59,7 +59,7 @@ impl Workgroup<'_> {
         }
     }
 
-    /// The first word of an access, which is logged.
+    /// The first word of an access, which is logged; `None` where there is no such element.
     #[inline]
     fn place(&mut self, lane: &Lane, at: &Instruction) -> Option<u32> {
         let dynamic = lane.frame[at.b as usize];
@@ -73,29 +73,29 @@ impl Workgroup<'_> {
     }
 
     pub(super) fn atomic(&mut self, lane: &mut Lane, at: &Instruction, pc: u32) {
-        let dynamic = lane.frame[at.b as usize];
-        let is_load = at.op == Op::AtomicLoad;
-        let access = if is_load {
-            Access::AtomicRead
-        } else {
-            Access::AtomicWrite
+        let (access, reads) = match at.op {
+            Op::AtomicLoad => (Access::AtomicRead, true),
+            Op::AtomicStore => (Access::AtomicWrite, false),
+            _ => (Access::AtomicWrite, true),
         };
-        let word = at.c.wrapping_add(dynamic);
         let actor = lane.actor(pc);
-        let blind = at.op == Op::AtomicStore;
-        let old = match (dynamic, at.width) {
-            (LOST, _) => None,
-            (_, SHARED) => Some(self.visit_shared_as(word, access, actor, !blind)),
-            (_, resource) => self.visit_buffer_as(u32::from(resource), word, access, actor, !blind),
-        };
+        let held = self.place(lane, at).and_then(|word| {
+            let value = match at.width {
+                SHARED => self.visit_shared_as(word, access, actor, reads),
+                resource => {
+                    self.visit_buffer_as(u32::from(resource), word, access, actor, reads)?
+                }
+            };
+            Some((word, value))
+        });
         let given = lane.frame[at.a as usize];
-        let was = old.unwrap_or(0);
+        let was = held.map_or(0, |(_, value)| value);
         let new = match at.op {
             Op::AtomicLoad => None,
             Op::AtomicStore => Some(given),
             Op::Atomic(function) => Some(function.apply(was, given)),
             // The exchange that is called weak here never fails without cause.
-            _ => (was == lane.frame[at.d as usize]).then_some(given),
+            _ => (was == lane.frame[at.a as usize + 1]).then_some(given),
         };
         if at.op == Op::CompareExchange {
             lane.frame[at.dst as usize + 1] = u32::from(new.is_some());
@@ -103,7 +103,7 @@ impl Workgroup<'_> {
         if at.op != Op::AtomicStore {
             lane.frame[at.dst as usize] = was;
         }
-        let (Some(new), Some(_)) = (new, old) else {
+        let (Some(new), Some((word, _))) = (new, held) else {
             return;
         };
         match at.width {

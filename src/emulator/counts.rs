@@ -42,14 +42,18 @@ pub struct Counts {
     pub flops: u64,
     /// Integer operations, by component; addresses that an index makes are not among them.
     pub integer_operations: u64,
-    /// Times that 32 neighbouring invocations went to memory together.
+    /// Times that 32 neighbouring invocations went to buffers together, be it by loads, stores or atomics.
     pub storage_requests: u64,
     /// Segments of 128 bytes that they touched, summed over the requests.
     pub storage_segments: u64,
-    /// Times that 32 neighbouring invocations went to workgroup memory together.
+    /// Times that 32 neighbouring invocations went to workgroup memory together, likewise.
     pub workgroup_requests: u64,
     /// Further passes that they took because words of one bank lie at different addresses.
     pub bank_conflicts: u64,
+    /// Further passes of atomics that change memory, because several of the 32 change the same word: what
+    /// loads of one word share, and stores may, they do one after the other. Of buffers and of workgroup
+    /// memory.
+    pub atomic_conflicts: u64,
     /// Branches of 32 neighbouring invocations that went both ways.
     pub divergent_branches: u64,
     /// Accesses and branches that were too many between two barriers to be compared.
@@ -83,6 +87,7 @@ pub(super) struct Totals {
     storage_segments: AtomicU64,
     workgroup_requests: AtomicU64,
     bank_conflicts: AtomicU64,
+    atomic_conflicts: AtomicU64,
     divergent: AtomicU64,
     uncompared: AtomicU64,
 }
@@ -97,6 +102,7 @@ impl Totals {
             storage_segments: AtomicU64::new(0),
             workgroup_requests: AtomicU64::new(0),
             bank_conflicts: AtomicU64::new(0),
+            atomic_conflicts: AtomicU64::new(0),
             divergent: AtomicU64::new(0),
             uncompared: AtomicU64::new(0),
         }
@@ -121,6 +127,7 @@ impl Totals {
             storage_segments: get(&self.storage_segments),
             workgroup_requests: get(&self.workgroup_requests),
             bank_conflicts: get(&self.bank_conflicts),
+            atomic_conflicts: get(&self.atomic_conflicts),
             divergent_branches: get(&self.divergent),
             uncompared: get(&self.uncompared),
             ..Counts::default()
@@ -176,9 +183,7 @@ impl Counts {
                 self.storage_stores += hits;
                 self.storage_bytes_stored += 4 * width * hits;
             }
-            Op::AtomicLoad | Op::AtomicStore | Op::Atomic(_) | Op::CompareExchange => {
-                self.atomics += hits
-            }
+            op if op.is_atomic() => self.atomics += hits,
             Op::Subgroup(_) => self.subgroup_operations += hits,
             _ => {}
         }
@@ -202,7 +207,10 @@ pub(super) struct Logs {
 #[derive(Debug, Default)]
 struct Log {
     kind: LogKind,
+    /// Words of an access.
     width: u32,
+    /// Whether an access changes a word by what it holds, so that two of them cannot go together.
+    modifies: bool,
     /// By lane; empty until the log is first used.
     values: Vec<Vec<u32>>,
     used: bool,
@@ -220,12 +228,16 @@ impl Logs {
     pub(super) fn new(program: &Program) -> Self {
         let mut logs: Vec<Log> = (0..program.logged).map(|_| Log::default()).collect();
         for at in &program.code {
-            let kind = match at.op {
-                Op::LoadBuffer | Op::StoreBuffer => LogKind::Storage,
-                Op::LoadShared | Op::StoreShared => LogKind::Workgroup,
+            let (kind, width) = match at.op {
+                Op::LoadBuffer | Op::StoreBuffer => (LogKind::Storage, at.width),
+                Op::LoadShared | Op::StoreShared => (LogKind::Workgroup, at.width),
+                op if op.is_atomic() && at.width == SHARED => (LogKind::Workgroup, 1),
+                op if op.is_atomic() => (LogKind::Storage, 1),
                 _ => continue,
             };
-            (logs[at.d as usize].kind, logs[at.d as usize].width) = (kind, u32::from(at.width));
+            let log = &mut logs[at.d as usize];
+            (log.kind, log.width) = (kind, u32::from(width));
+            log.modifies = matches!(at.op, Op::Atomic(_) | Op::CompareExchange);
         }
         Self {
             logs,
@@ -262,7 +274,7 @@ impl Logs {
                 for instance in 0..instances {
                     words.clear();
                     words.extend(warp.iter().filter_map(|lane| lane.get(instance).copied()));
-                    compare(log.kind, log.width, &mut words, totals);
+                    log.compare(&mut words, totals);
                 }
             }
             log.values.iter_mut().for_each(Vec::clear);
@@ -273,42 +285,52 @@ impl Logs {
     }
 }
 
-fn compare(kind: LogKind, width: u32, words: &mut Vec<u32>, totals: &Totals) {
-    let add = |counter: &AtomicU64, count: u64| counter.fetch_add(count, Ordering::Relaxed);
-    if let LogKind::Branch = kind {
-        if words.windows(2).any(|pair| pair[0] != pair[1]) {
-            add(&totals.divergent, 1);
+impl Log {
+    /// Counts what the lanes of a warp did at once: the outcomes of a branch, or the first words of accesses.
+    fn compare(&self, words: &mut Vec<u32>, totals: &Totals) {
+        let add = |counter: &AtomicU64, count: u64| counter.fetch_add(count, Ordering::Relaxed);
+        if let LogKind::Branch = self.kind {
+            if words.windows(2).any(|pair| pair[0] != pair[1]) {
+                add(&totals.divergent, 1);
+            }
+            return;
         }
-        return;
-    }
-    // Elements that do not exist are not fetched.
-    words.retain(|&word| word != LOST);
-    if words.is_empty() {
-        return;
-    }
-    words.sort_unstable();
-    words.dedup();
-    if let LogKind::Storage = kind {
-        let mut segments = 0;
-        let mut next = 0;
-        for &word in words.iter() {
-            let last = (word + width - 1) / SEGMENT;
-            let first = (word / SEGMENT).max(next);
-            segments += u64::from((last + 1).saturating_sub(first));
-            next = next.max(last + 1);
+        // Elements that do not exist are not fetched.
+        words.retain(|&word| word != LOST);
+        if words.is_empty() {
+            return;
         }
-        add(&totals.storage_requests, 1);
-        add(&totals.storage_segments, segments);
-        return;
-    }
-    // Wide accesses go word by word.
-    for component in 0..width {
-        let mut banks = [0u64; BANKS as usize];
-        words
-            .iter()
-            .for_each(|&word| banks[((word + component) % BANKS) as usize] += 1);
-        let passes = banks.into_iter().max().unwrap_or(1);
-        add(&totals.workgroup_requests, 1);
-        add(&totals.bank_conflicts, passes.saturating_sub(1));
+        words.sort_unstable();
+        if self.modifies {
+            let together = words.chunk_by(|one, other| one == other).map(<[u32]>::len);
+            add(
+                &totals.atomic_conflicts,
+                together.max().unwrap_or(1) as u64 - 1,
+            );
+        }
+        words.dedup();
+        if let LogKind::Storage = self.kind {
+            let mut segments = 0;
+            let mut next = 0;
+            for &word in words.iter() {
+                let last = (word + self.width - 1) / SEGMENT;
+                let first = (word / SEGMENT).max(next);
+                segments += u64::from((last + 1).saturating_sub(first));
+                next = next.max(last + 1);
+            }
+            add(&totals.storage_requests, 1);
+            add(&totals.storage_segments, segments);
+            return;
+        }
+        // Wide accesses go word by word.
+        for component in 0..self.width {
+            let mut banks = [0u64; BANKS as usize];
+            words
+                .iter()
+                .for_each(|&word| banks[((word + component) % BANKS) as usize] += 1);
+            let passes = banks.into_iter().max().unwrap_or(1);
+            add(&totals.workgroup_requests, 1);
+            add(&totals.bank_conflicts, passes.saturating_sub(1));
+        }
     }
 }

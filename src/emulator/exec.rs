@@ -60,6 +60,7 @@ impl Workgroup<'_> {
                     lane.jumped = pc;
                     lane.pc = at.a;
                 }
+                Op::Enter => lane.entered[at.a as usize] = lane.steps + allowed - left,
                 Op::BranchUnless => {
                     let taken = lane.frame[at.a as usize] == 0;
                     self.log(at.d, lane.index, u32::from(taken));

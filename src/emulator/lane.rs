@@ -13,6 +13,8 @@ pub(super) struct Lane {
     pub(super) pc: u32,
     /// Instructions so far.
     pub(super) steps: u64,
+    /// By loop, how many they were when it was last entered.
+    pub(super) entered: Vec<u64>,
     pub(super) state: State,
     /// Where it last jumped: whence it ended, once it has.
     pub(super) jumped: u32,

@@ -179,8 +179,7 @@ impl<'a> Compiler<'a> {
             splat: false,
         });
         if matches!(inner, TypeInner::Atomic(_)) {
-            let (memory, at) = self.atomic_place(place)?;
-            self.emit(Op::AtomicLoad, memory, 1, [dst, 0, at, place.offset, 0]);
+            self.emit_atomic(Op::AtomicLoad, place, dst, dst)?;
             return Ok(result);
         }
         let at = self.dynamic(place);
@@ -224,14 +223,7 @@ impl<'a> Compiler<'a> {
         let value = self.value(scope, value)?;
         let is_atomic = matches!(inner, naga::TypeInner::Atomic(_));
         if is_atomic {
-            let (memory, at) = self.atomic_place(place)?;
-            self.emit(
-                Op::AtomicStore,
-                memory,
-                1,
-                [0, value.register, at, place.offset, 0],
-            );
-            return Ok(());
+            return self.emit_atomic(Op::AtomicStore, place, 0, value.register);
         }
         let from = self.contiguous(value, words);
         let at = self.dynamic(place);
@@ -272,8 +264,14 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// The memory that an atomic names, and the register with the dynamic part of its place.
-    pub(super) fn atomic_place(&mut self, place: Place) -> Result<(u16, u32), CompileError> {
+    /// An atomic on a place, whose operands lie in registers from `from` on.
+    fn emit_atomic(
+        &mut self,
+        op: Op,
+        place: Place,
+        dst: u32,
+        from: u32,
+    ) -> Result<(), CompileError> {
         let memory = match place.root {
             Root::Shared => SHARED,
             Root::Resource(resource) if resource < u32::from(SHARED) => {
@@ -282,7 +280,9 @@ impl<'a> Compiler<'a> {
             }
             _ => return Err(self.unknown("an atomic outside workgroup and storage memory")),
         };
-        Ok((memory, self.dynamic(place)))
+        let (at, log) = (self.dynamic(place), self.log());
+        self.emit(op, memory, 1, [dst, from, at, place.offset, log]);
+        Ok(())
     }
 
     pub(super) fn atomic(
@@ -299,23 +299,17 @@ impl<'a> Compiler<'a> {
         }
         let place = self.place_of(scope, pointer)?;
         let value = self.value(scope, value)?.register;
-        let (memory, at) = self.atomic_place(place)?;
         let dst = self.allocate(2);
-        if let AtomicFunction::Exchange {
-            compare: Some(comparand),
-        } = function
-        {
-            let comparand = self.value(scope, comparand)?.register;
-            self.emit(
-                Op::CompareExchange,
-                memory,
-                1,
-                [dst, value, at, place.offset, comparand],
-            );
-        } else {
-            let op = Op::Atomic(Atomic::of(function, kind == Kind::I32));
-            self.emit(op, memory, 1, [dst, value, at, place.offset, 0]);
-        }
+        let (op, from) = match function {
+            AtomicFunction::Exchange {
+                compare: Some(comparand),
+            } => {
+                let comparand = self.value(scope, comparand)?.register;
+                (Op::CompareExchange, self.gather(&[value, comparand]))
+            }
+            _ => (Op::Atomic(Atomic::of(function, kind == Kind::I32)), value),
+        };
+        self.emit_atomic(op, place, dst, from)?;
         if let Some(result) = result {
             scope.operands[result.index()] = Some(Operand::Value(Value {
                 register: dst,

@@ -35,8 +35,8 @@ pub struct Program {
     pub(super) switches: Vec<Switch>,
     /// By rendezvous, the registers that count the rounds of the loops around it.
     pub(super) rounds: Vec<Vec<u32>>,
-    /// Instructions of each loop and its place, outer loops after those within.
-    pub(super) loops: Vec<(Range<u32>, u32)>,
+    /// Outer loops before those within.
+    pub(super) loops: Vec<Loop>,
     /// Number of instructions whose instances are compared between the lanes of a warp.
     pub(super) logged: u32,
     pub(super) storage_atomics: bool,
@@ -107,6 +107,14 @@ pub(super) enum Input {
     },
 }
 
+/// A loop, from its first instruction on, after the one that enters it.
+#[derive(Debug, Clone)]
+pub(super) struct Loop {
+    pub(super) code: Range<u32>,
+    /// Index into the program's `places`.
+    pub(super) place: u32,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Switch {
     pub(super) cases: Vec<(u32, u32)>,
@@ -173,19 +181,20 @@ pub(super) enum Op {
     StoreFrame,
     /// dst = word c + [b] of workgroup memory. d numbers the log.
     LoadShared,
-    /// Word c + [b] of workgroup memory = a.
+    /// Word c + [b] of workgroup memory = a. d numbers the log.
     StoreShared,
     /// dst = word c + [b] of resource a. d numbers the log.
     LoadBuffer,
-    /// Word c + [b] of resource dst = a.
+    /// Word c + [b] of resource dst = a. d numbers the log.
     StoreBuffer,
-    /// dst = atomic load of word c + [b] of memory a.
+    /// dst = atomic load of word c + [b] of memory `width`. d numbers the log, as of all atomics.
     AtomicLoad,
-    /// Word c + [b] of memory dst = a.
+    /// Word c + [b] of memory `width` = a.
     AtomicStore,
     /// dst = what word c + [b] of memory `width` held; a is the operand.
     Atomic(Atomic),
-    /// dst = old value, dst + 1 = whether it was the comparand d; a is the new value.
+    /// dst = what word c + [b] of memory `width` held, dst + 1 = whether it was the comparand a + 1; a is
+    /// the new value.
     CompareExchange,
     /// Continues at a.
     Jump,
@@ -193,6 +202,8 @@ pub(super) enum Op {
     BranchUnless,
     /// Continues where table b says for a.
     Switch,
+    /// Enters loop number a.
+    Enter,
     /// One more round of a loop with a rendezvous in it: dst += 1.
     Round,
     /// A barrier: a is its naga flags, b its rounds.
@@ -200,6 +211,16 @@ pub(super) enum Op {
     /// A subgroup operation: dst = f(a), b a lane or distance, c its rounds.
     Subgroup(Subgroup),
     End,
+}
+
+impl Op {
+    /// Whether it is an atomic, whose `width` names its memory.
+    pub(super) fn is_atomic(self) -> bool {
+        matches!(
+            self,
+            Self::AtomicLoad | Self::AtomicStore | Self::Atomic(_) | Self::CompareExchange
+        )
+    }
 }
 
 /// An atomic's function of what was there and what is given.

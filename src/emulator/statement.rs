@@ -3,7 +3,7 @@
 use super::compile::{Compiler, Operand, Scope, Value};
 use super::error::CompileError;
 use super::layout;
-use super::program::{Op, Subgroup, Switch};
+use super::program::{Loop, Op, Subgroup, Switch};
 use naga::{Block, Expression, Function, GatherMode, Handle, Statement, SwitchValue};
 
 impl<'a> Compiler<'a> {
@@ -248,6 +248,8 @@ impl<'a> Compiler<'a> {
         break_if: Option<Handle<Expression>>,
     ) -> Result<(), CompileError> {
         let (mark, place) = (self.mark(), self.current_place());
+        let number = self.program.loops.len();
+        self.emit(Op::Enter, 1, 0, [0, number as u32, 0, 0, 0]);
         let counted = has_rendezvous(self.module, body) || has_rendezvous(self.module, continuing);
         if counted {
             let (round, zero) = (self.allocate(1), self.constant(vec![0]));
@@ -255,6 +257,10 @@ impl<'a> Compiler<'a> {
             self.rounds.push(round);
         }
         let head = self.here();
+        self.program.loops.push(Loop {
+            code: head..head,
+            place,
+        });
         if let Some(&round) = self.rounds.last().filter(|_| counted) {
             self.emit(Op::Round, 1, 0, [round, 0, 0, 0, 0]);
         }
@@ -279,8 +285,7 @@ impl<'a> Compiler<'a> {
         }
         let breaks = scope.breaks.pop().unwrap_or_default();
         self.land(breaks);
-        let end = self.here();
-        self.program.loops.push((head..end, place));
+        self.program.loops[number].code.end = self.here();
         if counted {
             self.rounds.pop();
         }

@@ -111,6 +111,7 @@ impl<'a> Workgroup<'a> {
             for &(input, register) in &program.inputs {
                 lane.frame[register as usize] = launch(program, settings, shared, id, index, input);
             }
+            lane.entered.resize(program.loops.len(), 0);
             lane.written.clear();
             if settings.find_unwritten_locals {
                 lane.written.resize(program.frame.len(), true);
@@ -390,18 +391,26 @@ impl<'a> Workgroup<'a> {
         });
     }
 
+    /// An invocation has spent its budget. It names the innermost loop that had at least half of it without
+    /// being left: those within come to their ends and begin anew, those around wait for it. Where there is
+    /// none, the outermost.
     pub(super) fn endless(&mut self, lane: &Lane) {
-        // Inner loops come before those around them.
-        let around = self
-            .program
-            .loops
-            .iter()
-            .find(|(code, _)| code.contains(&lane.pc));
-        let pc = around.map_or(lane.pc, |(code, _)| code.start);
+        let program = self.program;
+        let around = || {
+            let all = program.loops.iter().zip(&lane.entered);
+            all.filter(|(around, _)| around.code.contains(&lane.pc))
+        };
+        let stays = |entered: u64| lane.steps - entered >= self.settings.budget / 2;
+        let endless = around()
+            .filter(|&(_, &entered)| stays(entered))
+            .last()
+            .or_else(|| around().next())
+            .map(|(endless, _)| endless);
+        let pc = endless.map_or(lane.pc, |endless| endless.code.start);
         let mut side = self.side(lane.index, lane.pc, None);
         let detail = format!("{} instructions, the last at {}", lane.steps, side.place);
-        if let Some(&(_, place)) = around {
-            side.place = self.program.places[place as usize].clone();
+        if let Some(endless) = endless {
+            side.place = program.places[endless.place as usize].clone();
         }
         self.findings.push(Fault::EndlessLoop, [pc, 0], || Finding {
             fault: Fault::EndlessLoop,

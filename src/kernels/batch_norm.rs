@@ -67,7 +67,7 @@ pub fn statistics(
         pipeline: compiler.pipeline(TEMPLATE, "sums", walk.with(context! { entry => "sums" }))?,
         grid: walk.grid(),
         cost: Cost {
-            flops: 3.0 * shape.len() as f64,
+            flops: 4.0 * shape.len() as f64 + walk.flops_of_sums(1, 2),
             bytes: 4.0 * shape.len() as f64 + 16.0 * (shape.channels * walk.parts()) as f64,
         },
     };
@@ -79,7 +79,7 @@ pub fn statistics(
         slot => slot as usize,
         layer,
     };
-    let cost = (2 * walk.parts() + 16, 16 * walk.parts() + 40);
+    let cost = (2 * walk.parts() + 18, 16 * walk.parts() + 40);
     let finish = per_channel(compiler, "finish", shape.channels, constants, cost)?;
     use Arg::{External, Scratch};
     Ok(Recipe {
@@ -104,7 +104,7 @@ pub fn statistics(
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn running(compiler: &Compiler, channels: usize, slot: NormSlot) -> Result<Recipe, GpuError> {
     let constants = context! { slot => slot as usize };
-    let kernel = per_channel(compiler, "finish_eval", channels, constants, (6, 32))?;
+    let kernel = per_channel(compiler, "finish_eval", channels, constants, (5, 32))?;
     Ok(Recipe::single(kernel, 5))
 }
 
@@ -128,7 +128,7 @@ pub fn parameter_gradients(
         slot => slot as usize,
         layer,
     };
-    let cost = (2 * partials.parts + 8, 16 * partials.parts + 40);
+    let cost = (4 * partials.parts + 10, 16 * partials.parts + 40);
     let kernel = per_channel(compiler, "finish_backward", shape.channels, constants, cost)?;
     Ok(Recipe::single(kernel, 6))
 }

@@ -50,6 +50,34 @@ impl Fit {
         }
     }
 
+    /// Flops of the spread, and of what the published code multiplies the coefficients by.
+    fn spread_and_factors(&self) -> usize {
+        match self.form {
+            Form::Exact { .. } | Form::Hermite => 2,
+            Form::Official { .. } => 1 + 4,
+        }
+    }
+
+    /// Flops of the least-squares quadratic of a channel.
+    pub(super) fn quadratic_flops(&self) -> usize {
+        32 + self.spread_and_factors()
+    }
+
+    /// Flops a channel of [`finish`], beside those of adding up its parts.
+    fn flops(&self) -> usize {
+        if self.form == Form::Hermite {
+            return 79;
+        }
+        let line = 25 + self.spread_and_factors();
+        let fit = match self.degree {
+            2 => self.quadratic_flops() + line,
+            // What a line has not is multiplied by 0.
+            _ => line + 4,
+        };
+        let hold = 4 * usize::from(self.limit() > 0.0 && self.degree == 2);
+        13 + fit + hold
+    }
+
     fn limit(&self) -> f64 {
         match self.form {
             Form::Exact { limit } => limit,
@@ -98,16 +126,17 @@ pub fn finish(
         Form::Hermite => "finish_hermite",
         Form::Exact { .. } | Form::Official { .. } => "finish",
     };
-    let (flops, bytes) = match fit.form {
-        Form::Hermite => (95.0, 72.0),
-        Form::Exact { .. } | Form::Official { .. } => (50.0, 48.0),
+    // Of a part, and of a channel.
+    let (sums, bytes) = match fit.form {
+        Form::Hermite => (4, 72.0),
+        Form::Exact { .. } | Form::Official { .. } => (2, 48.0),
     };
     let channels = shape.channels as f64;
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
         grid: [(shape.channels as u32).div_ceil(64), 1, 1],
         cost: Cost {
-            flops: flops * channels,
+            flops: (sums * partials.parts + fit.flops()) as f64 * channels,
             bytes: partials.bytes as f64 + bytes * channels,
         },
     };

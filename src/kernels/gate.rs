@@ -177,14 +177,19 @@ pub fn forward(
     let activation = match spec.activation {
         Activation::Identity => 0,
         Activation::Relu => 1,
-        Activation::Silu => 4,
+        Activation::Silu => 6,
         Activation::Gate => 5,
-        Activation::Blend => 8,
+        Activation::Blend => 9,
     };
     let flops = spec.flops_to_z() + activation + 3 * usize::from(moments);
     let bytes = 4 * spec.shape.len() * (spec.operands() + 1) + spec.constant_bytes();
     let cost = Cost {
-        flops: (flops * spec.shape.len()) as f64,
+        flops: (flops * spec.shape.len()) as f64
+            + if moments {
+                walk.flops_of_sums(1, 2)
+            } else {
+                0.0
+            },
         bytes: bytes as f64 + if moments { partials.bytes as f64 } else { 0.0 },
     };
     let kernel = spec.kernel(compiler, &walk, "forward", moments, cost)?;
@@ -215,7 +220,7 @@ pub fn moments(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), G
     let constants = spec.constant_bytes() + 4 * spec.shape.channels;
     let bytes = 4 * spec.shape.len() * spec.operands() + constants;
     let cost = Cost {
-        flops: ((spec.flops_to_z() + 8) * spec.shape.len()) as f64,
+        flops: ((spec.flops_to_z() + 8) * spec.shape.len()) as f64 + walk.flops_of_sums(1, 4),
         bytes: bytes as f64 + partials.bytes as f64,
     };
     let kernel = spec.kernel(compiler, &walk, "moments", true, cost)?;
@@ -244,14 +249,23 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
     let kernel = {
         let activation = match spec.activation {
             Activation::Identity | Activation::Relu => 0,
-            Activation::Silu => 8,
+            Activation::Silu => 10,
             // p(z) and its slope, dm, and three sums for the coefficients.
             Activation::Gate => 17,
-            Activation::Blend => 26,
+            Activation::Blend => 25,
         };
+        let (sums, sum_bytes) = match with_partials {
+            true => (
+                walk.flops_of_sums(stride, 3 * stride),
+                partials.bytes as f64,
+            ),
+            false => (0.0, 0.0),
+        };
+        // Twice c₂ is made for a vector at a time.
+        let twice = usize::from(gated) * spec.shape.len() / walk.width;
         let normed = 3 * usize::from(spec.normalized);
         let beside = 3 * usize::from(spec.residual == Residual::Normalized);
-        let bounds = 7 * usize::from(spec.bounded);
+        let bounds = 9 * usize::from(spec.bounded);
         let to_norms = usize::from(with_partials) + normed + beside;
         let flops = spec.flops_to_z() + activation + bounds + to_norms;
         let mask_gradients = 4 * spec.shape.channels * spec.shape.pixels * slices;
@@ -260,13 +274,8 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
             + spec.bound_bytes()
             + usize::from(gated) * mask_gradients;
         let cost = Cost {
-            flops: (flops * spec.shape.len()) as f64,
-            bytes: bytes as f64
-                + if with_partials {
-                    partials.bytes as f64
-                } else {
-                    0.0
-                },
+            flops: (flops * spec.shape.len() + twice) as f64 + sums,
+            bytes: bytes as f64 + sum_bytes,
         };
         spec.kernel(compiler, &walk, "backward", with_partials, cost)?
     };
@@ -342,7 +351,7 @@ pub fn coefficient_gradients(
         pipeline: compiler.pipeline(TEMPLATE, "finish_coefficients", constants)?,
         grid: [(channels as u32).div_ceil(64), 1, 1],
         cost: Cost {
-            flops: 4.0 * (channels * partials.parts) as f64,
+            flops: 4.0 * (channels * (partials.parts + 1)) as f64,
             // One of the two vec4s of a part.
             bytes: 16.0 * (channels * (partials.parts + 1)) as f64,
         },

@@ -58,14 +58,22 @@ impl Rule {
         self.has_first_moment() || self == Rule::Fisher
     }
 
-    /// Flops and bytes of an update, by element.
+    /// Flops and bytes of an update, by element. Quarters are what is done once for four of them.
     fn update_cost(self) -> (f64, f64) {
         match self {
-            Rule::Hysteresis | Rule::Slopes => (30.0, 36.0),
-            Rule::Taylor => (12.0, 28.0),
+            Rule::Hysteresis => (27.25, 36.0),
+            // A slope does not depend on the mask that was.
+            Rule::Slopes => (21.0, 32.0),
+            Rule::Taylor => (16.75, 28.0),
             Rule::Fisher => (8.0, 20.0),
             Rule::Fixed => (0.0, 0.0),
         }
+    }
+
+    /// Bytes of a block that an update reads.
+    fn block_bytes(self) -> usize {
+        // The site, and where scores are for a group of elements how many they are.
+        4 + 4 * usize::from(self.shares_threshold())
     }
 }
 
@@ -95,7 +103,7 @@ pub fn update(compiler: &Compiler, length: usize, rule: Rule) -> Result<Recipe, 
         grid,
         cost: Cost {
             flops: flops * length as f64,
-            bytes: bytes * length as f64,
+            bytes: bytes * length as f64 + (rule.block_bytes() * length / 256) as f64,
         },
     };
     Ok(Recipe::single(kernel, arguments))
@@ -113,7 +121,8 @@ pub fn share(compiler: &Compiler, groups: usize, elements: usize) -> Result<Reci
         pipeline: compiler.pipeline(TEMPLATE, "share", constants)?,
         grid,
         cost: Cost {
-            flops: elements as f64,
+            // A tree of 64 sums, and a mean in every lane.
+            flops: (elements + 127 * groups) as f64,
             // Each mean is taken and given back: the second look at a group finds it in a cache.
             bytes: 8.0 * (elements + groups) as f64,
         },

@@ -40,15 +40,11 @@ impl Shape {
         self.out_features * self.in_features
     }
 
-    /// Cost of any of the three passes: 2·N·C·K flops, each operand moved once. The data gradient knows no
-    /// bias.
-    fn cost(&self, bias: bool) -> Cost {
+    /// Bytes of any of the three passes: each operand moved once. The data gradient knows no bias.
+    fn bytes(&self, bias: bool) -> f64 {
         let matrices = self.input_len() + self.output_len() + self.weight_len();
         let biases = usize::from(bias) * self.out_features;
-        Cost {
-            flops: 2.0 * self.output_len() as f64 * self.in_features as f64,
-            bytes: 4.0 * (matrices + biases) as f64,
-        }
+        4.0 * (matrices + biases) as f64
     }
 }
 
@@ -115,6 +111,9 @@ fn product(
         pass, names, rows, columns, inner, shared, across, down, tile_columns, tile_rows,
         depth => 32,
     };
+    let products = 2.0 * (rows * columns) as f64 * inner as f64;
+    // The forward pass adds the bias; that of the weights' gradient is a column of its own.
+    let biases = if pass == "forward" { rows * columns } else { 0 };
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, "linear", constants)?,
         grid: [
@@ -122,7 +121,10 @@ fn product(
             rows.div_ceil(down * tile_rows) as u32,
             1,
         ],
-        cost: shape.cost(arguments == 4),
+        cost: Cost {
+            flops: products + biases as f64,
+            bytes: shape.bytes(arguments == 4),
+        },
     };
     Ok(Recipe::single(kernel, arguments))
 }

@@ -48,18 +48,31 @@ pub fn loss(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
         tiling => tiling.workgroup(),
     };
     let constants = context! { batch, classes, distill, gradient, workgroup };
-    let logits = (batch * classes) as f64;
-    let matrices = 1.0 + f64::from(u8::from(distill)) + f64::from(u8::from(gradient));
+    let matrices = 1 + usize::from(distill) + usize::from(gradient);
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, "loss", constants)?,
         grid: [batch as u32, 1, 1],
         cost: Cost {
-            flops: if distill { 36.0 } else { 14.0 } * logits,
-            bytes: 4.0 * matrices * logits + 24.0 * batch as f64,
+            flops: (batch * sample_flops(spec, workgroup as usize)) as f64,
+            bytes: (4 * matrices * batch * classes + 24 * batch) as f64,
         },
     };
     let arguments = 5 + usize::from(distill) + usize::from(gradient);
     Ok(Recipe::single(kernel, arguments))
+}
+
+/// Flops of a sample that counts, by as many lanes as share it.
+fn sample_flops(spec: &Spec, lanes: usize) -> usize {
+    // Sums of a logit, numbers of the tree, what lane 0 does, and the gradient of a logit.
+    let (sums, tree, terms, slope) = match spec.distill {
+        true => (17, 6, 16, 21),
+        false => (6, 3, 8, 9),
+    };
+    let maxima = 2 * spec.classes.saturating_sub(lanes) + 2 * (lanes - 1);
+    let sums = sums * spec.classes + tree * (lanes - 1) + terms;
+    // Every lane works out the spread of the label, and the share of a sample.
+    let gradient = usize::from(spec.gradient) * (slope * spec.classes + lanes);
+    maxima + sums + lanes + gradient
 }
 
 /// Shapes and options that take every arm of the template.

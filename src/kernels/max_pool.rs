@@ -2,6 +2,7 @@
 
 use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template};
 use super::family::{Family, Table};
+use super::window::Windows;
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -50,6 +51,24 @@ impl Shape {
     pub fn output_len(&self) -> usize {
         self.planes * self.out_height() * self.out_width()
     }
+
+    /// Cost of a pass that touches all of `y` or `dy`, and so many elements besides.
+    fn cost(&self, flops: usize, touched: usize) -> Cost {
+        Cost {
+            flops: flops as f64,
+            bytes: 4.0 * (touched + self.output_len()) as f64,
+        }
+    }
+
+    /// Windows along an axis of `size` pixels.
+    fn windows(&self, size: usize) -> Windows {
+        Windows {
+            size,
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+        }
+    }
 }
 
 /// `y` = maximum of each window. Arguments: `x` N×C×H×W, `y` N×C×H'×W' (written in full).
@@ -57,7 +76,12 @@ impl Shape {
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    pass(compiler, shape, "forward", shape.output_len(), 2)
+    let both = |of: fn(Windows) -> usize| {
+        shape.planes * of(shape.windows(shape.height)) * of(shape.windows(shape.width))
+    };
+    let (comparisons, touched) = (both(Windows::products), both(Windows::pixels));
+    let cost = shape.cost(comparisons, touched);
+    pass(compiler, shape, "forward", shape.output_len(), cost, 2)
 }
 
 /// Gradient of [`forward`]: a window's goes to its first maximum in reading order, as in
@@ -66,7 +90,9 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn backward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    pass(compiler, shape, "backward", shape.input_len(), 3)
+    // What a window gets goes to one pixel.
+    let cost = shape.cost(shape.output_len(), 2 * shape.input_len());
+    pass(compiler, shape, "backward", shape.input_len(), cost, 3)
 }
 
 fn pass(
@@ -74,6 +100,7 @@ fn pass(
     shape: &Shape,
     entry: &'static str,
     results: usize,
+    cost: Cost,
     arguments: usize,
 ) -> Result<Recipe, GpuError> {
     let stream = Stream::over(compiler.tiling, results);
@@ -87,10 +114,7 @@ fn pass(
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
         grid: stream.grid(),
-        cost: Cost {
-            flops: (shape.output_len() * shape.kernel * shape.kernel) as f64,
-            bytes: 4.0 * ((arguments - 1) * shape.input_len() + shape.output_len()) as f64,
-        },
+        cost,
     };
     Ok(Recipe::single(kernel, arguments))
 }

@@ -166,12 +166,17 @@ pub fn record(
         relu_site => prices.relu_site,
         square_site => prices.square_site,
     };
+    // Of a row three words ahead of the sites' are not written; the sites' counts are read and cleared.
+    let row = 4 * (HEAD - 3 + sites);
+    let ledger = if sites > 0 { 8 * (1 + sites) } else { 0 };
+    let norm = 4 * usize::from(training);
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, "record", constants)?,
         grid: [1, 1, 1],
         cost: Cost {
-            flops: 4.0 * batch as f64,
-            bytes: 16.0 * batch as f64,
+            // Samples, the tree, and what sites cost.
+            flops: (4 * batch + 4 * (workgroup as usize - 1) + 11 * sites) as f64,
+            bytes: (16 * batch + row + norm + 16 * sites + ledger) as f64,
         },
     };
     let arguments = 3 + 2 * usize::from(training) + 2 * usize::from(sites > 0);

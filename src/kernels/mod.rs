@@ -38,6 +38,7 @@ pub mod squares;
 pub mod step;
 pub mod threshold;
 pub mod typical;
+mod window;
 
 use crate::gpu::Pipeline;
 use compile::COMMON;

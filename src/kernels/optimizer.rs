@@ -28,7 +28,10 @@ pub const BLOCK: usize = 256;
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn sgd(compiler: &Compiler, length: usize, nesterov: bool) -> Result<Recipe, GpuError> {
-    let kernel = streaming(compiler, "sgd", length, context! { nesterov }, (8.0, 20.0))?;
+    let flops = if nesterov { 9.0 } else { 7.0 };
+    let options = context! { nesterov };
+    let kernel = streaming(compiler, "sgd", length, options, (flops, 20.0))?;
+    let kernel = with_groups(kernel, length, true);
     Ok(Recipe::single(kernel, 6))
 }
 
@@ -40,13 +43,11 @@ pub fn sgd(compiler: &Compiler, length: usize, nesterov: bool) -> Result<Recipe,
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn adam(compiler: &Compiler, length: usize, decoupled: bool) -> Result<Recipe, GpuError> {
-    let kernel = streaming(
-        compiler,
-        "adam",
-        length,
-        context! { decoupled },
-        (17.0, 28.0),
-    )?;
+    // Halves are of what is done once for a vec4.
+    let flops = if decoupled { 17.0 } else { 17.5 };
+    let options = context! { decoupled };
+    let kernel = streaming(compiler, "adam", length, options, (flops, 28.0))?;
+    let kernel = with_groups(kernel, length, true);
     Ok(Recipe::single(kernel, 7))
 }
 
@@ -74,8 +75,16 @@ pub fn gradient_norm(compiler: &Compiler, length: usize) -> Result<Recipe, GpuEr
 
 fn norm_of(compiler: &Compiler, length: usize, trained: bool) -> Result<Recipe, GpuError> {
     let options = context! { trained };
-    let sums = streaming(compiler, "square_sums", length, options, (2.0, 4.0))?;
+    let flops = if trained { 3.0 } else { 2.0 };
+    let mut sums = streaming(compiler, "square_sums", length, options, (flops, 4.0))?;
     let partials = sums.grid[0];
+    let lanes = workgroup(compiler);
+    // Each lane's vec4, then a tree, of which every workgroup leaves a number.
+    sums.cost.flops += f64::from(partials * (3 * lanes + lanes - 1));
+    sums.cost.bytes += 4.0 * f64::from(partials);
+    if trained {
+        sums = with_groups(sums, length, false);
+    }
     let constants = context! {
         pass => "norm", length, partials, workgroup => workgroup(compiler),
     };
@@ -83,7 +92,8 @@ fn norm_of(compiler: &Compiler, length: usize, trained: bool) -> Result<Recipe, 
         pipeline: compiler.pipeline(TEMPLATE, "norm", constants)?,
         grid: [1, 1, 1],
         cost: Cost {
-            flops: f64::from(partials),
+            // The tree, and a root in every lane.
+            flops: f64::from(partials + 2 * lanes - 1),
             bytes: 4.0 * f64::from(partials) + 16.0,
         },
     };
@@ -127,6 +137,12 @@ pub fn average(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
 /// Invocations of a workgroup: a divisor of a block's 64 vectors.
 fn workgroup(compiler: &Compiler) -> u32 {
     compiler.tiling.workgroup().min(BLOCK as u32 / 4)
+}
+
+/// A kernel that also reads the group of each block, and perhaps the factor that clips.
+fn with_groups(mut kernel: Kernel, length: usize, clipped: bool) -> Kernel {
+    kernel.cost.bytes += (4 * (length / BLOCK) + 4 * usize::from(clipped)) as f64;
+    kernel
 }
 
 /// A kernel that visits the arena once; `cost` in flops and bytes an element.

@@ -192,6 +192,23 @@ impl Walk {
         [(self.channels * self.chunks) as u32, self.slices as u32, 1]
     }
 
+    /// Flops of what `workgroup_sum` of `common/plane.wgsl` adds up: so many vec4s, of so many vectors.
+    pub fn flops_of_sums(&self, vec4s: usize, vectors: usize) -> f64 {
+        let lanes = self.lanes_p * self.lanes_n;
+        let sum = match self.subgroup {
+            true => 4 * lanes * lanes.ilog2() as usize,
+            false => 4 * (lanes - 1),
+        };
+        // A vector's components are added by a dot product.
+        let total = if self.width == 1 {
+            0
+        } else {
+            2 * self.width - 1
+        };
+        let groups: usize = self.grid().iter().map(|&n| n as usize).product();
+        (groups * (vec4s * sum + vectors * lanes * total)) as f64
+    }
+
     /// The constants of the walk beside those of the family.
     pub fn with(&self, family: Value) -> Value {
         let walk = context! {

@@ -4,6 +4,7 @@ use super::compile::{
     Compiler, Cost, Kernel, Recipe, Stream, Template, Tiling, template, vector_width,
 };
 use super::family::{Family, Table};
+use super::window::Windows;
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
@@ -51,11 +52,23 @@ impl Shape {
         self.planes * self.out_height() * self.out_width()
     }
 
-    fn cost(&self) -> Cost {
-        Cost {
-            flops: (self.output_len() * self.kernel * self.kernel) as f64,
-            bytes: 4.0 * (self.input_len() + self.output_len()) as f64,
-        }
+    /// Elements of the input that lie in a window.
+    fn visited_len(&self) -> usize {
+        let [height, width] = [self.height, self.width].map(|size| {
+            let windows = Windows {
+                size,
+                kernel: self.kernel,
+                stride: self.stride,
+                padding: 0,
+            };
+            windows.pixels()
+        });
+        self.planes * height * width
+    }
+
+    /// Flops that add up all windows.
+    fn sums(&self) -> usize {
+        self.output_len() * self.kernel * self.kernel
     }
 }
 
@@ -64,7 +77,8 @@ impl Shape {
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn average(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    windows(compiler, shape, "average", shape.output_len())
+    let (y, x) = (shape.output_len(), shape.visited_len());
+    windows(compiler, shape, "average", y, x)
 }
 
 /// Gradient of [`average`]. Arguments: `dy` N×C×H'×W', `dx` N×C×H×W (written in full).
@@ -72,14 +86,17 @@ pub fn average(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn average_backward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
-    windows(compiler, shape, "average_backward", shape.input_len())
+    let x = shape.input_len();
+    windows(compiler, shape, "average_backward", x, x)
 }
 
+/// A pass that touches so many elements of `x` or `dx`, and divides every output.
 fn windows(
     compiler: &Compiler,
     shape: &Shape,
     pass: &'static str,
     outputs: usize,
+    touched: usize,
 ) -> Result<Recipe, GpuError> {
     let stream = Stream::over(compiler.tiling, outputs);
     let constants = stream.with(context! {
@@ -91,7 +108,10 @@ fn windows(
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, pass, constants)?,
         grid: stream.grid(),
-        cost: shape.cost(),
+        cost: Cost {
+            flops: (shape.sums() + outputs) as f64,
+            bytes: 4.0 * (touched + shape.output_len()) as f64,
+        },
     };
     Ok(Recipe::single(kernel, 2))
 }
@@ -100,6 +120,10 @@ fn windows(
 pub(super) struct PlaneSplit {
     /// Workgroups along x, y and z.
     pub grid: [u32; 3],
+    /// Sums of vectors, one each, and of their parts within a plane.
+    sums: usize,
+    parts: usize,
+    width: usize,
     /// What a template asks for: the elements of a vector, the invocations that share a plane, and
     /// how workgroups are laid over them.
     pub constants: Value,
@@ -114,6 +138,9 @@ impl PlaneSplit {
             let stream = Stream::over(tiling, planes);
             return Self {
                 grid: stream.grid(),
+                sums: planes,
+                parts: 0,
+                width,
                 constants: stream.with(context! { width, parts => 1 }),
             };
         }
@@ -126,8 +153,17 @@ impl PlaneSplit {
         let grid = [along, blocks.div_ceil(along), 1];
         Self {
             grid,
+            // Invocations past the last plane have a sum of nothing.
+            sums: (grid[0] * grid[1] * workgroup) as usize,
+            parts: parts as usize,
+            width,
             constants: context! { width, parts, workgroup, grid },
         }
+    }
+
+    /// Flops that make one number of each of `planes` planes, once every invocation has its vector.
+    pub fn flops_of_sums(&self, planes: usize) -> f64 {
+        (self.sums * (self.width - 1) + planes * self.parts) as f64
     }
 }
 
@@ -138,12 +174,13 @@ impl PlaneSplit {
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
     let split = PlaneSplit::new(compiler.tiling, planes, pixels);
+    let sums = split.flops_of_sums(planes);
     let constants = context! { pass => "global", planes, pixels, ..split.constants };
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, "global", constants)?,
         grid: split.grid,
         cost: Cost {
-            flops: (planes * pixels) as f64,
+            flops: (planes * (pixels + 1)) as f64 + sums,
             bytes: 4.0 * (planes * (pixels + 1)) as f64,
         },
     };
@@ -167,11 +204,13 @@ pub fn global_backward(
         pass => "global_backward", width, planes, pixels, accumulate,
     });
     let visits = if accumulate { 2 } else { 1 };
+    // The share of a pixel, for each vector; and its addition.
+    let flops = planes * pixels / width + usize::from(accumulate) * planes * pixels;
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, "global_backward", constants)?,
         grid: stream.grid(),
         cost: Cost {
-            flops: planes as f64,
+            flops: flops as f64,
             bytes: 4.0 * (planes * (visits * pixels + 1)) as f64,
         },
     };

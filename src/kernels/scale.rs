@@ -41,12 +41,13 @@ pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Reci
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn backward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recipe, GpuError> {
     let split = PlaneSplit::new(compiler.tiling, planes, pixels);
+    let sums = split.flops_of_sums(planes);
     let constants = context! { entry => "backward", planes, pixels, ..split.constants };
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, "backward", constants)?,
         grid: split.grid,
         cost: Cost {
-            flops: 3.0 * (planes * pixels) as f64,
+            flops: 3.0 * (planes * pixels) as f64 + sums,
             bytes: 12.0 * (planes * pixels) as f64 + 8.0 * planes as f64,
         },
     };

@@ -18,7 +18,7 @@ pub(super) const FAMILY: Family = Family {
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn forward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
-    pass(compiler, "forward", length, 8)
+    pass(compiler, "forward", length, [5, 8])
 }
 
 /// Gradient of [`forward`]. Arguments: `dy` (becomes `dx`), `y`.
@@ -26,15 +26,15 @@ pub fn forward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn backward(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
-    pass(compiler, "backward", length, 12)
+    pass(compiler, "backward", length, [3, 12])
 }
 
-/// A pass that moves `bytes` an element.
+/// A pass of so many flops and bytes an element.
 fn pass(
     compiler: &Compiler,
     entry: &'static str,
     length: usize,
-    bytes: usize,
+    [flops, bytes]: [usize; 2],
 ) -> Result<Recipe, GpuError> {
     let width = vector_width(length);
     let vectors = length / width;
@@ -44,7 +44,7 @@ fn pass(
         pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
         grid: stream.grid(),
         cost: Cost {
-            flops: 4.0 * length as f64,
+            flops: (flops * length) as f64,
             bytes: (bytes * length) as f64,
         },
     };

@@ -7,6 +7,7 @@ use super::indicator::{Rule, rows_of};
 use crate::gpu::GpuError;
 use bytemuck::{Pod, Zeroable};
 use minijinja::context;
+use std::collections::HashSet;
 
 const TEMPLATE: Template = template!("squares.wgsl");
 
@@ -80,18 +81,36 @@ impl Search<'_> {
         };
         let sum = |of: fn(&Group) -> u32| self.groups.iter().map(|g| f64::from(of(g))).sum::<f64>();
         let (elements, channels) = (sum(|g| g.elements), sum(|g| g.channels));
-        // Of a channel: moments, gradient, and coefficients there and back.
+        let sites: HashSet<u32> = self.groups.iter().map(|group| group.site).collect();
+        // Of a channel: moments, gradient, and coefficients there and back, or c₂; and what a square
+        // is worth.
+        let slope = (self.fit.quadratic_flops() + 12) as f64;
         let (flops, bytes) = match entry {
-            "update" => (30.0, 56.0),
-            "measure" => (20.0, 40.0),
-            _ => (10.0, 40.0),
+            "update" => (slope, 56.0),
+            "measure" => (slope, 28.0),
+            _ => (0.0, 40.0),
         };
+        // Of a group: a tree, and what each of 64 lanes makes of its root.
+        let lane = match (entry, self.rule) {
+            ("update", _) => 29,
+            ("measure", Rule::Taylor) => 20,
+            ("measure", _) => 12,
+            _ => 4,
+        };
+        // The price of a square at each site, and the cost or the cut.
+        let once = match entry {
+            "update" => 4 * sites.len() + 4,
+            "measure" => 4 * sites.len(),
+            _ => 4,
+        };
+        let groups = self.groups.len();
         Ok(Kernel {
             pipeline: compiler.pipeline(TEMPLATE, entry, constants)?,
             grid,
             cost: Cost {
-                flops: elements + flops * channels,
-                bytes: 4.0 * elements + bytes * channels,
+                flops: elements + flops * channels + ((126 + 64 * lane) * groups) as f64,
+                // A group and its state, there and back.
+                bytes: 4.0 * elements + bytes * channels + (64 * groups + once) as f64,
             },
         })
     }
@@ -140,7 +159,8 @@ pub fn hold(compiler: &Compiler, groups: &[Group]) -> Result<Recipe, GpuError> {
         grid,
         cost: Cost {
             flops: 0.0,
-            bytes: 16.0 * channels,
+            // Marks; what lines have in the place of a square is written.
+            bytes: 4.0 * channels + 16.0 * groups.len() as f64,
         },
     };
     Ok(Recipe::single(kernel, 2))

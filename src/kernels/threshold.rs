@@ -57,12 +57,13 @@ pub fn select(
             grid,
             cost: Cost {
                 flops: flops * length as f64,
-                bytes: bytes * length as f64,
+                // Of each block its site and how many elements it has.
+                bytes: bytes * length as f64 + 8.0 * (length / 256) as f64,
             },
         })
     };
-    let count = elements("count", 10.0, 8.0)?;
-    let apply = elements("apply", 5.0, 12.0)?;
+    let count = elements("count", 3.0, 8.0)?;
+    let apply = elements("apply", 3.0, 12.0)?;
     let bins = histogram_words(sites) as f64;
     let constants = context! {
         entry => "choose", sites,
@@ -75,8 +76,9 @@ pub fn select(
         pipeline: compiler.pipeline(TEMPLATE, "choose", constants)?,
         grid: [1, 1, 1],
         cost: Cost {
-            flops: 10.0 * bins,
-            bytes: 16.0 * bins,
+            flops: 3.0 * bins,
+            // Bins there and back; of the cut the counts of all sites, and what was found.
+            bytes: 8.0 * bins + 8.0 * sites as f64 + 20.0,
         },
     };
     let count_squares = match squares.len() {
@@ -89,8 +91,10 @@ pub fn select(
                 pipeline: compiler.pipeline(TEMPLATE, "count_squares", constants)?,
                 grid,
                 cost: Cost {
-                    flops: elements,
-                    bytes: 4.0 * elements,
+                    // Every lane says what its group is worth.
+                    flops: 3.0 * 64.0 * groups as f64,
+                    // A group's extent and state, and the cut.
+                    bytes: 4.0 * elements + 32.0 * groups as f64 + 8.0,
                 },
             })
         }

@@ -119,6 +119,69 @@ fn main(@builtin(local_invocation_index) lane: u32) {{
 }
 
 #[test]
+fn atomics_touch_segments_and_banks_and_wait_for_each_other() {
+    let source = |statement: &str| {
+        format!(
+            "
+@group(0) @binding(0) var<storage, read_write> x: array<atomic<u32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+var<workgroup> bins: array<atomic<u32>, 1024>;
+@compute @workgroup_size(32)
+fn main(@builtin(local_invocation_index) lane: u32) {{
+    {statement}
+}}"
+        )
+    };
+    // By statement and stride: requests and segments of buffers, requests and bank conflicts of workgroup
+    // memory, conflicts of atomics.
+    let cases = [
+        ("atomicAdd(&x[lane], 1u);", [1, 1, 0, 0, 0]),
+        ("atomicAdd(&x[32u * lane], 1u);", [1, 32, 0, 0, 0]),
+        ("atomicMax(&x[0], lane);", [1, 1, 0, 0, 31]),
+        // Four lanes a word, and eight words of each of eight segments.
+        ("atomicOr(&x[lane / 4u * 32u], 1u);", [1, 8, 0, 0, 3]),
+        ("atomicStore(&x[0], 7u);", [1, 1, 0, 0, 0]),
+        ("y[lane] = atomicLoad(&x[0]);", [2, 2, 0, 0, 0]),
+        (
+            "atomicCompareExchangeWeak(&x[lane / 2u], 0u, 1u);",
+            [1, 1, 0, 0, 1],
+        ),
+        ("atomicAdd(&bins[lane], 1u);", [0, 0, 1, 0, 0]),
+        ("atomicAdd(&bins[32u * lane], 1u);", [0, 0, 1, 31, 0]),
+        ("atomicAdd(&bins[0], 1u);", [0, 0, 1, 0, 31]),
+        // Two banks, eight words of each, every word wanted by two lanes.
+        ("atomicAdd(&bins[lane / 2u * 16u], 1u);", [0, 0, 1, 7, 1]),
+    ];
+    let settings = Run {
+        zeroed_workgroup_memory: true,
+        ..Run::new([1, 1, 1])
+    };
+    for (statement, expected) in cases {
+        let buffers = [
+            Buffer::of_words(0, &[0; 1024]),
+            Buffer::of_words(1, &[0; 32]),
+        ];
+        let buffers = match statement.starts_with('y') {
+            true => &buffers[..],
+            false => &buffers[..1],
+        };
+        let counts = run(&source(statement), &settings, buffers).counts;
+        let found = [
+            counts.storage_requests,
+            counts.storage_segments,
+            counts.workgroup_requests,
+            counts.bank_conflicts,
+            counts.atomic_conflicts,
+        ];
+        assert_eq!((found, counts.atomics), (expected, 32), "{statement}");
+    }
+    // An element that does not exist goes nowhere.
+    let beyond = source("atomicAdd(&x[1024u + lane], 1u);");
+    let counts = run(&beyond, &settings, &[Buffer::of_words(0, &[0; 1024])]).counts;
+    assert_eq!((counts.storage_requests, counts.atomics), (0, 32));
+}
+
+#[test]
 fn branches_that_part() {
     let source = "
 @group(0) @binding(0) var<storage, read_write> x: array<u32>;

@@ -377,6 +377,58 @@ fn main() {
     );
 }
 
+/// Whichever loop the budget runs out in, the one that does not end is named.
+#[test]
+fn the_loop_without_end_among_loops_that_end() {
+    let source = |outer: &str, middle: &str, inner: &str| {
+        format!(
+            "
+@group(0) @binding(0) var<storage, read_write> x: array<u32>;
+fn add(n: u32) -> u32 {{
+    var sum = 0u;
+    for (var k = 0u; k < n; k += {inner}) {{ // inner
+        sum += x[0];
+    }}
+    return sum;
+}}
+@compute @workgroup_size(1)
+fn main() {{
+    for (var i = 0u; i < 3u; i += {outer}) {{ // outer
+        x[1] += add(100u);
+        for (var j = 0u; j < 4u; j += {middle}) {{ // middle
+            x[1] += add(5u) + add(7u);
+        }}
+    }}
+}}"
+        )
+    };
+    let buffers = [Buffer::of_words(0, &[1, 0])];
+    for budget in 20_000..20_300 {
+        let settings = Run { budget, ..one() };
+        for (place, [outer, middle, inner]) in [
+            ("// outer", ["0u", "1u", "1u"]),
+            ("// middle", ["1u", "0u", "1u"]),
+            ("// inner", ["1u", "1u", "0u"]),
+            // All of them: it never comes back from the first.
+            ("// inner", ["0u", "0u", "0u"]),
+        ] {
+            let source = source(outer, middle, inner);
+            let finding = only(&source, &settings, &buffers, Fault::EndlessLoop);
+            assert_eq!(
+                finding.side.place.line,
+                line(&source, place),
+                "budget {budget}"
+            );
+        }
+    }
+    let ends = source("1u", "1u", "1u");
+    let settings = Run {
+        budget: 20_000,
+        ..one()
+    };
+    assert_eq!(run(&ends, &settings, &buffers).findings, []);
+}
+
 #[test]
 fn divisions_by_zero_and_shifts_past_the_width() {
     let source = "

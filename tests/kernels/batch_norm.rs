@@ -3,6 +3,7 @@
 
 use crate::harness::*;
 use autorep::kernels::batch_norm::{self, NormSlot};
+use autorep::kernels::gate::Partials;
 use autorep::kernels::plane::Shape;
 use autorep::kernels::step::StepScalars;
 use autorep::reference::batch_norm as bn_twin;
@@ -167,6 +168,43 @@ fn infinite_values_are_reported_with_their_layer() {
                 "{bad} went unnoticed on {}",
                 compiler.tiling
             );
+        }
+    });
+}
+
+#[test]
+fn infinite_gradients_are_reported_with_their_layer() {
+    on_every_engine(|compiler| {
+        let shape = Shape {
+            batch: 1,
+            channels: 2,
+            pixels: 4,
+        };
+        let partials = Partials {
+            parts: 1,
+            stride: 1,
+            bytes: 16 * 2,
+        };
+        // Beside Σdz a sum for either slot.
+        for (slot, sum) in [(NormSlot::Main, 1), (NormSlot::Residual, 2)] {
+            for (bad, place) in [(f32::NAN, 0), (f32::INFINITY, sum)] {
+                let mut sums = [0.5; 4 * 2];
+                sums[4 + place] = bad;
+                let recipe =
+                    batch_norm::parameter_gradients(compiler, shape, slot, partials, 5).unwrap();
+                let arguments = [
+                    Data::In(&sums),
+                    Data::In(&[1.0; 8 * 2]),
+                    Data::Out(2),
+                    Data::Out(2),
+                    Data::Out(4 * 2),
+                    // The first word is that of the forward pass.
+                    Data::InOutWords(&[77, 0]),
+                ];
+                let got = run(compiler, &recipe, &arguments);
+                let health: Vec<u32> = got[5].iter().map(|word| word.to_bits()).collect();
+                assert_eq!(health, [77, 6], "{slot:?}, {bad}, {}", compiler.tiling);
+            }
         }
     });
 }

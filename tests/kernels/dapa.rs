@@ -75,6 +75,52 @@ struct Setting {
 }
 
 #[test]
+fn moments_that_are_not_finite_are_reported_with_their_layer() {
+    on_every_engine(|compiler| {
+        // Where the highest power of z is summed: the square, or the fourth.
+        let forms = [
+            (Form::Exact { limit: 2.0 }, 1),
+            (Form::Official { scale_x2: 0.1 }, 1),
+            (Form::Hermite, 3),
+        ];
+        for (form, highest) in forms {
+            let shape = Shape {
+                batch: 3,
+                channels: 3,
+                pixels: 10,
+            };
+            let partials = Partials {
+                parts: 1,
+                stride: 1,
+                bytes: 16 * 3,
+            };
+            let fit = Fit { degree: 2, form };
+            let recipe = dapa::finish(compiler, shape, partials, fit, 4).unwrap();
+            let scalars = StepScalars::default();
+            for bad in [f32::INFINITY, f32::NAN] {
+                let mut sums = [7.5f32; 4 * 3];
+                sums[4 + highest] = bad;
+                let (moments, coefficients) = ([0.5; 2 * 3], [0.25; 4 * 3]);
+                let mut arguments = vec![
+                    Data::Uniform(bytemuck::bytes_of(&scalars)),
+                    Data::In(&sums),
+                    Data::InOut(&moments),
+                    Data::InOut(&coefficients),
+                    // The other word is that of the backward pass.
+                    Data::InOutWords(&[u32::MAX, 77]),
+                ];
+                if form == Form::Hermite {
+                    arguments.extend([Data::InOut(&[3.0; 3]), Data::InOut(&[0.0; 4 * 9])]);
+                }
+                let got = run(compiler, &recipe, &arguments);
+                let health: Vec<u32> = got[4].iter().map(|word| word.to_bits()).collect();
+                assert_eq!(health, [4, 77], "{form:?}, {bad}, {}", compiler.tiling);
+            }
+        }
+    });
+}
+
+#[test]
 fn finish_matches_its_twin() {
     let exact = |degree, limit| Fit {
         degree,

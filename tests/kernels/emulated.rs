@@ -5,8 +5,9 @@
 
 use crate::harness::{Data, POISON};
 use crate::{costs, mutants};
-use autorep::emulator::{self, Buffer, Outcome, Program, Run, Slot};
+use autorep::emulator::{self, Buffer, Counts, Outcome, Program, Run, Slot};
 use autorep::gpu::{Gpu, Pipeline, Texture};
+use autorep::kernels::step::StepScalars;
 use autorep::kernels::{Arg, Compiler, Kernel, Recipe, Tiling};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -59,9 +60,19 @@ fn lanes(tiling: Tiling) -> u32 {
 #[track_caller]
 pub fn run(compiler: &Compiler, recipe: &Recipe, arguments: &[Data]) -> Vec<Vec<f32>> {
     let [first, others @ ..] = SEEDS;
-    let expected = Memory::of(recipe, arguments).after(compiler, recipe, first);
+    let tiling = compiler.tiling;
+    let look = |kernel: &Kernel, buffers: &[Buffer], outcome: &Outcome| {
+        let done = costs::Done {
+            counts: &outcome.counts,
+            invocations: invocations(kernel),
+            samples: samples(&program(&kernel.pipeline), buffers),
+        };
+        costs::compare(tiling, kernel, &done);
+        mutants::try_all(kernel, &settings(tiling, kernel, first), buffers, outcome);
+    };
+    let expected = Memory::of(recipe, arguments).after(compiler, recipe, first, look);
     for seed in others {
-        let memory = Memory::of(recipe, arguments).after(compiler, recipe, seed);
+        let memory = Memory::of(recipe, arguments).after(compiler, recipe, seed, |_, _, _| ());
         let pairs = expected.arguments.iter().zip(&memory.arguments);
         for (number, (one, other)) in pairs.enumerate() {
             assert!(
@@ -78,6 +89,27 @@ pub fn run(compiler: &Compiler, recipe: &Recipe, arguments: &[Data]) -> Vec<Vec<
             _ => buffer.floats(),
         })
         .collect()
+}
+
+/// Runs the recipe once, and shows each kernel with what it did.
+#[track_caller]
+pub fn dispatches(
+    compiler: &Compiler,
+    recipe: &Recipe,
+    arguments: &[Data],
+    mut look: impl FnMut(&Kernel, &Counts),
+) {
+    let look = |kernel: &Kernel, _: &[Buffer], outcome: &Outcome| look(kernel, &outcome.counts);
+    Memory::of(recipe, arguments).after(compiler, recipe, SEEDS[0], look);
+}
+
+/// Samples of the step, where a kernel is told.
+fn samples(program: &Program, buffers: &[Buffer]) -> Option<u32> {
+    let mut resources = program.resources().iter();
+    let step = resources.find(|resource| resource.name == "step")?;
+    let buffer = buffers.iter().find(|buffer| buffer.slot == step.slot)?;
+    let scalars: StepScalars = bytemuck::pod_read_unaligned(&buffer.bytes);
+    Some(scalars.count)
 }
 
 fn name(recipe: &Recipe) -> String {
@@ -129,9 +161,16 @@ impl Memory {
         }
     }
 
-    /// The memory after the recipe's kernels have run one after the other.
+    /// The memory after the recipe's kernels have run one after the other. `look` sees each kernel, what it
+    /// was given, and what came of it.
     #[track_caller]
-    fn after(mut self, compiler: &Compiler, recipe: &Recipe, seed: u64) -> Self {
+    fn after(
+        mut self,
+        compiler: &Compiler,
+        recipe: &Recipe,
+        seed: u64,
+        mut look: impl FnMut(&Kernel, &[Buffer], &Outcome),
+    ) -> Self {
         for (kernel, bound) in &recipe.stages {
             let slots = (0..).map(|binding| Slot::Binding { group: 0, binding });
             let bound: Vec<(Slot, &Arg)> = slots.zip(bound).collect();
@@ -140,11 +179,7 @@ impl Memory {
                 .map(|(slot, arg)| self.place(arg).clone().at(*slot))
                 .collect();
             let outcome = dispatch(compiler.tiling, kernel, seed, &buffers);
-            if seed == SEEDS[0] {
-                costs::compare(compiler.tiling, kernel, &outcome.counts);
-                let settings = settings(compiler.tiling, kernel, seed);
-                mutants::try_all(kernel, &settings, &buffers, &outcome);
-            }
+            look(kernel, &buffers, &outcome);
             let program = program(&kernel.pipeline);
             for (buffer, resource) in outcome.buffers.into_iter().zip(program.resources()) {
                 if resource.writable {
@@ -198,13 +233,16 @@ fn dispatch(tiling: Tiling, kernel: &Kernel, seed: u64, buffers: &[Buffer]) -> O
     outcome
 }
 
-fn settings(tiling: Tiling, kernel: &Kernel, seed: u64) -> Run {
+fn invocations(kernel: &Kernel) -> u64 {
     let groups: u64 = kernel.grid.iter().map(|&n| u64::from(n)).product();
-    let invocations = groups * u64::from(program(&kernel.pipeline).invocations());
+    groups * u64::from(program(&kernel.pipeline).invocations())
+}
+
+fn settings(tiling: Tiling, kernel: &Kernel, seed: u64) -> Run {
     Run {
         subgroup_size: lanes(tiling),
         seed,
-        interleaved: seed % 2 == 1 && invocations <= MOST_INTERLEAVED,
+        interleaved: seed % 2 == 1 && invocations(kernel) <= MOST_INTERLEAVED,
         count_warps: false,
         ..Run::new(kernel.grid)
     }

@@ -106,8 +106,14 @@ fn an_evaluation_counts_what_runs_astray_and_leaves_its_loss_out() {
     on_every_engine(|compiler| {
         for batch in [1, 7, 64, 300] {
             let mut samples = noise(1, 4 * batch);
-            // The first, the last, and one whose loss is finite, but beyond all measure.
-            for (index, loss) in [(0, f32::NAN), (batch - 1, f32::INFINITY), (batch / 2, 1e17)] {
+            // One that is not astray yet; the first, the last, and one whose loss is finite, but beyond all
+            // measure.
+            for (index, loss) in [
+                (batch / 4, metrics::ASTRAY),
+                (0, f32::NAN),
+                (batch - 1, f32::INFINITY),
+                (batch / 2, 1e17),
+            ] {
                 samples[4 * index..4 * index + 4].copy_from_slice(&[loss, loss, 0.0, 1.0]);
             }
             let words = row_words(0);

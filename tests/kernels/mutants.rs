@@ -3,7 +3,8 @@
 //! `make mutants` runs all tests of this program once more in a process that, after each dispatch, runs it
 //! again with one thing in the shader's text wrong at a time: a barrier gone, an index one too far, a bound moved,
 //! a store gone, another operator. A mutant dies where the emulator finds a fault or the result is another one.
-//! Places are those of the templates: a mutant of one expansion is the same as that of another.
+//! Places are those of the templates: a mutant of one expansion is the same as that of another, and so are those of
+//! lines that a template repeats with other numbers.
 
 use autorep::emulator::{Buffer, Outcome, Program, Run};
 use autorep::kernels::{Kernel, Tiling};
@@ -18,8 +19,8 @@ const REPORT: &str = "AUTOREP_TEST_MUTANTS";
 pub const TILINGS: [Tiling; 2] = [Tiling::Portable, Tiling::Cpu { lanes: 8 }];
 /// Most instructions of a dispatch that is repeated for mutants.
 const MOST_INSTRUCTIONS: u64 = 2_000_000;
-/// Dispatches that a mutant may survive.
-const TRIES: u32 = 8;
+/// Dispatches that a mutant may survive. Tests come to their awkward shapes after dozens of ordinary ones.
+const TRIES: u32 = 64;
 /// Share of the mutants of memory and order that must die.
 const LEAST: f64 = 0.95;
 
@@ -50,7 +51,8 @@ impl Kind {
 /// A text with one thing changed.
 struct Mutant {
     kind: Kind,
-    /// The line as it was, its numbers left out, and what was put where.
+    /// The line as it was, its numbers left out, what was put where, and the lines around, which tell it from others
+    /// like it.
     place: String,
     source: String,
 }
@@ -60,17 +62,42 @@ pub fn are_wanted() -> bool {
     std::env::var_os(REPORT).is_some()
 }
 
-/// All mutants of a text.
-fn mutants(source: &str) -> Vec<Mutant> {
+/// Of each line of a text, whether it belongs to a function that a dispatch came by.
+fn reached(source: &str, counts: &BTreeMap<u32, u64>) -> Vec<bool> {
+    let mut reached = vec![false; source.lines().count()];
+    let mut first = 0;
+    for (number, line) in source.lines().enumerate() {
+        if line.starts_with("fn ") {
+            first = number;
+        }
+        if line.starts_with('}') {
+            let mut lines = counts.range(first as u32 + 1..=number as u32 + 1);
+            let is_any = lines.next().is_some();
+            reached[first..=number].fill(is_any);
+        }
+    }
+    reached
+}
+
+/// All mutants of the lines of a text that are reached: what a template includes for others is not of the kernel.
+fn mutants(source: &str, reached: &[bool]) -> Vec<Mutant> {
     let mut found = Vec::new();
     let mut start = 0;
-    for line in source.split_inclusive('\n') {
+    let lines: Vec<&str> = source.split_inclusive('\n').collect();
+    for (number, &line) in lines.iter().enumerate() {
+        let beside = |number: usize| lines.get(number).map_or("", |line| line.trim());
+        let before = shape(beside(number.wrapping_sub(1)));
+        let after = shape(beside(number + 1));
         let code = line.find("//").map_or(line, |at| &line[..at]);
         // Declarations have types in brackets; the bodies of functions are indented.
-        if code.starts_with(' ') {
+        if code.starts_with(' ') && reached[number] {
             for (kind, at, length, new) in edits(code) {
                 let (from, to) = (start + at, start + at + length);
-                let place = format!("{}: {} at {at}", shape(code.trim()), shape(&new));
+                let place = format!(
+                    "{}: {} at {at}, between {before} and {after}",
+                    shape(code.trim()),
+                    shape(&new)
+                );
                 let source = [&source[..from], &new, &source[to..]].concat();
                 found.push(Mutant {
                     kind,
@@ -182,7 +209,8 @@ pub fn try_all(kernel: &Kernel, settings: &Run, buffers: &[Buffer], right: &Outc
     };
     let mut report = String::new();
     let mut seen = HashSet::new();
-    for mutant in mutants(kernel.pipeline.source()) {
+    let source = kernel.pipeline.source();
+    for mutant in mutants(source, &reached(source, &right.counts.lines)) {
         let key = (name.to_owned(), mutant.kind, mutant.place.clone());
         if !seen.insert(key.clone()) {
             continue;
@@ -330,7 +358,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     }
     workgroupBarrier();
 }";
-    let found = mutants(source);
+    let found = mutants(source, &[true; 9]);
     let of = |kind| {
         found
             .iter()
@@ -344,6 +372,13 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     assert!(of(Kind::Store).all(|text| !text.contains("tile")));
     assert!(of(Kind::Barrier).all(|text| !text.contains("Barrier")));
     assert!(of(Kind::Operator).all(|text| text.contains("x[y[lane]] + 2.0")));
+
+    // A function that nobody calls has none.
+    let unused = format!("{source}\nfn unused() {{\n    workgroupBarrier();\n}}\n");
+    let lines = BTreeMap::from([(4, 60), (7, 64)]);
+    let of_used = mutants(&unused, &reached(&unused, &lines));
+    assert_eq!(of_used.len(), found.len());
+    assert_eq!(mutants(&unused, &[true; 12]).len(), found.len() + 1);
 
     let report = [
         "a\tIndex\tx\tsurvived",

@@ -48,6 +48,8 @@ fn update_matches_its_twin() {
         let variants = [
             (Rule::Hysteresis, 100.0),
             (Rule::Hysteresis, 98.0),
+            // Just what the budget pays for.
+            (Rule::Hysteresis, 99.0),
             (Rule::Taylor, 100.0),
             (Rule::Fisher, 98.0),
         ];

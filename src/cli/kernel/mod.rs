@@ -138,7 +138,10 @@ fn counts(report: &Report) -> String {
         ),
         (
             "atomics, barriers",
-            format!("{}, {}", counts.atomics, counts.barriers),
+            format!(
+                "{} ({} conflicts), {}",
+                counts.atomics, counts.atomic_conflicts, counts.barriers
+            ),
         ),
         (
             "subgroup operations",

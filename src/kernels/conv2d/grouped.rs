@@ -6,6 +6,7 @@ use crate::kernels::compile::{
     Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, Template, template,
 };
 use crate::kernels::family::{Family, Table};
+use crate::kernels::window::distinct;
 use minijinja::{Value, context};
 
 const TEMPLATE: Template = template!("conv2d/grouped.wgsl");
@@ -46,12 +47,31 @@ impl Shape {
         4 * self.weight_len() as u64
     }
 
-    /// What a pass of the whole convolution costs, with the flops of its groups.
-    fn of_groups(&self, whole: Cost) -> Cost {
+    /// Cost of a pass that touches so many elements. Each has as many flops as the whole convolution
+    /// has for a group.
+    fn cost(&self, touched: usize) -> Cost {
         Cost {
-            flops: whole.flops / self.groups as f64,
-            ..whole
+            flops: self.whole.flops() / self.groups as f64,
+            bytes: 4.0 * touched as f64,
         }
+    }
+
+    /// Elements of `x` that spans of results read: rows under some tap, and of these all columns that a
+    /// span reaches, the row's ends in the place of what lies beside it.
+    fn touched_input(&self) -> usize {
+        let whole = &self.whole;
+        let reach = (Self::SPAN - 1) * whole.stride + whole.kernel;
+        let firsts = (0..whole.out_width()).step_by(Self::SPAN);
+        let spans =
+            firsts.map(|first| ((first * whole.stride) as i64 - whole.padding as i64, reach));
+        let rows = whole.windows(whole.height).pixels();
+        whole.batch * whole.in_channels * rows * columns(spans, whole.width)
+    }
+
+    /// Elements of the weights in rows that ever lie on a pixel.
+    fn touched_weights(&self) -> usize {
+        let rows = self.whole.windows(self.whole.height).taps();
+        self.weight_len() / self.whole.kernel * rows
     }
 
     /// Adjacent results of one invocation where it reads pixels.
@@ -84,6 +104,16 @@ impl Shape {
     }
 }
 
+/// Columns of a row of `width` that spans read, each from a place on and so many; what lies beside the
+/// row is read at its end.
+fn columns(spans: impl Iterator<Item = (i64, usize)>, width: usize) -> usize {
+    let last = width as i64 - 1;
+    let read = |(from, reach): (i64, usize)| {
+        (from..from + reach as i64).map(move |at| at.clamp(0, last) as usize)
+    };
+    distinct(spans.flat_map(read))
+}
+
 /// `y` from `x`. Arguments: `x` N×C×H×W, `w` K×(C/groups)×R×R, `y` N×K×H'×W' (written in
 /// full).
 ///
@@ -98,7 +128,7 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, "forward", constants)?,
         grid: stream.grid(),
-        cost: shape.of_groups(whole.forward_cost(shape.weight_bytes())),
+        cost: shape.cost(shape.touched_input() + shape.touched_weights() + shape.output_len()),
     };
     Ok(Recipe::single(kernel, 3))
 }
@@ -123,15 +153,23 @@ pub fn data_gradient(
     let (stride, padding) = (whole.stride as i64, whole.padding as i64);
     let first = -(whole.kernel as i64 - 1 - padding).div_euclid(stride);
     let last = (span as i64 - 1 + padding).div_euclid(stride);
+    let results = last - first + 1;
     let constants = stream.with(context! {
-        accumulate, first,
-        results => last - first + 1,
+        accumulate, first, results,
         ..shape.constants("data_gradient", span)
     });
+    let lefts = (0..whole.width).step_by(span).map(|at| at as i64 / stride);
+    let read = columns(
+        lefts.map(|left| (left + first, results as usize)),
+        whole.out_width(),
+    );
+    let rows = whole.windows(whole.height).windows();
+    let dy = whole.batch * whole.out_channels * rows * read;
+    let dx = (1 + usize::from(accumulate)) * shape.input_len();
     let kernel = Kernel {
         pipeline: compiler.pipeline(TEMPLATE, "data_gradient", constants)?,
         grid: stream.grid(),
-        cost: shape.of_groups(whole.data_cost(accumulate, shape.weight_bytes())),
+        cost: shape.cost(dy + shape.touched_weights() + dx),
     };
     Ok(Recipe::single(kernel, 3))
 }
@@ -172,7 +210,7 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
             slices as u32,
             planes.div_ceil(groups_x) as u32,
         ],
-        cost: shape.of_groups(whole.weight_cost(slices as u64 * shape.weight_bytes())),
+        cost: shape.cost(shape.touched_input() + shape.output_len() + slices * shape.weight_len()),
     };
     if slices == 1 {
         return Ok(Recipe::single(products, 3));

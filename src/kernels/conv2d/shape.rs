@@ -2,6 +2,7 @@
 //! stands on.
 
 use crate::kernels::compile::Cost;
+use crate::kernels::window::Windows;
 
 /// Shape of a convolution. Activations are NCHW, weights OIHW; no bias (batch norm follows).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,16 +74,18 @@ impl Shape {
     /// Elements of the input that some tap reads: all of them, unless the stride is larger than
     /// the kernel.
     pub fn visited_len(&self) -> usize {
-        let visited = |size: usize, out: usize| {
-            let by = |at: usize, tap: usize| {
-                let step = (at + self.padding).checked_sub(tap);
-                step.is_some_and(|s| s.is_multiple_of(self.stride) && s / self.stride < out)
-            };
-            let is_visited = |at: &usize| (0..self.kernel).any(|tap| by(*at, tap));
-            (0..size).filter(is_visited).count()
-        };
-        let rows = visited(self.height, self.out_height());
-        self.batch * self.in_channels * rows * visited(self.width, self.out_width())
+        let [rows, columns] = [self.height, self.width].map(|size| self.windows(size).pixels());
+        self.batch * self.in_channels * rows * columns
+    }
+
+    /// Windows along an axis of the input.
+    pub(super) fn windows(&self, size: usize) -> Windows {
+        Windows {
+            size,
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+        }
     }
 
     /// Flops of any of the three passes, 2·N·K·C·R²·H'·W': taps on the zeros around the image
@@ -114,7 +117,8 @@ impl Shape {
         self.cost(self.visited_len() + self.output_len(), sums)
     }
 
-    fn cost(&self, activations: usize, weights: u64) -> Cost {
+    /// Cost of a pass that moves so many elements and, beside them, bytes.
+    pub(super) fn cost(&self, activations: usize, weights: u64) -> Cost {
         Cost {
             flops: self.flops(),
             bytes: 4.0 * activations as f64 + weights as f64,

@@ -4,6 +4,7 @@
 //! Made for software Vulkan, where a subgroup is a SIMD register of the CPU. Kernels are 3×3
 //! with padding 1 or 1×1 without, stride 1 or 2; [`Lowered`] brings other shapes into this form.
 
+use super::shape::Shape;
 use super::subgroup_texture::{Fill, Lowered, Staged, strip};
 use crate::gpu::GpuError;
 use crate::kernels::compile::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Template, template};
@@ -35,7 +36,7 @@ pub(super) fn forward(
     let channels = (shape.out_channels, shape.in_channels);
     let w = packed(compiler, lanes, &gather.weights, channels, Order::Forward)?;
     let x = Staged::input(compiler, lowered, 0, gather.loads())?;
-    let cost = shape.forward_cost(w.bytes);
+    let cost = shape.cost(shape.output_len(), x.visited(shape) + w.bytes);
     let kernel = gather.kernel(compiler, lanes, cost, &x, false)?;
     Ok(product(w, x, kernel))
 }
@@ -52,7 +53,7 @@ pub(super) fn data_gradient(
         let gather = Gather::data_gradient(lowered);
         let w = packed(compiler, lanes, &gather.weights, channels, Order::Flipped)?;
         let dy = Staged::output(compiler, lowered, 0, gather.loads())?;
-        let cost = shape.data_cost(accumulate, w.bytes);
+        let cost = data_cost(shape, &dy, &w, accumulate);
         let kernel = gather.kernel(compiler, lanes, cost, &dy, accumulate)?;
         return Ok(product(w, dy, kernel));
     }
@@ -65,9 +66,16 @@ pub(super) fn data_gradient(
         Order::Transposed,
     )?;
     let dy = Staged::output(compiler, lowered, 0, scatter.loads())?;
-    let cost = shape.data_cost(accumulate, w.bytes);
+    let cost = data_cost(shape, &dy, &w, accumulate);
     let kernel = scatter.kernel(compiler, lanes, cost, &dy, accumulate)?;
     Ok(product(w, dy, kernel))
+}
+
+/// Cost of a data gradient: it reads dy and the weights as they are staged, and writes all of dx, or adds
+/// to all of it.
+fn data_cost(shape: &Shape, dy: &Staged, w: &Staged, accumulate: bool) -> Cost {
+    let dx = (1 + usize::from(accumulate)) * shape.input_len();
+    shape.cost(dx, dy.bytes + w.bytes)
 }
 
 /// A convolution by `conv2d/subgroup.wgsl`, whatever pass it stands for.
@@ -324,7 +332,14 @@ fn packed(
         let vectors = out_channels * in_channels * taps / 4;
         // The last register of a tile may load texels past the end, which nobody uses.
         let texels = vectors + tile * taps / 4 + lanes as usize;
-        return Staged::in_texture(compiler, "weights", 1, Fill::copy(vectors), texels);
+        let staged = Staged::in_texture(compiler, "weights", 1, Fill::copy(vectors), texels)?;
+        let last = out_channels - (out_channels - 1) / tile * tile;
+        let loaded = weights.registers(lanes) * lanes as usize;
+        let past = loaded.saturating_sub(last * taps / 4);
+        return Ok(Staged {
+            bytes: staged.bytes + 16 * past as u64,
+            ..staged
+        });
     }
     let registers = weights.registers(lanes);
     let (blocks, steps) = (out_channels.div_ceil(tile), in_channels / step);

@@ -255,6 +255,15 @@ impl Staged {
         })
     }
 
+    /// Bytes of the rows that a convolution visits, where this is its x: a 1×1 kernel skips those within
+    /// its stride.
+    pub(super) fn visited(&self, shape: &Shape) -> u64 {
+        match shape.kernel < shape.stride {
+            true => self.bytes / shape.stride as u64,
+            false => self.bytes,
+        }
+    }
+
     pub(super) fn is_texture(&self) -> bool {
         self.copy.is_some()
     }

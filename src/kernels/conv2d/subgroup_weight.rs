@@ -55,9 +55,10 @@ pub(super) fn weight_gradient(
     let kernel = Kernel {
         pipeline: compiler.pipeline(division.template, division.entry, constants)?,
         grid: [tiles_c as u32, tiles_k as u32, slices as u32],
-        cost: lowered
-            .real
-            .weight_cost(4 * (slices * shape.weight_len()) as u64),
+        cost: lowered.real.cost(
+            slices * shape.weight_len(),
+            x.visited(&lowered.real) + dy.bytes,
+        ),
     };
 
     let dw = Arg::External(2);
