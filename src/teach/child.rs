@@ -29,10 +29,13 @@ pub fn run(input: impl Read, mut output: impl Write) -> io::Result<()> {
     let Some(case) = job.case() else {
         return say(&Line::Unmeasured(format!("there is no `{}`", job.name)));
     };
-    let emulated = match judge::emulate(&case) {
+    let mut emulated = match judge::emulate(&case) {
         Ok(emulated) => emulated,
         Err(message) => return say(&Line::Refused(message)),
     };
+    if emulated.passes() {
+        emulated.elsewhere = job.unseen().as_ref().and_then(judge::differs);
+    }
     let (ends, unused) = (emulated.ends(), emulated.unused.clone());
     say(&Line::Emulated(Box::new(emulated)))?;
     if !ends {

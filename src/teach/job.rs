@@ -56,4 +56,12 @@ impl Job {
             }
         }
     }
+
+    /// A puzzle on data that no page shows.
+    pub fn unseen(&self) -> Option<Case> {
+        match self.kind {
+            Kind::Puzzle => Some(puzzles::find(&self.name)?.unseen(&self.source)),
+            Kind::Kernel => None,
+        }
+    }
 }

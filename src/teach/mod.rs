@@ -1,8 +1,8 @@
 //! A page for a class: kernels that a visitor changes and runs, exercises on them, a step as a picture, a
 //! search as it goes. In reading order:
 //!
-//! 1. `case`: kernels on small data, with what the twins make of it. `lab` has those of the program,
-//!    `puzzles` twelve exercises; `catalog` has the texts of all kernels.
+//! 1. `case` and `bench`: kernels on small data, with what the twins make of it. `lab` has those of the network,
+//!    `lab_update` those around it, `puzzles` twelve exercises; `catalog` has the texts of all.
 //! 2. `wgsl`, `judge` and `device`: a text is compiled, run in the emulator, and run on the adapter.
 //! 3. `job`, `child` and `runner`: all of that in a process of its own, which may hang or crash.
 //! 4. `step` and `live`: a profile, and a search, as further processes; `tether` ends them with this one.
@@ -12,6 +12,7 @@
 //! The page itself lies in `assets/teach/`.
 
 pub mod assets;
+pub mod bench;
 pub mod case;
 pub mod catalog;
 pub mod child;
@@ -22,6 +23,7 @@ pub mod guard;
 pub mod job;
 pub mod judge;
 pub mod lab;
+pub mod lab_update;
 pub mod live;
 pub mod puzzles;
 pub mod routes;
