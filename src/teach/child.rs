@@ -51,10 +51,12 @@ pub fn run(input: impl Read, mut output: impl Write) -> io::Result<()> {
         );
         return say(&Line::Unmeasured(why));
     }
-    say(&match device::measure(&case) {
-        Ok(measured) => Line::Measured(Box::new(measured)),
-        Err(error) => Line::Unmeasured(error.to_string()),
-    })
+    say(
+        &match device::measure(job.timed().as_ref().unwrap_or(&case)) {
+            Ok(measured) => Line::Measured(Box::new(measured)),
+            Err(error) => Line::Unmeasured(error.to_string()),
+        },
+    )
 }
 
 /// What a text may take. Where the system knows no such limit there is still the clock of who waits.
