@@ -275,10 +275,9 @@ fn least_squares(compiler: &Compiler) -> Built {
     let before = [[0.2, 1.0], [0.4, 2.0], [0.0, 0.5]];
     let trained = [0.1f32, 0.4, 0.2, 0.0].repeat(3);
     let (mut sums, mut after, mut expected) = (Vec::new(), Vec::new(), Vec::new());
-    for c in 0..3 {
+    for (c, &[mean, variance]) in before.iter().enumerate() {
         let (values, parts) = halves(45 + c as u32, 0.0, [1, 2, 0, 0]);
         sums.extend(parts.concat());
-        let [mean, variance] = before[c];
         let old = twin::dapa::Moments {
             mean,
             variance,

@@ -180,6 +180,13 @@ export async function searchPage(_, signal) {
             start,
             pause,
         ),
+        h(
+            "p",
+            { class: "soft" },
+            "Chosen by what the loss would rise by, as many ReLUs stay as the budget pays for, and there is no λ. The ",
+            "published way pushes scores down by a penalty λ until the budget is met. A search keeps to its way; its ",
+            "budget, and λ where there is one, may change while it pauses, until masks are fixed.",
+        ),
         said,
         charts,
         h("h2", null, "ReLUs by layer"),

@@ -109,6 +109,9 @@ function maps(canvas, mask, { channels, height, width, columns, channel }) {
     }
 }
 
+// Tenths, none of them below nothing.
+const tenths = (value) => String(Number(value.toFixed(1))).replace("-", "−");
+
 // The polynomial of a channel beside ReLU, over the normal density of its inputs; thin, as it was a checkpoint before.
 function bend(name, channel, now, before) {
     const [width, height] = [420, 190];
@@ -154,9 +157,9 @@ function bend(name, channel, now, before) {
             earlier ? svg("path", { class: "line thin", d: line(earlier) }) : [],
             svg("path", { class: "line dashed", d: line(relu) }),
             svg("path", { class: "line solid", d: line(present) }),
-            text(2, "start", from.toFixed(1)),
-            text(px(mean), "middle", `mean ${mean.toFixed(1)}`),
-            text(width - 2, "end", to.toFixed(1)),
+            text(2, "start", tenths(from)),
+            text(px(mean), "middle", `mean ${tenths(mean)}`),
+            text(width - 2, "end", tenths(to)),
         ),
         h("p", { class: "soft" }, formula),
     );

@@ -10,7 +10,7 @@ const percent = (share) => (Number.isFinite(share) ? `${Number((100 * share).toP
 
 export async function trainedPage(_, signal) {
     const said = h("p", { class: "said", role: "status" });
-    const charts = h("div", { class: "charts two" });
+    const charts = h("div", { class: "charts few" });
     const facts = h("div");
     const change = h(
         "select",
