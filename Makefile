@@ -14,7 +14,7 @@ DEMO_BUDGET = 10%
 DEMO_EPOCHS = --teacher-epochs 8 --search-epochs 5 --finish-epochs 2
 DEMO_MORE   = --batch 64
 
-.PHONY: demo test mutants lint bench rehearse clean adapter pi-spu pi-crypten pi-ckks slurm adapters
+.PHONY: demo test mutants lint bench browser rehearse clean adapter pi-spu pi-crypten pi-ckks slurm adapters
 
 demo: adapter
 	@if [ -e $(DEMO_OUT) ]; then echo "removing the earlier $(DEMO_OUT)"; rm -rf $(DEMO_OUT); fi
@@ -53,6 +53,10 @@ adapters: adapter
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
+
+# A headless Chromium on the page of `autorep teach`, as a visitor would use it; PICTURES=FOLDER keeps what it saw.
+browser: adapter
+	scripts/check_teach_in_browser.py $(AUTOREP) $(if $(PICTURES),--pictures $(PICTURES))
 
 bench: adapter
 	$(CARGO) bench

@@ -2,12 +2,13 @@
 """Drives the teaching page in a headless Chromium, as a visitor would.
 
 Opens it, edits a kernel into an error and into a race and sees both named, leaves an endless loop behind,
-solves two puzzles, runs one with the browser's own WebGPU (on SwiftShader: no GPU is needed), and takes
+solves two puzzles, runs one with the browser's own WebGPU (on SwiftShader: no GPU is needed), times three
+convolutions, has the exported page train a recorded network and compares its losses with the native ones, and takes
 pictures at 400, 1280 and 1920 pixels. Fails at a message on the console, at a request that leaves the server,
 and at a page that is wider than its window. Needs Python and a Chromium or Chrome, nothing else.
 
     cargo build --release
-    scripts/check_teach_in_browser.py target/release/autorep [--browser chromium] [--pictures FOLDER] [--search]
+    scripts/check_teach_in_browser.py target/release/autorep [--browser PROGRAM] [--pictures FOLDER] [--search]
 
 Exit status: 0 all is well, 1 something is wrong, 3 there is no browser: that proves nothing, and is said.
 """
@@ -38,6 +39,7 @@ FLAGS = [
     "--no-first-run",
     "--hide-scrollbars",
 ]
+BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 WIDTHS = {400: 860, 1280: 900, 1920: 1080}
 
 
@@ -243,7 +245,39 @@ def webgpu(page):
     check(found["count"] > 20 and not found["off"], f"{found['count']} kernels are right by WebGPU: {found['off']}")
 
 
-def static(page, program, folder, puzzles):
+def replay(page, pictures):
+    """A recorded run, taken again by the browser: the same losses; with one weight moved, others."""
+    page.open("#/replay")
+    ready = "!document.querySelector('button.primary').disabled"
+    if not page.run("Boolean(navigator.gpu)"):
+        page.wait("document.querySelector('table')", "the record")
+        print("NOT PROVEN: this browser has no WebGPU, so nothing was replayed")
+        return
+    page.wait(ready, "the record", 180)
+    said = "document.querySelector('.said').textContent"
+    for change, sign, what in [("", "✓", "the replayed losses are the native ones"),
+                               ("moved", "✗", "with one weight moved they are not")]:
+        page.run(f"document.querySelector('main select').value = {json.dumps(change)}")
+        page.run("document.querySelector('button.primary').click()")
+        page.wait(f"{ready} && /^[✓✗]/.test({said})", "the replay's end", 600)
+        told = page.run(said)
+        check(told.startswith(sign) and " differ" in told, f"{what}: {told}")
+        for width in (400, 1280):
+            page.size(width)
+            page.picture(pictures / f"replay{change and '-' + change}-{width}.png", whole=True)
+            wide = page.run("document.documentElement.scrollWidth")
+            check(wide <= width, f"the replay fits into {width} pixels")
+
+
+def convolutions(page):
+    page.open("#/convolutions")
+    page.run("document.querySelector('button.primary').click()")
+    said = "document.querySelector('.said').textContent"
+    page.wait(f"/^✗|times less/.test({said})", "three times", 180)
+    check(page.run(said).startswith("On "), f"three convolutions are timed: {page.run(said)}")
+
+
+def static(page, program, folder, puzzles, pictures):
     """The page as static files, from a server that knows nothing of it."""
     subprocess.run([program, "teach", "--export", folder], check=True, stdout=subprocess.DEVNULL)
 
@@ -266,18 +300,29 @@ def static(page, program, folder, puzzles):
         check("Right in this browser" in verdict, "static files run a kernel by WebGPU")
     page.open("#/search")
     check("That needs the program" in page.run("document.body.innerText"), "and say what they cannot do")
+    replay(page, pictures)
     return address
 
 
-def search(page):
+def search(page, pictures):
     page.open("#/search")
     page.run("document.querySelector('button.primary').click()")
     page.wait("/^Running.* step /.test(document.querySelector('.said').textContent)", "the first steps of a search", 180)
     page.run("[...document.querySelectorAll('button')].find((b) => b.textContent === 'Pause').click()")
     page.wait("/Paused/.test(document.querySelector('.said').textContent)", "a pause", 120)
-    page.run("[...document.querySelectorAll('button')].find((b) => b.textContent === 'Go on').click()")
+    page.run("(range => { range.value = 20; range.dispatchEvent(new Event('input')); })"
+             "(document.querySelector('input[type=range]'))")
+    page.run("[...document.querySelectorAll('button')].find((b) => b.textContent === 'Go on with 20 %').click()")
+    page.wait("document.querySelector('.site canvas')", "masks by position", 600)
+    page.wait("document.querySelectorAll('.bend .thin').length", "a second checkpoint", 300)
+    for width in (400, 1280):
+        page.size(width)
+        page.picture(pictures / f"masks-{width}.png", whole=True)
+        check(page.run("document.documentElement.scrollWidth") <= width, f"masks fit into {width} pixels")
     page.wait("/Done/.test(document.querySelector('.said').textContent)", "the end of the search", 1200)
     check("test images right" in page.run("document.body.innerText"), "a search was watched to its end")
+    kept = page.run("[...document.querySelectorAll('dd')].at(0).textContent")
+    check(kept == "2,867 of 14,336", f"with the budget that it was given on the way: {kept}")
 
 
 def pictures_of(page, folder, step):
@@ -286,6 +331,7 @@ def pictures_of(page, folder, step):
         "puzzles": "#/puzzles",
         "puzzle": "#/puzzles/tiles",
         "lab": "#/lab/gate.forward",
+        "convolutions": "#/convolutions",
         "search": "#/search",
     }
     if step:
@@ -312,13 +358,15 @@ def pictures_of(page, folder, step):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("program", type=pathlib.Path)
-    parser.add_argument("--browser", default="chromium")
+    parser.add_argument("--browser", help="a Chromium or Chrome; without this the first that is installed")
     parser.add_argument("--pictures", type=pathlib.Path)
     parser.add_argument("--step", action="store_true", help="measure a step, too")
     parser.add_argument("--search", action="store_true", help="watch a search to its end, too: minutes")
     options = parser.parse_args()
-    if not shutil.which(options.browser):
-        print(f"NOT PROVEN: there is no {options.browser} here; install one, or name one with --browser")
+    wanted = [options.browser] if options.browser else BROWSERS
+    browser_path = next(filter(None, map(shutil.which, wanted)), None)
+    if not browser_path:
+        print(f"NOT PROVEN: there is no {' or '.join(wanted)} here; install one, or name one with --browser")
         sys.exit(3)
     puzzles = pathlib.Path(__file__).parent.parent / "assets/teach/puzzles"
     server = subprocess.Popen([options.program, "teach", "--port", "0"], stdout=subprocess.PIPE, text=True)
@@ -328,7 +376,7 @@ def main():
         browser = None
         try:
             address = server.stdout.readline().strip()
-            command = [options.browser, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+            command = [browser_path, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
             browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             listening = next(line for line in browser.stderr if "DevTools listening on" in line)
             port = listening.split("ws://")[1].split("/")[0].split(":")[1]
@@ -339,10 +387,11 @@ def main():
             page.wait("document.querySelector('main h1')", "the first page")
             visit(page, pictures, puzzles)
             webgpu(page)
+            convolutions(page)
             if options.search:
-                search(page)
+                search(page, pictures)
             pictures_of(page, pictures, options.step)
-            site = static(page, options.program, pathlib.Path(profile) / "site", puzzles)
+            site = static(page, options.program, pathlib.Path(profile) / "site", puzzles, pictures)
             check(not page.said, f"no message on the console: {page.said}")
             inside = (address, site, "data:", "about:", "blob:")
             outside = [url for url in page.asked if not url.startswith(inside)]

@@ -23,8 +23,9 @@
 //! 12. [`export`]: ONNX and safetensors files for private-inference engines.
 //! 13. [`cost`]: bytes, rounds and time in private inference, by protocol.
 //! 14. [`report`]: runs as one page of HTML.
-//! 15. [`teach`]: a page for a class, on which kernels are changed and run.
-//! 16. [`cli`]: one file per subcommand.
+//! 15. [`record`]: a training run as anybody can replay it.
+//! 16. [`teach`]: a page for a class, on which kernels are changed and run.
+//! 17. [`cli`]: one file per subcommand.
 
 // Of the library alone; lints of tests and benchmarks, too, stand in Cargo.toml. Nothing that a
 // user supplies may end in a panic, and `println!` is one where nobody reads any more.
@@ -43,6 +44,7 @@ pub mod models;
 pub mod panics;
 pub mod private;
 pub mod profile;
+pub mod record;
 pub mod reference;
 pub mod report;
 pub mod run;

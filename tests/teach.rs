@@ -4,6 +4,7 @@ mod common {
     pub mod program;
 }
 
+use autorep::record::Header;
 use autorep::teach::assets::ASSETS;
 use autorep::teach::puzzles::PUZZLES;
 use common::program::{program, refused};
@@ -416,6 +417,9 @@ fn a_search_is_watched_paused_and_ended() {
     );
     assert_eq!((&now["number"], &now["percent"]), (&json!(1), &json!(10)));
     assert_eq!(now["prices"]["relu"], json!(232.0));
+    // Masks begin with the search, behind a teacher.
+    let sites = standing("api/search/sites?number=1&mark=");
+    assert_eq!(sites, json!({ "mark": null, "sites": [] }));
 }
 
 /// A server that is asked to end takes its search along, and its folders.
@@ -468,6 +472,60 @@ fn nothing_is_left_behind() {
     panic!("a search outlives its server");
 }
 
+/// Holds a record to what a browser needs of it.
+fn is_a_run(file: &[u8]) {
+    let length = u32::from_le_bytes(file[..4].try_into().unwrap()) as usize;
+    let header: Header = serde_json::from_slice(&file[4..4 + length]).unwrap();
+    let words = (file.len() - 4 - length) / 4;
+    assert!(header.tape.len() > header.shaders.len() && header.shaders.len() > 20);
+    for shader in &header.shaders {
+        // Not every browser has them.
+        assert!(!shader.source.contains("subgroup"), "{}", shader.name);
+        assert!(shader.source.contains("@compute"), "{}", shader.name);
+    }
+    for turn in &header.tape {
+        // More than WebGPU promises would not bind.
+        assert!(turn.bindings.len() <= 8, "{}", turn.owner);
+        for &(buffer, first, bytes) in &turn.bindings {
+            assert!(first + bytes <= header.buffers[buffer].bytes);
+            assert_eq!(first % 256, 0);
+        }
+    }
+    let mut end = 0;
+    for memory in &header.buffers {
+        if let Some(at) = memory.at {
+            assert_eq!(at, end);
+            end += memory.bytes as usize / 4;
+        }
+    }
+    assert_eq!(end, words);
+    assert!(header.buffers[header.weights].at.is_some());
+    // It learns, so that a browser has something to follow.
+    let steps = header.steps.len();
+    assert_eq!(header.native.len(), steps);
+    let mean = |from: usize| -> f64 {
+        let part = &header.native[from..from + 5];
+        part.iter().map(|step| step.loss).sum::<f64>() / 5.0
+    };
+    assert!(mean(steps - 5) < 0.8 * mean(0), "{:?}", header.native);
+}
+
+#[test]
+fn a_convolution_is_timed_in_three_versions() {
+    let served = Served::begin(&[]);
+    let versions: Value = serde_json::from_str(&served.get("api/convolutions").body).unwrap();
+    for version in versions.as_array().unwrap() {
+        let job = json!({ "kind": "convolution", "name": version["name"], "source": "" });
+        let answer = served.post("api/run", &job.to_string());
+        let verdict: Value = serde_json::from_str(&answer.body).unwrap();
+        let results = &verdict["measured"]["results"];
+        assert_eq!(results[0]["first"], Value::Null, "{verdict}");
+        assert!(verdict["measured"]["seconds"].as_f64().unwrap() > 0.0);
+    }
+    let unknown = json!({ "kind": "convolution", "name": "none", "source": "" });
+    assert_eq!(served.post("api/run", &unknown.to_string()).status, 404);
+}
+
 #[test]
 fn the_page_is_written_as_static_files() {
     let folder = tempfile::tempdir().unwrap();
@@ -495,6 +553,8 @@ fn the_page_is_written_as_static_files() {
     };
     assert_eq!(read("api/mode"), json!({ "runs": false }));
     assert_eq!(read("api/puzzles").as_array().unwrap().len(), 12);
+    assert_eq!(read("api/convolutions").as_array().unwrap().len(), 3);
+    is_a_run(&std::fs::read(out.join("api/record")).unwrap());
     for entry in read("api/catalog").as_array().unwrap() {
         let kernel = read(&format!("api/kernel/{}", entry["name"].as_str().unwrap()));
         assert_eq!(kernel["case"].is_object(), entry["runs"].as_bool().unwrap());

@@ -2,6 +2,7 @@
 
 use super::common::note;
 use super::end::End;
+use crate::record::Record;
 use crate::teach::routes::Routes;
 use crate::teach::{Server, Wishes, child, export};
 use anyhow::{Context, Result};
@@ -23,13 +24,17 @@ pub struct Args {
     #[arg(long)]
     class: bool,
     /// Instead of serving: write the page as static files, for any web server. Kernels then run in the
-    /// visitor's browser, by WebGPU.
+    /// visitor's browser, by WebGPU, and so does a training run that is recorded here.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["open", "class", "port"])]
     export: Option<PathBuf>,
     /// Read a kernel from standard input, run it, and write what is found: what the server starts for
     /// each visitor's text.
     #[arg(long, hide = true)]
     child: bool,
+    /// Record a training run, and write it to standard output: what the server starts for the page that
+    /// replays it.
+    #[arg(long, hide = true)]
+    record: bool,
 }
 
 pub(super) fn run(args: Args) -> Result<End> {
@@ -37,16 +42,23 @@ pub(super) fn run(args: Args) -> Result<End> {
         child::run(stdin().lock(), stdout().lock())?;
         return Ok(End::Done);
     }
+    if args.record {
+        stdout().write_all(&Record::take()?.to_bytes()?)?;
+        return Ok(End::Done);
+    }
     let program = std::env::current_exe().context("where this program lies is not known")?;
     if let Some(folder) = &args.export {
         let written = export::export(&Routes::new(program)?, folder);
-        let (files, bytes) =
-            written.with_context(|| format!("cannot write into {}", folder.display()))?;
+        let written = written.with_context(|| format!("cannot write into {}", folder.display()))?;
+        if let Some(why) = written.unrecorded {
+            note(format_args!("without a recorded run: {why}"));
+        }
         writeln!(
             stdout(),
-            "{}: {files} files, {} KiB",
+            "{}: {} files, {} KiB",
             folder.display(),
-            bytes.div_ceil(1024)
+            written.files,
+            written.bytes.div_ceil(1024)
         )?;
         return Ok(End::Done);
     }

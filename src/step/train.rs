@@ -117,6 +117,16 @@ impl TrainProgram {
         self.wiring.order.view()
     }
 
+    /// Where a step reads its scalars.
+    pub fn scalars(&self) -> View {
+        self.wiring.step.view()
+    }
+
+    /// Where a step leaves its record, and the words of a row there: see `shaders/metrics.wgsl`.
+    pub fn ring(&self) -> (View, usize) {
+        (self.wiring.ring.view(), self.wiring.words)
+    }
+
     /// Submits one step; does not wait.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ pub(super) struct Wiring {
     /// Records of the last steps.
     pub(super) ring: Buffer,
     /// Words of a record.
-    words: usize,
+    pub(super) words: usize,
 }
 
 impl Wiring {

@@ -35,12 +35,17 @@ pub const ASSETS: &[Asset] = &[
     asset!("verdict.js", "text/javascript; charset=utf-8"),
     asset!("accesses.js", "text/javascript; charset=utf-8"),
     asset!("browser.js", "text/javascript; charset=utf-8"),
+    asset!("chart.js", "text/javascript; charset=utf-8"),
     asset!("home.js", "text/javascript; charset=utf-8"),
     asset!("puzzles.js", "text/javascript; charset=utf-8"),
     asset!("lab.js", "text/javascript; charset=utf-8"),
     asset!("step.js", "text/javascript; charset=utf-8"),
     asset!("store.js", "text/javascript; charset=utf-8"),
     asset!("search.js", "text/javascript; charset=utf-8"),
+    asset!("convolutions.js", "text/javascript; charset=utf-8"),
+    asset!("sites.js", "text/javascript; charset=utf-8"),
+    asset!("replay.js", "text/javascript; charset=utf-8"),
+    asset!("trained.js", "text/javascript; charset=utf-8"),
 ];
 
 impl Asset {

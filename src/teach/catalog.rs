@@ -1,7 +1,8 @@
 //! Every kernel with its texts: card, WGSL, template, twin; and a case, where there is one.
 
+use super::bench::Bench;
 use super::case::Case;
-use super::lab::BENCHES;
+use super::{lab, lab_update};
 use crate::gpu::{Gpu, GpuError, Pipeline};
 use crate::kernels::typical::{self, Expansion};
 use crate::kernels::{self, Compiler, Tiling};
@@ -65,6 +66,11 @@ pub struct Page {
     pub case: Option<Case>,
 }
 
+/// All kernels that are laid out with data.
+fn benches() -> impl Iterator<Item = &'static Bench> {
+    lab::BENCHES.iter().chain(lab_update::BENCHES)
+}
+
 /// All kernels.
 pub struct Catalog {
     pages: Vec<Page>,
@@ -79,7 +85,7 @@ impl Catalog {
         let gpu = Gpu::null();
         let compiler = Compiler::new(&gpu, Tiling::Portable);
         let mut pages: Vec<Page> = Vec::new();
-        for bench in BENCHES {
+        for bench in benches() {
             for case in bench.cases(&compiler)? {
                 let stage = &case.stages[case.edited];
                 if pages.iter().all(|page| page.entry.name != stage.name) {
@@ -163,12 +169,38 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::teach::judge::emulate;
+
+    #[test]
+    fn every_kernel_passes_on_its_data() {
+        let gpu = Gpu::null();
+        let compiler = Compiler::new(&gpu, Tiling::Portable);
+        for bench in benches() {
+            let cases = bench.cases(&compiler).unwrap();
+            assert!(!cases.is_empty(), "{}", bench.what);
+            for case in cases {
+                let emulated = emulate(&case).unwrap_or_else(|m| panic!("{}: {m:?}", bench.what));
+                let firsts: Vec<_> = emulated
+                    .results
+                    .iter()
+                    .map(|r| (&r.name, &r.first))
+                    .collect();
+                assert!(
+                    emulated.passes(),
+                    "{}: {:?} {firsts:?}",
+                    bench.what,
+                    emulated.findings
+                );
+                assert!(!emulated.results.is_empty(), "{}", bench.what);
+            }
+        }
+    }
 
     #[test]
     fn every_kernel_has_all_its_texts() {
         let catalog = Catalog::new().unwrap();
         assert!(catalog.entries().count() > 50);
-        assert!(catalog.entries().filter(|entry| entry.runs).count() > 20);
+        assert!(catalog.entries().filter(|entry| entry.runs).count() > 40);
         for page in &catalog.pages {
             let name = &page.entry.name;
             assert!(page.card.contains("Computes"), "{name}");

@@ -29,10 +29,13 @@ pub fn run(input: impl Read, mut output: impl Write) -> io::Result<()> {
     let Some(case) = job.case() else {
         return say(&Line::Unmeasured(format!("there is no `{}`", job.name)));
     };
-    let emulated = match judge::emulate(&case) {
+    let mut emulated = match judge::emulate(&case) {
         Ok(emulated) => emulated,
         Err(message) => return say(&Line::Refused(message)),
     };
+    if emulated.passes() {
+        emulated.elsewhere = job.unseen().as_ref().and_then(judge::differs);
+    }
     let (ends, unused) = (emulated.ends(), emulated.unused.clone());
     say(&Line::Emulated(Box::new(emulated)))?;
     if !ends {
@@ -48,10 +51,12 @@ pub fn run(input: impl Read, mut output: impl Write) -> io::Result<()> {
         );
         return say(&Line::Unmeasured(why));
     }
-    say(&match device::measure(&case) {
-        Ok(measured) => Line::Measured(Box::new(measured)),
-        Err(error) => Line::Unmeasured(error.to_string()),
-    })
+    say(
+        &match device::measure(job.timed().as_ref().unwrap_or(&case)) {
+            Ok(measured) => Line::Measured(Box::new(measured)),
+            Err(error) => Line::Unmeasured(error.to_string()),
+        },
+    )
 }
 
 /// What a text may take. Where the system knows no such limit there is still the clock of who waits.

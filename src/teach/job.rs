@@ -2,6 +2,7 @@
 
 use super::case::Case;
 use super::catalog::Catalog;
+use super::convolutions;
 use super::device::Measured;
 use super::judge::Emulated;
 use super::puzzles;
@@ -28,6 +29,8 @@ pub enum Kind {
     Puzzle,
     /// A kernel of the program, changed.
     Kernel,
+    /// A version of the convolution, as it is, to be timed: its text counts for nothing.
+    Convolution,
 }
 
 /// A line of the answer: what is known so far survives what comes after it.
@@ -54,6 +57,23 @@ impl Job {
                 let case = catalog.find(&self.name)?.case.clone()?;
                 Some(case.with(&self.source))
             }
+            Kind::Convolution => convolutions::find(&self.name)?.counted().ok()?,
+        }
+    }
+
+    /// A puzzle on data that no page shows.
+    pub fn unseen(&self) -> Option<Case> {
+        match self.kind {
+            Kind::Puzzle => Some(puzzles::find(&self.name)?.unseen(&self.source)),
+            Kind::Kernel | Kind::Convolution => None,
+        }
+    }
+
+    /// What is timed, where that is more than what is emulated.
+    pub fn timed(&self) -> Option<Case> {
+        match self.kind {
+            Kind::Puzzle | Kind::Kernel => None,
+            Kind::Convolution => convolutions::find(&self.name)?.timed().ok()?,
         }
     }
 }

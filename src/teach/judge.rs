@@ -31,6 +31,8 @@ pub struct Emulated {
     pub accesses: Accesses,
     /// Bindings of the text that may be changed which it does not use.
     pub unused: Vec<u32>,
+    /// What is wrong on other data than the page shows.
+    pub elsewhere: Option<String>,
 }
 
 /// A fault, in words and places.
@@ -137,7 +139,8 @@ pub struct Accesses {
 impl Emulated {
     /// Whether nothing is wrong.
     pub fn passes(&self) -> bool {
-        self.findings.is_empty() && self.results.iter().all(|result| result.first.is_none())
+        let right = self.results.iter().all(|result| result.first.is_none());
+        right && self.findings.is_empty() && self.elsewhere.is_none()
     }
 
     /// Whether the text can be let onto an adapter: what never ends there takes the whole device along.
@@ -205,6 +208,25 @@ pub fn emulate(case: &Case) -> Result<Emulated, Message> {
     Ok(emulated)
 }
 
+/// What is wrong with a text on this data, in words; `None` where it is right.
+pub fn differs(case: &Case) -> Option<String> {
+    let emulated = match emulate(case) {
+        Ok(emulated) => emulated,
+        Err(message) => return Some(message.text),
+    };
+    if let Some(found) = emulated.findings.into_iter().next() {
+        return Some(found.text);
+    }
+    emulated.results.into_iter().find_map(|result| {
+        let off = result.first?;
+        let got = off
+            .got
+            .map_or("no number".to_owned(), |got| format!("{got:.4}"));
+        let (name, index, want) = (result.name, off.index, off.want);
+        Some(format!("{name}[{index}] is {got}; the twin says {want:.4}"))
+    })
+}
+
 /// Whether all accesses can be recorded.
 fn is_short(outcome: &Outcome) -> bool {
     let counts = &outcome.counts;
@@ -266,6 +288,7 @@ fn found(program: &Program, outcome: &Outcome, grid: [u32; 3]) -> Emulated {
         tally,
         results: Vec::new(),
         unused: Vec::new(),
+        elsewhere: None,
         accesses: Accesses {
             rows,
             lanes: program.invocations(),
@@ -374,7 +397,10 @@ pub fn compare(case: &Case, words: &[Vec<u32>]) -> Vec<Comparison> {
                 .iter()
                 .fold(1e-6f64, |most, want| most.max(want.abs()));
             for (index, (&want, &word)) in expected.iter().zip(words).enumerate() {
-                let got = f64::from(f32::from_bits(word));
+                let got = match buffer.contents {
+                    Contents::Words(_) => f64::from(word),
+                    _ => f64::from(f32::from_bits(word)),
+                };
                 let error = (got - want).abs() / scale;
                 let unwritten = word == UNWRITTEN;
                 let right = error <= case.tolerance;

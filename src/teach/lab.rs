@@ -1,41 +1,17 @@
-//! The program's own kernels on small data: what a visitor may change and run in the lab.
+//! The network's own kernels on small data: what a visitor may change and run in the lab. `lab_update` has those
+//! around the network.
 //!
 //! A row is a recipe in a shape that the emulator runs in a moment. Its pipelines hold the WGSL that the
 //! shape's constants make of the template; any of its stages may be changed.
 
-use super::case::{Case, CaseBuffer, Contents, noise, wide};
-use crate::gpu::GpuError;
+use super::bench::{Bench, Built, scalars, words};
+use super::case::{CaseBuffer, noise, wide};
 use crate::kernels::conv2d::grouped;
 use crate::kernels::gate::{self, Activation, Residual};
 use crate::kernels::{
-    Compiler, Recipe, add, batch_norm, conv2d, linear, max_pool, plane, pool, scale, sigmoid,
+    Compiler, add, batch_norm, conv2d, linear, max_pool, plane, pool, scale, sigmoid,
 };
 use crate::reference as twin;
-
-/// A recipe with its data.
-pub struct Bench {
-    /// Function and shape, as a reader would write them.
-    pub what: &'static str,
-    build: fn(&Compiler) -> Built,
-}
-
-impl Bench {
-    /// Its cases, one for each stage: the same dispatches, and another text that may be changed.
-    ///
-    /// # Errors
-    /// [`GpuError::Compile`] where a template asks for a constant that is not given: a defect.
-    pub fn cases(&self, compiler: &Compiler) -> Result<Vec<Case>, GpuError> {
-        let (recipe, buffers) = (self.build)(compiler)?;
-        let Some(case) = Case::of_recipe(&recipe, buffers) else {
-            return Ok(Vec::new());
-        };
-        let cases = (0..case.stages.len()).map(|edited| Case {
-            edited,
-            ..case.clone()
-        });
-        Ok(cases.collect())
-    }
-}
 
 /// All of them, in the order of a network.
 pub const BENCHES: &[Bench] = &[
@@ -116,8 +92,6 @@ pub const BENCHES: &[Bench] = &[
         build: scale_backward,
     },
 ];
-
-type Built = Result<(Recipe, Vec<CaseBuffer>), GpuError>;
 
 const SHAPE: conv2d::Shape = conv2d::Shape {
     batch: 1,
@@ -224,24 +198,14 @@ fn statistics(compiler: &Compiler) -> Built {
     // Slot 1 is another operand's.
     norm.extend([0.0; 12]);
     let buffers = vec![
-        CaseBuffer {
-            name: "step".to_owned(),
-            shape: vec![size_of_val(&step) / 4],
-            contents: Contents::Uniform(bytemuck::cast_slice(&[step]).to_vec()),
-            expected: None,
-        },
+        scalars(step),
         CaseBuffer::given("u", &EXTENTS, &u),
         CaseBuffer::given("gamma", &[3], &gamma),
         CaseBuffer::given("beta", &[3], &beta),
         CaseBuffer::changed("running mean", &[3], &[0.0; 3], means),
         CaseBuffer::changed("running variance", &[3], &[1.0; 3], variances),
         CaseBuffer::changed("norm", &[2, 3, 4], &[0.0; 24], norm),
-        CaseBuffer {
-            name: "health".to_owned(),
-            shape: vec![2],
-            contents: Contents::Words(vec![u32::MAX; 2]),
-            expected: None,
-        },
+        words("health", &[2], vec![u32::MAX; 2]),
     ];
     let slot = batch_norm::NormSlot::Main;
     Ok((batch_norm::statistics(compiler, PLANES, slot, 3)?, buffers))
@@ -541,37 +505,4 @@ fn scale_backward(compiler: &Compiler) -> Built {
         CaseBuffer::wanted("df", &[8], df),
     ];
     Ok((scale::backward(compiler, 8, 64)?, buffers))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::Gpu;
-    use crate::kernels::Tiling;
-    use crate::teach::judge::emulate;
-
-    #[test]
-    fn every_kernel_passes_on_its_data() {
-        let gpu = Gpu::null();
-        let compiler = Compiler::new(&gpu, Tiling::Portable);
-        for bench in BENCHES {
-            let cases = bench.cases(&compiler).unwrap();
-            assert!(!cases.is_empty(), "{}", bench.what);
-            for case in cases {
-                let emulated = emulate(&case).unwrap_or_else(|m| panic!("{}: {m:?}", bench.what));
-                let firsts: Vec<_> = emulated
-                    .results
-                    .iter()
-                    .map(|r| (&r.name, &r.first))
-                    .collect();
-                assert!(
-                    emulated.passes(),
-                    "{}: {:?} {firsts:?}",
-                    bench.what,
-                    emulated.findings
-                );
-                assert!(!emulated.results.is_empty(), "{}", bench.what);
-            }
-        }
-    }
 }

@@ -1,28 +1,63 @@
 //! A search on built-in data as it goes, in a process of its own: its run folder is all that is shared.
 
+use super::sites::Sites;
 use super::step::complaint;
 use super::tether::tie;
 use crate::cost::Protocol;
+use crate::files::{FileError, write_atomic};
+use crate::run::mark::Phase;
+use crate::run::store::CheckpointStore;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a page asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "action", deny_unknown_fields)]
 pub enum Wish {
     /// A new search that keeps this share of the ReLUs, in percent. Where there is a teacher it is kept.
     Start {
         /// The share, 0 to 100.
         percent: u32,
+        /// λ of the published selection, whose penalty pushes scores down; `None`: ReLUs are kept by what the loss
+        /// would rise by without them, where the budget alone decides how many.
+        #[serde(default)]
+        lambda: Option<f64>,
     },
     /// To stop at a checkpoint.
     Pause,
     /// To go on from there.
-    Resume,
+    Resume {
+        /// Another share from here on.
+        #[serde(default)]
+        percent: Option<u32>,
+        /// Another λ from here on, where there is one.
+        #[serde(default)]
+        lambda: Option<f64>,
+    },
+}
+
+/// Why a wish was not fulfilled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LiveError {
+    /// The masks are fixed: no budget can change them.
+    #[error(
+        "the masks are fixed already, and what is left is trained: a new search can have another budget"
+    )]
+    TooLate,
+    /// The system starts no process or makes no folder.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The run's settings cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The run's settings are no TOML: a defect.
+    #[error("config.toml of the search: {0}")]
+    Settings(String),
 }
 
 /// How far a search has come.
@@ -34,6 +69,8 @@ pub struct Standing {
     pub number: u32,
     /// Share of the ReLUs that it may keep, in percent.
     pub percent: u32,
+    /// λ of the published selection, where it chooses.
+    pub lambda: Option<f64>,
     /// What went wrong.
     pub failed: Option<String>,
     /// Lines of `metrics.jsonl`.
@@ -83,13 +120,39 @@ pub struct Searches {
     now: Arc<Mutex<Search>>,
 }
 
+/// How much is kept, and by what it is chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Choice {
+    percent: u32,
+    lambda: Option<f64>,
+}
+
+impl Choice {
+    fn new(percent: u32, lambda: Option<f64>) -> Self {
+        Self {
+            percent: percent.min(100),
+            lambda: lambda.map(|lambda| lambda.clamp(0.0, 1e6)),
+        }
+    }
+
+    /// The settings that say so.
+    fn settings(&self) -> Vec<(&'static str, toml::Value)> {
+        let mut settings = vec![("budget", format!("{}%", self.percent).into())];
+        if let Some(lambda) = self.lambda {
+            settings.push(("selection", "penalty".into()));
+            settings.push(("lambda", lambda.into()));
+        }
+        settings
+    }
+}
+
 #[derive(Default)]
 struct Search {
     /// Holds all run folders, and goes with the server.
     folder: Option<tempfile::TempDir>,
     child: Option<Child>,
     number: u32,
-    percent: u32,
+    choice: Choice,
     /// The search whose teacher later ones take.
     teacher: Option<u32>,
     pausing: bool,
@@ -109,12 +172,12 @@ impl Searches {
     /// Does as the page wishes.
     ///
     /// # Errors
-    /// Where the system starts no process or makes no folder.
-    pub fn wish(&self, wish: &Wish) -> io::Result<()> {
+    /// [`LiveError`], of which only [`LiveError::TooLate`] is the visitor's concern.
+    pub fn wish(&self, wish: &Wish) -> Result<(), LiveError> {
         let mut search = self.lock();
         search.settle();
         match *wish {
-            Wish::Start { percent } => {
+            Wish::Start { percent, lambda } => {
                 search.end();
                 if search.folder.is_none() {
                     search.folder = Some(tempfile::tempdir()?);
@@ -123,19 +186,41 @@ impl Searches {
                     search.teacher = Some(search.number);
                 }
                 search.number += 1;
-                search.percent = percent.min(100);
+                search.choice = Choice::new(percent, lambda);
                 self.begin(&mut search)
             }
             Wish::Pause => {
                 search.pause();
                 Ok(())
             }
-            Wish::Resume if search.paused => self.begin(&mut search),
-            Wish::Resume => Ok(()),
+            Wish::Resume { percent, lambda } if search.paused => {
+                let before = search.choice;
+                let after = Choice::new(
+                    percent.unwrap_or(before.percent),
+                    before.lambda.and(lambda.or(before.lambda)),
+                );
+                if after != before {
+                    search.change(after)?;
+                }
+                self.begin(&mut search)
+            }
+            Wish::Resume { .. } => Ok(()),
         }
     }
 
-    fn begin(&self, search: &mut Search) -> io::Result<()> {
+    /// What the search has made of each site by now, unless that is what `mark` was.
+    pub fn sites(&self, number: u32, mark: &str) -> Sites {
+        let (now, folder) = {
+            let search = self.lock();
+            (search.number, search.run_folder(search.number))
+        };
+        let known = if number == now { mark } else { "" };
+        folder.map_or_else(Sites::default, |folder| {
+            Sites::read(&folder.join("checkpoints"), known)
+        })
+    }
+
+    fn begin(&self, search: &mut Search) -> Result<(), LiveError> {
         let Some(out) = search.run_folder(search.number) else {
             return Ok(());
         };
@@ -157,10 +242,13 @@ impl Searches {
                 "--search-epochs",
                 "8",
             ])
-            .args(["--finish-epochs", "2", "--resume", "--budget"])
-            .arg(format!("{}%", search.percent))
-            .arg("--out")
+            .args(["--finish-epochs", "2", "--resume", "--accept-changes"])
+            // Masks are shown as they are at a checkpoint.
+            .args(["--set", "checkpoint-minutes=0.03", "--out"])
             .arg(&out);
+        for (key, value) in search.choice.settings() {
+            command.args(["--set", &format!("search.{key}={value}")]);
+        }
         if let Some(teacher) = search.teacher.and_then(|number| search.run_folder(number)) {
             command.arg("--teacher").arg(teacher);
         }
@@ -199,7 +287,8 @@ impl Searches {
                 _ => "done",
             },
             number: search.number,
-            percent: search.percent,
+            percent: search.choice.percent,
+            lambda: search.choice.lambda,
             failed: search.failed.clone(),
             lines,
             next,
@@ -238,10 +327,38 @@ fn lines(path: PathBuf, from: u64) -> io::Result<(Vec<Value>, u64)> {
     Ok((lines.collect(), from + whole as u64))
 }
 
+/// Changes the settings that a run's folder holds: a run that goes on reads them there.
+fn rewrite(config: &Path, choice: Choice) -> Result<(), LiveError> {
+    let defect = |error: &dyn std::fmt::Display| LiveError::Settings(error.to_string());
+    let text = std::fs::read_to_string(config)?;
+    let mut settings: toml::Table = text.parse().map_err(|error| defect(&error))?;
+    if let Some(toml::Value::Table(search)) = settings.get_mut("search") {
+        for (key, value) in choice.settings() {
+            search.insert(key.to_owned(), value);
+        }
+    }
+    let text = toml::to_string(&settings).map_err(|error| defect(&error))?;
+    Ok(write_atomic(config, text.as_bytes())?)
+}
+
 impl Search {
     fn run_folder(&self, number: u32) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
         (number > 0).then(|| folder.path().join(format!("search-{number}")))
+    }
+
+    /// Has the paused search go on with another choice.
+    fn change(&mut self, choice: Choice) -> Result<(), LiveError> {
+        if let Some(folder) = self.run_folder(self.number) {
+            let marks = CheckpointStore::new(folder.join("checkpoints")).marks();
+            let last = marks.ok().and_then(|marks| marks.last().copied());
+            if last.is_some_and(|mark| mark.phase == Phase::Finish) {
+                return Err(LiveError::TooLate);
+            }
+            rewrite(&folder.join("config.toml"), choice)?;
+        }
+        self.choice = choice;
+        Ok(())
     }
 
     /// Whether the present search has trained a teacher, which the next one can take.
@@ -320,5 +437,22 @@ mod tests {
         // Cut back.
         std::fs::write(&path, "{\"step\":1}\n").unwrap();
         assert_eq!(lines(path, next).unwrap().0.len(), 1);
+    }
+
+    #[test]
+    fn a_paused_search_gets_another_budget_and_no_other_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let before =
+            "seed = 3\n\n[search]\nbudget = \"10%\"\nlambda = 100.0\nselection = \"threshold\"\n";
+        std::fs::write(&path, before).unwrap();
+        let table = || -> toml::Table { std::fs::read_to_string(&path).unwrap().parse().unwrap() };
+        rewrite(&path, Choice::new(25, None)).unwrap();
+        assert_eq!(table(), before.replace("10%", "25%").parse().unwrap());
+        rewrite(&path, Choice::new(25, Some(7.0))).unwrap();
+        let search = &table()["search"];
+        assert_eq!(search["lambda"].as_float(), Some(7.0));
+        assert_eq!(search["selection"].as_str(), Some("penalty"));
+        assert!(rewrite(&folder.path().join("none"), Choice::default()).is_err());
     }
 }

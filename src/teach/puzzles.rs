@@ -22,7 +22,7 @@ pub struct Puzzle {
     /// What must hold beside that it is right.
     pub limits: Limits,
     grid: [u32; 3],
-    buffers: fn() -> Vec<CaseBuffer>,
+    buffers: fn(u32) -> Vec<CaseBuffer>,
 }
 
 /// Most that a solution may take; what is `None` is free.
@@ -82,7 +82,12 @@ impl Puzzle {
 
     /// The case, with this text in the place of the visitor's.
     pub fn case(&self, source: &str) -> Case {
-        Case::single(source, "main", self.grid, (self.buffers)())
+        Case::single(source, "main", self.grid, (self.buffers)(0))
+    }
+
+    /// The same with numbers that no page shows: what only writes the expected ones down is wrong here.
+    pub fn unseen(&self, source: &str) -> Case {
+        Case::single(source, "main", self.grid, (self.buffers)(UNSEEN))
     }
 
     /// Each limit with what was taken.
@@ -141,6 +146,9 @@ impl Puzzle {
         emulated.passes() && self.score(emulated).iter().all(|score| score.holds)
     }
 }
+
+/// How far the draws of what is not shown lie from those of what is.
+const UNSEEN: u32 = 1000;
 
 /// The exercise of this name.
 pub fn find(name: &str) -> Option<&'static Puzzle> {
@@ -260,8 +268,8 @@ pub const PUZZLES: &[Puzzle] = &[
     ),
 ];
 
-fn relu() -> Vec<CaseBuffer> {
-    let x = noise(1, 200);
+fn relu(draw: u32) -> Vec<CaseBuffer> {
+    let x = noise(1 + draw, 200);
     let y = gate::forward(&wide(&x), gate::Activation::Relu, 1, 1);
     vec![
         CaseBuffer::given("x", &[10, 20], &x),
@@ -269,8 +277,8 @@ fn relu() -> Vec<CaseBuffer> {
     ]
 }
 
-fn add() -> Vec<CaseBuffer> {
-    let (a, b) = (noise(2, 1024), noise(3, 1024));
+fn add(draw: u32) -> Vec<CaseBuffer> {
+    let (a, b) = (noise(2 + draw, 1024), noise(3 + draw, 1024));
     let sum = crate::reference::add::add(&wide(&a), &wide(&b));
     let shape = [32, 32];
     vec![
@@ -284,9 +292,9 @@ fn add() -> Vec<CaseBuffer> {
 const GATE: [usize; 3] = [4, 2, 16];
 
 /// A mask of zeros and ones, and a polynomial for each channel.
-fn gated(channels: usize, pixels: usize) -> (Vec<f32>, Vec<f32>) {
-    let mask = noise(5, channels * pixels).into_iter();
-    let polynomials = noise(6, 4 * channels).into_iter().enumerate();
+fn gated(draw: u32, channels: usize, pixels: usize) -> (Vec<f32>, Vec<f32>) {
+    let mask = noise(5 + draw, channels * pixels).into_iter();
+    let polynomials = noise(6 + draw, 4 * channels).into_iter().enumerate();
     (
         mask.map(|v| f32::from(u8::from(v > 0.0))).collect(),
         polynomials
@@ -303,9 +311,9 @@ fn rows(values: &[f32]) -> Vec<[f64; 4]> {
         .collect()
 }
 
-fn gate_forward() -> Vec<CaseBuffer> {
+fn gate_forward(draw: u32) -> Vec<CaseBuffer> {
     let [n, c, p] = GATE;
-    let (z, (mask, coefficients)) = (noise(4, n * c * p), gated(c, p));
+    let (z, (mask, coefficients)) = (noise(4 + draw, n * c * p), gated(draw, c, p));
     let activation = gate::Activation::Gate {
         mask: &wide(&mask),
         coefficients: &rows(&coefficients),
@@ -319,10 +327,10 @@ fn gate_forward() -> Vec<CaseBuffer> {
     ]
 }
 
-fn gate_slope() -> Vec<CaseBuffer> {
+fn gate_slope(draw: u32) -> Vec<CaseBuffer> {
     let [n, c, p] = GATE;
-    let (dy, z) = (noise(7, n * c * p), noise(4, n * c * p));
-    let (mask, coefficients) = gated(c, p);
+    let (dy, z) = (noise(7 + draw, n * c * p), noise(4 + draw, n * c * p));
+    let (mask, coefficients) = gated(draw, c, p);
     let activation = gate::Activation::Gate {
         mask: &wide(&mask),
         coefficients: &rows(&coefficients),
@@ -337,10 +345,10 @@ fn gate_slope() -> Vec<CaseBuffer> {
     ]
 }
 
-fn mask_gradient() -> Vec<CaseBuffer> {
+fn mask_gradient(draw: u32) -> Vec<CaseBuffer> {
     let shape @ [n, c, p] = [8, 4, 16];
-    let (dy, z) = (noise(8, n * c * p), noise(9, n * c * p));
-    let (mask, coefficients) = gated(c, p);
+    let (dy, z) = (noise(8 + draw, n * c * p), noise(9 + draw, n * c * p));
+    let (mask, coefficients) = gated(draw, c, p);
     let activation = gate::Activation::Gate {
         mask: &wide(&mask),
         coefficients: &rows(&coefficients),
@@ -354,8 +362,8 @@ fn mask_gradient() -> Vec<CaseBuffer> {
     ]
 }
 
-fn reduction() -> Vec<CaseBuffer> {
-    let x = noise(10, 8 * 256);
+fn reduction(draw: u32) -> Vec<CaseBuffer> {
+    let x = noise(10 + draw, 8 * 256);
     let y = pool::global(256, &wide(&x));
     vec![
         CaseBuffer::given("x", &[8, 16, 16], &x),
@@ -363,9 +371,12 @@ fn reduction() -> Vec<CaseBuffer> {
     ]
 }
 
-fn moments() -> Vec<CaseBuffer> {
+fn moments(draw: u32) -> Vec<CaseBuffer> {
     let [n, c, p] = [4, 3, 64];
-    let z: Vec<f32> = noise(11, n * c * p).iter().map(|v| v + 0.5).collect();
+    let z: Vec<f32> = noise(11 + draw, n * c * p)
+        .iter()
+        .map(|v| v + 0.5)
+        .collect();
     let centre = [0.4, 0.5, 0.6];
     let mut sums = vec![0.0; 4 * c];
     for (i, &value) in z.iter().enumerate() {
@@ -382,14 +393,14 @@ fn moments() -> Vec<CaseBuffer> {
     ]
 }
 
-fn norm() -> Vec<CaseBuffer> {
+fn norm(draw: u32) -> Vec<CaseBuffer> {
     const CHANNELS: usize = 40;
     const COUNT: usize = 64;
-    let u: Vec<f32> = noise(12, CHANNELS * COUNT)
+    let u: Vec<f32> = noise(12 + draw, CHANNELS * COUNT)
         .iter()
         .map(|v| 2.0 * v + 1.0)
         .collect();
-    let (gamma, beta) = (noise(13, CHANNELS), noise(14, CHANNELS));
+    let (gamma, beta) = (noise(13 + draw, CHANNELS), noise(14 + draw, CHANNELS));
     let (mean, variance) = batch_norm::moments(&wide(&u), 1, CHANNELS);
     let mut sums = Vec::new();
     let mut expected = Vec::new();
@@ -408,9 +419,9 @@ fn norm() -> Vec<CaseBuffer> {
     ]
 }
 
-fn polynomials() -> Vec<CaseBuffer> {
+fn polynomials(draw: u32) -> Vec<CaseBuffer> {
     const CHANNELS: usize = 32;
-    let (means, spreads) = (noise(15, CHANNELS), noise(16, CHANNELS));
+    let (means, spreads) = (noise(15 + draw, CHANNELS), noise(16 + draw, CHANNELS));
     let pairs = means.iter().zip(&spreads);
     let moments: Vec<f32> = pairs.flat_map(|(&u, &s)| [u, 0.6 + 0.5 * s]).collect();
     let mut expected = Vec::new();
@@ -425,9 +436,9 @@ fn polynomials() -> Vec<CaseBuffer> {
     ]
 }
 
-fn pack() -> Vec<CaseBuffer> {
+fn pack(draw: u32) -> Vec<CaseBuffer> {
     const SIDE: usize = 64;
-    let w = noise(17, SIDE * SIDE);
+    let w = noise(17 + draw, SIDE * SIDE);
     let turned = (0..SIDE * SIDE).map(|i| f64::from(w[i % SIDE * SIDE + i / SIDE]));
     let turned = turned.collect();
     vec![
@@ -436,7 +447,7 @@ fn pack() -> Vec<CaseBuffer> {
     ]
 }
 
-fn convolution() -> Vec<CaseBuffer> {
+fn convolution(draw: u32) -> Vec<CaseBuffer> {
     let shape = conv2d::Shape {
         batch: 1,
         in_channels: 4,
@@ -446,7 +457,7 @@ fn convolution() -> Vec<CaseBuffer> {
         stride: 1,
         padding: 1,
     };
-    let (x, w) = (noise(18, 4 * 256), noise(19, 8 * 4 * 9));
+    let (x, w) = (noise(18 + draw, 4 * 256), noise(19 + draw, 8 * 4 * 9));
     let y = conv2d::forward(&shape, &wide(&x), &wide(&w));
     vec![
         CaseBuffer::given("x", &[4, 16, 16], &x),
@@ -458,7 +469,7 @@ fn convolution() -> Vec<CaseBuffer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::teach::judge::emulate;
+    use crate::teach::judge::{differs, emulate};
 
     #[test]
     fn twelve_solutions_pass_and_twelve_blanks_do_not() {
@@ -474,6 +485,8 @@ mod tests {
                 "{name}: {:?}",
                 puzzle.score(&solved)
             );
+            let unseen = emulate(&puzzle.unseen(puzzle.solution)).unwrap();
+            assert!(puzzle.solved(&unseen), "{name} on what is not shown");
             let blank = emulate(&puzzle.case(puzzle.blank))
                 .unwrap_or_else(|message| panic!("{name}: {message:?}"));
             assert!(!puzzle.solved(&blank), "{name}");
@@ -496,11 +509,32 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_is_written_down_is_wrong_elsewhere() {
+        let puzzle = find("reduction").unwrap();
+        let expected = puzzle.case("").buffers[1].expected.clone().unwrap();
+        let answers: Vec<String> = expected.iter().map(|y| format!("{y:.9}")).collect();
+        let source = format!(
+            "@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(1)
+fn main(@builtin(workgroup_id) group: vec3u) {{
+    var known = array<f32, 8>({});
+    y[group.x] = known[group.x] + 0.0 * x[0];
+}}",
+            answers.join(", ")
+        );
+        assert!(puzzle.solved(&emulate(&puzzle.case(&source)).unwrap()));
+        let wrong = differs(&puzzle.unseen(&source)).unwrap();
+        assert!(wrong.starts_with("y[0] is "), "{wrong}");
+        assert_eq!(differs(&puzzle.unseen(puzzle.solution)), None);
+    }
+
+    #[test]
     fn limits_ask_for_what_is_taught() {
         // A right answer that goes to memory for every product.
         let tiles = find("tiles").unwrap();
         let direct = find("convolution").unwrap().solution;
-        let case = Case::single(direct, "main", [32, 1, 1], convolution());
+        let case = Case::single(direct, "main", [32, 1, 1], convolution(0));
         let emulated = emulate(&case).unwrap();
         assert!(emulated.passes() && !tiles.solved(&emulated));
         // A transposition whose tile has no padding.

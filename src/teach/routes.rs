@@ -2,10 +2,12 @@
 
 use super::assets;
 use super::catalog::{Catalog, Entry};
+use super::convolutions::{self, Counted, VERSIONS};
 use super::job::{Job, Kind};
 use super::judge::{Accesses, emulate};
-use super::live::{Searches, Wish};
+use super::live::{LiveError, Searches, Wish};
 use super::puzzles::{Limits, PUZZLES, Puzzle, Text};
+use super::recorder::Recorder;
 use super::runner::Runner;
 use super::step::Steps;
 use serde::{Deserialize, Serialize};
@@ -24,7 +26,9 @@ pub struct Routes {
     runner: Runner,
     steps: Steps,
     searches: Searches,
+    recorder: Recorder,
     puzzles: OnceLock<Vec<u8>>,
+    convolutions: OnceLock<Vec<u8>>,
     turns: Turns,
 }
 
@@ -46,6 +50,15 @@ impl Answer {
             status,
             kind: "text/plain; charset=utf-8",
             body: Cow::Owned(why.as_bytes().to_vec()),
+        }
+    }
+
+    /// JSON that is made once.
+    fn kept(json: &[u8]) -> Self {
+        Self {
+            status: 200,
+            kind: "application/json",
+            body: Cow::Owned(json.to_vec()),
         }
     }
 
@@ -94,8 +107,10 @@ impl Routes {
                 patience: super::runner::PATIENCE,
             },
             steps: Steps::new(program.clone()),
-            searches: Searches::new(program),
+            searches: Searches::new(program.clone()),
+            recorder: Recorder::new(program),
             puzzles: OnceLock::new(),
+            convolutions: OnceLock::new(),
             turns: Turns::default(),
         })
     }
@@ -122,26 +137,29 @@ impl Routes {
         }
         match path {
             "api/catalog" => Answer::json(&self.catalog.entries().collect::<Vec<&Entry>>()),
-            "api/puzzles" => Answer {
-                status: 200,
-                kind: "application/json",
-                body: Cow::Owned(self.puzzles.get_or_init(puzzles).clone()),
+            "api/puzzles" => Answer::kept(self.puzzles.get_or_init(puzzles)),
+            "api/convolutions" => Answer::kept(self.convolutions.get_or_init(convolutions)),
+            "api/record" => match self.recorder.file() {
+                Ok(file) => Answer {
+                    status: 200,
+                    kind: "application/octet-stream",
+                    body: Cow::Owned(file),
+                },
+                Err(why) => Answer::refusal(503, &format!("nothing could be recorded: {why}")),
             },
             "api/mode" => Answer::json(&serde_json::json!({ "runs": true })),
             "api/step" => Answer::json(&self.steps.standing()),
             "api/search" => {
-                let number = |key: &str| {
-                    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-                    let value = pairs.find(|(name, _)| *name == key).map(|(_, value)| value);
-                    value
-                        .and_then(|value| value.parse::<u64>().ok())
-                        .unwrap_or(0)
-                };
+                let number = |key: &str| value_of(query, key).parse::<u64>().unwrap_or(0);
                 let search = u32::try_from(number("number")).unwrap_or(0);
                 match self.searches.standing(search, number("from")) {
                     Ok(standing) => Answer::json(&standing),
                     Err(error) => Answer::refusal(500, &error.to_string()),
                 }
+            }
+            "api/search/sites" => {
+                let number = value_of(query, "number").parse().unwrap_or(0);
+                Answer::json(&self.searches.sites(number, value_of(query, "mark")))
             }
             _ => Answer::refusal(404, "there is no such page"),
         }
@@ -166,6 +184,9 @@ impl Routes {
             "api/search" => match serde_json::from_slice::<Wish>(body) {
                 Ok(wish) => match self.searches.wish(&wish) {
                     Ok(()) => self.get("api/search", ""),
+                    Err(LiveError::TooLate) => {
+                        Answer::refusal(409, &LiveError::TooLate.to_string())
+                    }
                     Err(error) => Answer::refusal(500, &error.to_string()),
                 },
                 Err(error) => wrong(error),
@@ -181,6 +202,7 @@ impl Routes {
                 .catalog
                 .find(&job.name)
                 .is_some_and(|page| page.case.is_some()),
+            Kind::Convolution => convolutions::find(&job.name).is_some(),
         };
         if !known {
             return Answer::refusal(404, "there is nothing of that name that runs");
@@ -193,6 +215,20 @@ impl Routes {
             Err(error) => Answer::refusal(500, &format!("no process could be started: {error}")),
         }
     }
+}
+
+/// What stands behind a key of a query; nothing where it is not there.
+fn value_of<'q>(query: &'q str, key: &str) -> &'q str {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs
+        .find(|(name, _)| *name == key)
+        .map_or("", |(_, value)| value)
+}
+
+fn convolutions() -> Vec<u8> {
+    let count = |version: &convolutions::Version| version.count().ok().flatten();
+    let counted: Vec<Counted> = VERSIONS.iter().filter_map(count).collect();
+    serde_json::to_vec(&counted).unwrap_or_default()
 }
 
 fn puzzles() -> Vec<u8> {

@@ -1,19 +1,23 @@
 // The page: an address behind # names what is shown.
 
 import { h } from "./dom.js";
+import { convolutionsPage } from "./convolutions.js";
 import { home } from "./home.js";
 import { puzzleList, puzzlePage } from "./puzzles.js";
 import { labPage } from "./lab.js";
 import { stepPage } from "./step.js";
 import { searchPage } from "./search.js";
+import { trainedPage } from "./trained.js";
 
 const ROUTES = [
     [/^\/?$/, home, "A network with its shaders open"],
     [/^\/puzzles$/, puzzleList, "Puzzles"],
     [/^\/puzzles\/([\w-]+)$/, puzzlePage, "Puzzle"],
     [/^\/lab(?:\/([\w.-]+))?$/, labPage, "Lab"],
+    [/^\/convolutions$/, convolutionsPage, "A convolution, three times"],
     [/^\/step$/, stepPage, "Step"],
     [/^\/search$/, searchPage, "Search"],
+    [/^\/replay$/, trainedPage, "Replay"],
 ];
 
 const main = document.getElementById("main");

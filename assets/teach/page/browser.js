@@ -19,7 +19,8 @@ function words(contents) {
 
 let device;
 
-async function open() {
+// The browser's device, which all that runs here shares.
+export async function open() {
     if (device) return device;
     const adapter = await navigator.gpu.requestAdapter();
     if (!adapter) throw new Error("this browser offers no adapter");
@@ -85,7 +86,8 @@ export async function run(given, source, unused = []) {
     const results = [];
     for (const buffer of wanted) {
         await buffer.copy.mapAsync(GPUMapMode.READ);
-        const got = new Float32Array(buffer.copy.getMappedRange().slice(0));
+        const numbers = buffer.contents.kind === "words" ? Uint32Array : Float32Array;
+        const got = new numbers(buffer.copy.getMappedRange().slice(0));
         results.push(compared(buffer, got, given.tolerance));
         buffer.copy.destroy();
     }

@@ -44,6 +44,12 @@ export async function home() {
                 "Open a kernel",
             ),
             door(
+                "#/convolutions",
+                "A convolution, three times",
+                "Direct, with tiles in workgroup memory, with tiles in registers: what each fetches, and its time.",
+                "Compare them",
+            ),
+            door(
                 "#/step",
                 "Step",
                 "A step of the search, dispatch by dispatch: which kernel runs for which layer, and how long it takes.",
@@ -54,6 +60,12 @@ export async function home() {
                 "Search",
                 "A network on built-in images: its loss falls, its masks empty, and its price falls with them.",
                 "Start a search",
+            ),
+            door(
+                "#/replay",
+                "Replay",
+                "A training run with its tape: this browser takes the same steps by WebGPU, and its losses must agree.",
+                "Train in this browser",
             ),
         ),
         next && done > 0 && h("p", null, "Next: ", h("a", { href: `#/puzzles/${next.name}` }, next.title), "."),

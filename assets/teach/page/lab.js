@@ -22,7 +22,13 @@ export async function labPage(name) {
                 "div",
                 null,
                 h("h1", null, page.name),
-                h("p", { class: "soft" }, `shaders/${page.file}, for ${page.what}`),
+                h(
+                    "p",
+                    { class: "soft" },
+                    `shaders/${page.file}, for ${page.what}. `,
+                    page.file.startsWith("conv2d/") &&
+                        h("a", { href: "#/convolutions" }, "Three versions of a convolution"),
+                ),
             ),
             chooser(list, page.name),
         ),
@@ -52,7 +58,6 @@ export async function labPage(name) {
                     ["Card", card()],
                     ["Twin", listing(page.twin, "The twin in Rust")],
                     ["Template", listing(page.template, "The template")],
-                    ["Convolutions", versions()],
                 ],
                 { start: wide ? 1 : 0 },
             ),
@@ -134,70 +139,4 @@ function bench(page) {
         button.textContent = "Run";
     }
     return [text.element, h("div", { class: "row" }, button, reset), out];
-}
-
-// Three ways to the same sums.
-function versions() {
-    const row = (name, href, change, words, flops) =>
-        h(
-            "tr",
-            null,
-            h("th", { scope: "row" }, h("a", { href }, name)),
-            h("td", null, change),
-            h("td", null, words),
-            h("td", null, flops),
-        );
-    return h(
-        "div",
-        { class: "versions" },
-        h("p", null, "A convolution in three versions. Each keeps what the one before fetched again and again."),
-        h(
-            "div",
-            { class: "scroll", tabindex: "0" },
-            h(
-                "table",
-                null,
-                h(
-                    "thead",
-                    null,
-                    h(
-                        "tr",
-                        null,
-                        [
-                            "Version",
-                            "What it changes",
-                            "Where operands wait",
-                            "Products for a word fetched from there",
-                        ].map((name) => h("th", { scope: "col" }, name)),
-                    ),
-                ),
-                h(
-                    "tbody",
-                    null,
-                    row(
-                        "direct",
-                        "#/puzzles/convolution",
-                        "An invocation an output; every product fetches both of its operands.",
-                        "buffers",
-                        "½",
-                    ),
-                    row(
-                        "shared-memory tiles",
-                        "#/puzzles/tiles",
-                        "A workgroup brings a patch and its weights in once; products read workgroup memory.",
-                        "workgroup memory",
-                        "½, but 9 times fewer words of buffers",
-                    ),
-                    row(
-                        "register tiles",
-                        "#/lab/conv2d_tiled.gather",
-                        "An invocation owns 4 × 4 outputs and more: 8 words of workgroup memory feed 16 products.",
-                        "registers",
-                        "2 and more",
-                    ),
-                ),
-            ),
-        ),
-        h("p", { class: "soft" }, "The figures of each stand below its editor when it has run."),
-    );
 }

@@ -1,7 +1,9 @@
 // A search as it goes: loss and accuracy, ReLUs against their target, masks by layer, and the price.
 
 import { get, post, served } from "./api.js";
-import { bytes, count, h, svg, tell, elsewhere } from "./dom.js";
+import { chart } from "./chart.js";
+import { bytes, count, h, tell, elsewhere } from "./dom.js";
+import { keys, sitesView } from "./sites.js";
 
 const STATES = { running: "Running", paused: "Paused", done: "Done" };
 const PHASES = {
@@ -26,6 +28,28 @@ export async function searchPage(_, signal) {
     const chosen = h("output", null, `${choice.value} %`);
     choice.addEventListener("input", () => {
         chosen.textContent = `${choice.value} %`;
+        draw();
+    });
+    const selection = h(
+        "select",
+        { "aria-label": "By what ReLUs are chosen", onchange: () => draw() },
+        h("option", { value: "" }, "what the loss would rise by"),
+        h("option", { value: "penalty" }, "a penalty λ, as published"),
+    );
+    const lambda = h("input", {
+        type: "range",
+        min: "0",
+        max: "3",
+        step: "0.1",
+        value: "2",
+        "aria-label": "λ, by its decimal logarithm",
+        oninput: () => draw(),
+    });
+    const pushed = h("output");
+    const strength = h("label", { class: "budget" }, h("span", null, "λ ", pushed), lambda);
+    const wanted = () => ({
+        percent: Number(choice.value),
+        lambda: selection.value ? Number((10 ** Number(lambda.value)).toPrecision(2)) : null,
     });
     const ask = (wish) => async () => {
         try {
@@ -39,20 +63,28 @@ export async function searchPage(_, signal) {
     const start = h("button", {
         type: "button",
         class: "primary",
-        onclick: ask(() => ({ action: "start", percent: Number(choice.value) })),
+        onclick: ask(() => ({ action: "start", ...wanted() })),
     });
     const pause = h("button", {
         type: "button",
-        onclick: ask(() => ({ action: now.state === "paused" ? "resume" : "pause" })),
+        onclick: ask(() => (now.state === "paused" ? { action: "resume", ...wanted() } : { action: "pause" })),
     });
     const said = h("p", { class: "said", role: "status" });
     const charts = h("div", { class: "charts" });
     const masks = h("div", { class: "masks" });
+    const sites = sitesView();
+    const legend = h("div", { hidden: true }, h("h2", null, "Masks, and what stands in for a ReLU"), keys());
+    // Which checkpoint of which search is shown.
+    let shown = { number: 0, mark: "" };
     const result = h("div");
 
     function draw() {
         start.textContent = now.number ? "Search with this budget" : "Start a search";
-        pause.textContent = now.state === "paused" ? "Go on" : "Pause";
+        const other = now.percent !== Number(choice.value);
+        pause.textContent = now.state !== "paused" ? "Pause" : other ? `Go on with ${choice.value} %` : "Go on";
+        // A search keeps its way of choosing; how hard λ pushes may change.
+        strength.hidden = !selection.value;
+        pushed.textContent = count(wanted().lambda ?? 0);
         pause.disabled = now.state !== "running" && now.state !== "paused";
         const last = lines.at(-1);
         if (now.state === "failed") said.textContent = `✗ ${now.failed}`;
@@ -89,6 +121,15 @@ export async function searchPage(_, signal) {
         result.replaceChildren(...(now.summary ? outcome(now.summary) : []));
     }
 
+    async function ask_for_sites() {
+        if (!now.number) return;
+        const same = shown.number === now.number;
+        const answer = await get(`api/search/sites?number=${now.number}&mark=${same ? shown.mark : ""}`);
+        if (!same || answer.sites.length) sites.show(answer.sites, !same);
+        legend.hidden = sites.empty;
+        shown = { number: now.number, mark: answer.mark ?? "" };
+    }
+
     async function ask_server() {
         const answer = await get(`api/search?number=${now.number}&from=${next}`);
         if (answer.number !== now.number || answer.next < next) lines = [];
@@ -109,6 +150,7 @@ export async function searchPage(_, signal) {
             try {
                 await ask_server();
                 draw();
+                await ask_for_sites();
             } catch (error) {
                 said.textContent = `✗ ${error.message}`;
             }
@@ -126,100 +168,33 @@ export async function searchPage(_, signal) {
             "p",
             { class: "lead" },
             "A ResNet-8 learns ten kinds of textures that the program draws. Then every ReLU gets a score, the target ",
-            "falls, ",
-            "and those that are worth least become polynomials. A new budget begins from the teacher that is there.",
+            "falls, and those that are worth least become polynomials. A new search begins from the teacher that is ",
+            "there; a paused one goes on with whatever budget stands here by then.",
         ),
         h(
             "div",
             { class: "row" },
             h("label", { class: "budget" }, h("span", null, "Keep ", chosen), choice),
+            h("label", { class: "chooser" }, h("span", null, "Chosen by"), selection),
+            strength,
             start,
             pause,
+        ),
+        h(
+            "p",
+            { class: "soft" },
+            "Chosen by what the loss would rise by, as many ReLUs stay as the budget pays for, and there is no λ. The ",
+            "published way pushes scores down by a penalty λ until the budget is met. A search keeps to its way; its ",
+            "budget, and λ where there is one, may change while it pauses, until masks are fixed.",
         ),
         said,
         charts,
         h("h2", null, "ReLUs by layer"),
         masks,
+        legend,
+        sites.element,
         result,
     );
-}
-
-// Lines over steps. Each has its own stroke, so that none needs its colour.
-function chart(title, lines, series, { most, zero, percent, last } = {}) {
-    const [width, height, left, bottom] = [420, 190, 46, 22];
-    const points = series.map(([key]) =>
-        lines.filter((line) => Number.isFinite(line[key])).map((line) => [line.step, line[key]]),
-    );
-    const all = points.flat();
-    const lastStep = last ?? Math.max(1, ...lines.map((line) => line.step));
-    const top = most ?? (Math.max(0, ...all.map(([, y]) => y)) || 1);
-    const low = zero || most ? 0 : Math.min(0, ...all.map(([, y]) => y));
-    const x = (step) => left + ((width - left - 8) * step) / lastStep;
-    const y = (value) => 8 + (height - 8 - bottom) * (1 - (value - low) / (top - low || 1));
-    const number = (value) => (value >= 1000 ? count(value) : Number(value.toPrecision(2)));
-    // An axis without a line has no scale.
-    const label = (value) => (!all.length ? "" : percent ? `${Math.round(100 * value)} %` : number(value));
-    const text = (px, py, what, anchor = "end") => {
-        const t = svg("text", { x: px, y: py, "text-anchor": anchor });
-        t.textContent = what;
-        return t;
-    };
-    const lastOf = (list) => (list.length ? label(list.at(-1)[1]) : "–");
-    const phases = lines.filter((line, i) => i > 0 && line.phase !== lines[i - 1].phase).map((line) => line.step);
-    return h(
-        "figure",
-        { class: "chart" },
-        h("h3", null, title),
-        svg(
-            "svg",
-            {
-                viewBox: `0 0 ${width} ${height}`,
-                role: "img",
-                "aria-label": `${title}: ${series.map(([, name], i) => `${name} ${lastOf(points[i])}`).join(", ")}`,
-            },
-            [0, 0.5, 1]
-                .map((share) => [
-                    svg("line", {
-                        class: "grid",
-                        x1: left,
-                        x2: width - 8,
-                        y1: y(low + share * (top - low)),
-                        y2: y(low + share * (top - low)),
-                    }),
-                    text(left - 6, y(low + share * (top - low)) + 4, label(low + share * (top - low))),
-                ])
-                .flat(),
-            phases.map((step) =>
-                svg("line", { class: "phase", x1: x(step), x2: x(step), y1: 8, y2: height - bottom }),
-            ),
-            points.map((list, i) => svg("path", { class: `line ${series[i][2]}`, d: path(list, x, y) })),
-            text(left, height - 6, "0", "start"),
-            text(width - 8, height - 6, `step ${count(lastStep)}`),
-        ),
-        h(
-            "figcaption",
-            null,
-            series.map(([, name, kind], i) =>
-                h(
-                    "span",
-                    { class: "key" },
-                    svg(
-                        "svg",
-                        { viewBox: "0 0 24 8", class: "stroke" },
-                        svg("path", { class: `line ${kind}`, d: "M1 4H23" }),
-                    ),
-                    ` ${name} ${lastOf(points[i])}`,
-                ),
-            ),
-        ),
-    );
-}
-
-// At most 400 points of a line are drawn.
-function path(list, x, y) {
-    const stride = Math.ceil(list.length / 400);
-    const shown = list.filter((_, i) => i % stride === 0 || i === list.length - 1);
-    return shown.map(([step, value], i) => `${i ? "L" : "M"}${x(step).toFixed(1)} ${y(value).toFixed(1)}`).join("");
 }
 
 function price(lines, prices) {

@@ -34,6 +34,7 @@ export function headline(verdict, puzzle) {
     if (!emulated) return no(verdict.unmeasured ?? "Nothing was found.");
     if (emulated.findings.length) return no(`${capital(emulated.findings[0].fault)}, line ${emulated.findings[0].line}.`);
     if (emulated.results.some((result) => result.first)) return no("Not what the twin computes.");
+    if (emulated.elsewhere) return no("Right for these numbers, wrong for others.");
     if (verdict.measured?.results.some((result) => result.first))
         return no("Right in the emulator, wrong on the adapter.");
     if (verdict.ended) return no(`Right in the emulator; then it was ${verdict.ended}.`);
@@ -71,6 +72,8 @@ export function report(verdict, given, { puzzle, source, go }) {
                     ),
                 ),
             emulated.results.map(compared),
+            emulated.elsewhere &&
+                h("p", { class: "message" }, `On numbers that are not shown ${emulated.elsewhere}.`),
             verdict.score.length > 0 && scores(verdict.score),
             costs(emulated.tally, measured),
             adapter(verdict),
