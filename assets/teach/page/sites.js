@@ -88,7 +88,7 @@ function siteView({ name, shape: [channels, height, width] }) {
     };
 }
 
-// Every channel as a small picture, in rows: an element that keeps its ReLU is coloured, one that lost it is grey.
+// Every channel as a small picture, row by row; an element that keeps its ReLU is coloured, one that lost it is grey.
 function maps(canvas, mask, { channels, height, width, columns, channel }) {
     const pen = canvas.getContext("2d");
     const [kept, lost, mark] = ["--accent", "--cell", "--ink"].map(colour);
