@@ -2,7 +2,7 @@ use crate::harness::*;
 use autorep::gpu::Pipeline;
 use autorep::kernels::augment::{self, Spec};
 use autorep::kernels::step::StepScalars;
-use autorep::kernels::{Compiler, Cost, Kernel, Recipe};
+use autorep::kernels::{Compiler, Cost, Kernel, Recipe, Size};
 use autorep::reference::augment as twin;
 use autorep::reference::random;
 
@@ -205,7 +205,11 @@ fn random_bits_are_those_of_the_host() {
             grid: [1, 1, 1],
             cost: Cost::default(),
         };
-        let got = run(&compiler, &Recipe::single(kernel, 1), &[Data::Out(128)]);
+        let got = run(
+            &compiler,
+            &Recipe::single(kernel, vec![Size::Open]),
+            &[Data::Out(128)],
+        );
         for (i, pair) in (0u32..).zip(got[0].chunks(2)) {
             let want = random::random(i * 77, u32::MAX - i, i, i % 5);
             assert_eq!(pair[0].to_bits(), want);
