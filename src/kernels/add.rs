@@ -1,6 +1,8 @@
 //! Element-wise addition in place, and copy: `shaders/add.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width};
+use super::compile::{
+    Compiler, Cost, Kernel, Recipe, Size, Stream, Template, template, vector_width,
+};
 use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
@@ -46,7 +48,7 @@ fn streaming(compiler: &Compiler, entry: &str, length: usize) -> Result<Recipe, 
             bytes: moved * length as f64,
         },
     };
-    Ok(Recipe::single(kernel, 2))
+    Ok(Recipe::single(kernel, vec![Size::words(length); 2]))
 }
 
 /// Shapes and options that take every arm of the template.

@@ -1,7 +1,10 @@
 //! Gathers a batch from byte images on the device and augments it: `shaders/augment.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Template, Tiling, template, vector_width};
+use super::compile::{
+    Compiler, Cost, Kernel, Recipe, Size, Template, Tiling, template, vector_width,
+};
 use super::family::{Family, Table};
+use super::step::StepScalars;
 use crate::gpu::GpuError;
 use minijinja::context;
 use std::ops::Range;
@@ -77,7 +80,12 @@ pub fn augment(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
             bytes: (5 * spec.batch * elements + 4 * spec.batch) as f64,
         },
     };
-    Ok(Recipe::single(kernel, 4))
+    let images = Size::words((spec.chunk.len() * elements).div_ceil(4));
+    let x = Size::words(spec.batch * elements);
+    Ok(Recipe::single(
+        kernel,
+        vec![StepScalars::SIZE, Size::Open, images, x],
+    ))
 }
 
 /// Shapes and options that take every arm of the template.

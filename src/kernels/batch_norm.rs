@@ -1,9 +1,10 @@
 //! Batch normalisation: `shaders/batch_norm.wgsl`.
 
-use super::compile::{Arg, Compiler, Cost, Kernel, Recipe, Template, template};
+use super::compile::{Arg, Compiler, Cost, Kernel, Recipe, Size, Template, template};
 use super::family::{Family, Table};
 use super::gate::{self, Partials};
 use super::plane::{self, Walk};
+use super::step::StepScalars;
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -72,6 +73,7 @@ pub fn statistics(
         },
     };
     let count = shape.count();
+    let of_channels = |words: usize| Size::words(words * shape.channels);
     let constants = context! {
         parts => walk.parts(),
         count => count as f64,
@@ -94,6 +96,16 @@ pub fn statistics(
             ),
         ],
         scratch: vec![16 * (shape.channels * walk.parts()) as u64],
+        arguments: vec![
+            StepScalars::SIZE,
+            Size::words(shape.len()),
+            of_channels(1),
+            of_channels(1),
+            of_channels(1),
+            of_channels(1),
+            of_channels(8),
+            Size::words(2),
+        ],
     })
 }
 
@@ -105,7 +117,8 @@ pub fn statistics(
 pub fn running(compiler: &Compiler, channels: usize, slot: NormSlot) -> Result<Recipe, GpuError> {
     let constants = context! { slot => slot as usize };
     let kernel = per_channel(compiler, "finish_eval", channels, constants, (5, 32))?;
-    Ok(Recipe::single(kernel, 5))
+    let arguments = [1, 1, 1, 1, 8].map(|words| Size::words(words * channels));
+    Ok(Recipe::single(kernel, arguments.to_vec()))
 }
 
 /// Gradients of γ and β, and the slope that turns dz into du. `parts` and `stride` describe the
@@ -130,7 +143,10 @@ pub fn parameter_gradients(
     };
     let cost = (4 * partials.parts + 10, 16 * partials.parts + 40);
     let kernel = per_channel(compiler, "finish_backward", shape.channels, constants, cost)?;
-    Ok(Recipe::single(kernel, 6))
+    let mut arguments = vec![Size::Bytes(partials.bytes)];
+    arguments.extend([8, 1, 1, 4].map(|words| Size::words(words * shape.channels)));
+    arguments.push(Size::words(2));
+    Ok(Recipe::single(kernel, arguments))
 }
 
 /// `du` from `dz`. Arguments: `dz` `[N,C,P]`, `u`, slope `vec4[C]`, `du`; with `in_place` `dz`
@@ -153,7 +169,10 @@ pub fn data_gradient(
             bytes: 12.0 * shape.len() as f64 + 16.0 * shape.channels as f64,
         },
     };
-    Ok(Recipe::single(kernel, if in_place { 3 } else { 4 }))
+    let tensor = Size::words(shape.len());
+    let mut arguments = vec![tensor, tensor, Size::words(4 * shape.channels)];
+    arguments.extend((!in_place).then_some(tensor));
+    Ok(Recipe::single(kernel, arguments))
 }
 
 /// Shapes and options that take every arm of the template.

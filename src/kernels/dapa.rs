@@ -1,9 +1,10 @@
 //! Distribution-aware polynomials: `shaders/dapa.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Size, Template, template};
 use super::family::{Family, Table};
 use super::gate::{self, Partials};
 use super::plane;
+use super::step::StepScalars;
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -140,7 +141,14 @@ pub fn finish(
             bytes: partials.bytes as f64 + bytes * channels,
         },
     };
-    let arguments = 5 + 2 * usize::from(fit.form == Form::Hermite);
+    // Step scalars, partials, moments, coefficients, health; kurtosis, and the norms of the site.
+    let words = |count: usize| Size::words(count * shape.channels);
+    let partials = Size::Bytes(partials.bytes);
+    let health = Size::words(2);
+    let mut arguments = vec![StepScalars::SIZE, partials, words(2), words(4), health];
+    if fit.form == Form::Hermite {
+        arguments.extend([words(1), words(12)]);
+    }
     Ok(Recipe::single(kernel, arguments))
 }
 

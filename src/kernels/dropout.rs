@@ -1,7 +1,10 @@
 //! Dropout of elements or of whole samples: `shaders/dropout.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width};
+use super::compile::{
+    Compiler, Cost, Kernel, Recipe, Size, Stream, Template, template, vector_width,
+};
 use super::family::{Family, Table};
+use super::step::StepScalars;
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -71,7 +74,10 @@ pub fn dropout(compiler: &Compiler, spec: &Spec, in_place: bool) -> Result<Recip
             bytes: 8.0 * spec.length as f64,
         },
     };
-    Ok(Recipe::single(kernel, if in_place { 2 } else { 3 }))
+    let tensors = if in_place { 1 } else { 2 };
+    let mut arguments = vec![StepScalars::SIZE];
+    arguments.extend(vec![Size::words(spec.length); tensors]);
+    Ok(Recipe::single(kernel, arguments))
 }
 
 /// Shapes and options that take every arm of the template.

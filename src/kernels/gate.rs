@@ -2,7 +2,7 @@
 //! `shaders/gate.wgsl`.
 
 use super::compile::{
-    Arg, Compiler, Cost, Kernel, Recipe, Stream, Template, Tiling, template, vector_width,
+    Arg, Compiler, Cost, Kernel, Recipe, Size, Stream, Template, Tiling, template, vector_width,
 };
 use super::family::{Family, Table};
 use super::plane::{self, MOST_IMAGES, Walk};
@@ -88,6 +88,20 @@ impl Spec {
 
     fn gated(&self) -> bool {
         self.activation.is_gated()
+    }
+
+    /// What every pass reads, as arguments: operands; norms, perhaps with bounds; mask and coefficients.
+    fn sizes(&self, bounded: bool) -> Vec<Size> {
+        let channels = self.shape.channels;
+        let mut sizes = vec![Size::words(self.shape.len()); self.operands()];
+        if self.has_norm() || bounded {
+            sizes.push(Size::words((8 + 4 * usize::from(bounded)) * channels));
+        }
+        if self.gated() {
+            let mask = Size::words(channels * self.shape.pixels);
+            sizes.extend([mask, Size::words(4 * channels)]);
+        }
+        sizes
     }
 
     /// Flops an element that lead from the operands to z.
@@ -193,9 +207,9 @@ pub fn forward(
         bytes: bytes as f64 + if moments { partials.bytes as f64 } else { 0.0 },
     };
     let kernel = spec.kernel(compiler, &walk, "forward", moments, cost)?;
-    let gated = 2 * usize::from(spec.gated());
-    let arguments =
-        spec.operands() + usize::from(spec.has_norm()) + gated + 1 + usize::from(moments);
+    let mut arguments = spec.sizes(false);
+    arguments.push(Size::words(spec.shape.len()));
+    arguments.extend(moments.then_some(Size::Bytes(partials.bytes)));
     Ok((Recipe::single(kernel, arguments), partials))
 }
 
@@ -224,7 +238,11 @@ pub fn moments(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), G
         bytes: bytes as f64 + partials.bytes as f64,
     };
     let kernel = spec.kernel(compiler, &walk, "moments", true, cost)?;
-    let arguments = spec.operands() + usize::from(spec.has_norm()) + 2;
+    let mut arguments = spec.sizes(false);
+    arguments.extend([
+        Size::words(2 * spec.shape.channels),
+        Size::Bytes(partials.bytes),
+    ]);
     Ok((Recipe::single(kernel, arguments), partials))
 }
 
@@ -279,15 +297,17 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
         };
         spec.kernel(compiler, &walk, "backward", with_partials, cost)?
     };
-    let with_norm = spec.has_norm() || spec.bounded;
-    let mut arguments = 1 + spec.operands() + usize::from(with_norm);
+    let mut arguments = vec![Size::words(spec.shape.len())];
+    arguments.extend(spec.sizes(spec.bounded));
     if !gated {
-        arguments += usize::from(with_partials);
+        arguments.extend(with_partials.then_some(Size::Bytes(partials.bytes)));
         return Ok((Recipe::single(kernel, arguments), partials));
     }
-    arguments += 2;
-    let (mask_gradient, sums) = (Arg::External(arguments), Arg::External(arguments + 1));
-    let mut bindings: Vec<Arg> = (0..arguments).map(Arg::External).collect();
+    let inputs = arguments.len();
+    let length = spec.shape.channels * spec.shape.pixels;
+    arguments.extend([Size::words(length), Size::Bytes(partials.bytes)]);
+    let (mask_gradient, sums) = (Arg::External(inputs), Arg::External(inputs + 1));
+    let mut bindings: Vec<Arg> = (0..inputs).map(Arg::External).collect();
     if slices == 1 {
         bindings.extend([mask_gradient, sums]);
         let stages = vec![(kernel, bindings)];
@@ -295,12 +315,12 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
             Recipe {
                 stages,
                 scratch: Vec::new(),
+                arguments,
             },
             partials,
         ));
     }
     bindings.extend([Arg::Scratch(0), sums]);
-    let length = spec.shape.channels * spec.shape.pixels;
     let add_up = sum_mask_slices(compiler, length, slices)?;
     let recipe = Recipe {
         stages: vec![
@@ -308,6 +328,7 @@ pub fn backward(compiler: &Compiler, spec: &Spec) -> Result<(Recipe, Partials), 
             (add_up, vec![Arg::Scratch(0), mask_gradient]),
         ],
         scratch: vec![4 * (length * slices) as u64],
+        arguments,
     };
     Ok((recipe, partials))
 }
@@ -356,7 +377,8 @@ pub fn coefficient_gradients(
             bytes: 16.0 * (channels * (partials.parts + 1)) as f64,
         },
     };
-    Ok(Recipe::single(kernel, 2))
+    let arguments = vec![Size::Bytes(partials.bytes), Size::words(4 * channels)];
+    Ok(Recipe::single(kernel, arguments))
 }
 
 /// Shapes and options that take every arm of the template.

@@ -1,7 +1,8 @@
 //! Scores, and the masks of rules that need nothing else: `shaders/indicator.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Size, Template, template};
 use super::family::{Family, Table};
+use super::step::StepScalars;
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -95,7 +96,13 @@ pub fn update(compiler: &Compiler, length: usize, rule: Rule) -> Result<Recipe, 
     debug_assert!(rule != Rule::Fixed, "nothing moves");
     let (grid, row) = rows_of(length / 256);
     let moments = usize::from(rule.has_first_moment()) + usize::from(rule.has_second_moment());
-    let arguments = 5 + moments + 2 * usize::from(!rule.shares_threshold());
+    // Step scalars; scores, mask gradient and moments; blocks, and the ledger of all sites.
+    let mut arguments = vec![StepScalars::SIZE];
+    arguments.extend(vec![Size::words(length); 2 + moments]);
+    arguments.extend([Size::words(length / 64), Size::Open]);
+    if !rule.shares_threshold() {
+        arguments.extend([Size::words(length), Size::Open]);
+    }
     let (flops, bytes) = rule.update_cost();
     let constants = context! { entry => "update", length, row, rule => rule.name() };
     let kernel = Kernel {
@@ -127,7 +134,8 @@ pub fn share(compiler: &Compiler, groups: usize, elements: usize) -> Result<Reci
             bytes: 8.0 * (elements + groups) as f64,
         },
     };
-    Ok(Recipe::single(kernel, 2))
+    let arguments = vec![Size::words(2 * groups), Size::Open];
+    Ok(Recipe::single(kernel, arguments))
 }
 
 /// Shapes and options that take every arm of the template.

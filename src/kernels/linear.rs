@@ -1,6 +1,6 @@
 //! Fully connected layer: forward, data gradient, weight gradient. `shaders/linear.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Template, Tiling, template};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Size, Template, Tiling, template};
 use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
@@ -59,7 +59,9 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
         out_features,
     } = *shape;
     let size = [out_features, batch, in_features];
-    product(compiler, shape, "forward", ["x", "w"], size, 4)
+    let (x, y, w) = (shape.input_len(), shape.output_len(), shape.weight_len());
+    let lengths = [x, w, out_features, y];
+    product(compiler, shape, "forward", ["x", "w"], size, &lengths)
 }
 
 /// `dx = dL/dx`. Arguments: `dy` N×K, `w` K×C, `dx` N×C (written in full).
@@ -73,7 +75,15 @@ pub fn data_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuEr
         out_features,
     } = *shape;
     let size = [batch, in_features, out_features];
-    product(compiler, shape, "data_gradient", ["dy", "w"], size, 3)
+    let lengths = [shape.output_len(), shape.weight_len(), shape.input_len()];
+    product(
+        compiler,
+        shape,
+        "data_gradient",
+        ["dy", "w"],
+        size,
+        &lengths,
+    )
 }
 
 /// `dw = dL/dw` and `db = dL/db`, summed over the batch in order. Arguments: `x` N×C,
@@ -89,17 +99,27 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
     } = *shape;
     // One column more: the bias is the weight of an input that is always 1.
     let size = [out_features, in_features + 1, batch];
-    product(compiler, shape, "weight_gradient", ["x", "dy"], size, 4)
+    let (x, dy, dw) = (shape.input_len(), shape.output_len(), shape.weight_len());
+    let lengths = [x, dy, dw, out_features];
+    product(
+        compiler,
+        shape,
+        "weight_gradient",
+        ["x", "dy"],
+        size,
+        &lengths,
+    )
 }
 
-/// The product behind all three passes, of `[rows, columns, inner]` elements.
+/// The product behind all three passes, of `[rows, columns, inner]` elements, with arguments of these
+/// lengths.
 fn product(
     compiler: &Compiler,
     shape: &Shape,
     pass: &'static str,
     names: [&'static str; 2],
     [rows, columns, inner]: [usize; 3],
-    arguments: usize,
+    lengths: &[usize],
 ) -> Result<Recipe, GpuError> {
     // Invocations along columns and rows, outputs of each along columns and rows.
     let (shared, [across, down], [tile_columns, tile_rows]) = match compiler.tiling {
@@ -123,10 +143,11 @@ fn product(
         ],
         cost: Cost {
             flops: products + biases as f64,
-            bytes: shape.bytes(arguments == 4),
+            bytes: shape.bytes(lengths.len() == 4),
         },
     };
-    Ok(Recipe::single(kernel, arguments))
+    let arguments = lengths.iter().map(|&length| Size::words(length));
+    Ok(Recipe::single(kernel, arguments.collect()))
 }
 
 /// Shapes and options that take every arm of the template.

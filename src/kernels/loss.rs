@@ -1,7 +1,8 @@
 //! Softmax cross-entropy with label smoothing, and distillation: `shaders/loss.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Template, Tiling, template};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Size, Template, Tiling, template};
 use super::family::{Family, Table};
+use super::step::StepScalars;
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -57,7 +58,13 @@ pub fn loss(compiler: &Compiler, spec: &Spec) -> Result<Recipe, GpuError> {
             bytes: (4 * matrices * batch * classes + 24 * batch) as f64,
         },
     };
-    let arguments = 5 + usize::from(distill) + usize::from(gradient);
+    let logits = Size::words(batch * classes);
+    let mut arguments = vec![StepScalars::SIZE, logits];
+    arguments.extend(distill.then_some(logits));
+    // Labels and order are those of the data set.
+    arguments.extend([Size::Open; 2]);
+    arguments.extend(gradient.then_some(logits));
+    arguments.push(Size::words(4 * batch));
     Ok(Recipe::single(kernel, arguments))
 }
 

@@ -1,6 +1,6 @@
 //! Maximum over windows: `shaders/max_pool.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Size, Stream, Template, template};
 use super::family::{Family, Table};
 use super::window::Windows;
 use crate::gpu::GpuError;
@@ -81,7 +81,8 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     };
     let (comparisons, touched) = (both(Windows::products), both(Windows::pixels));
     let cost = shape.cost(comparisons, touched);
-    pass(compiler, shape, "forward", shape.output_len(), cost, 2)
+    let (x, y) = (shape.input_len(), shape.output_len());
+    pass(compiler, shape, "forward", cost, &[x, y])
 }
 
 /// Gradient of [`forward`]: a window's goes to its first maximum in reading order, as in
@@ -91,18 +92,20 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn backward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     // What a window gets goes to one pixel.
-    let cost = shape.cost(shape.output_len(), 2 * shape.input_len());
-    pass(compiler, shape, "backward", shape.input_len(), cost, 3)
+    let (x, y) = (shape.input_len(), shape.output_len());
+    let cost = shape.cost(y, 2 * x);
+    pass(compiler, shape, "backward", cost, &[y, x, x])
 }
 
+/// A pass with arguments of these lengths, of which it writes the last.
 fn pass(
     compiler: &Compiler,
     shape: &Shape,
     entry: &'static str,
-    results: usize,
     cost: Cost,
-    arguments: usize,
+    lengths: &[usize],
 ) -> Result<Recipe, GpuError> {
+    let results = lengths.last().copied().unwrap_or(0);
     let stream = Stream::over(compiler.tiling, results);
     let constants = stream.with(context! {
         entry,
@@ -116,7 +119,8 @@ fn pass(
         grid: stream.grid(),
         cost,
     };
-    Ok(Recipe::single(kernel, arguments))
+    let arguments = lengths.iter().map(|&length| Size::words(length));
+    Ok(Recipe::single(kernel, arguments.collect()))
 }
 
 /// Shapes and options that take every arm of the template.

@@ -1,7 +1,8 @@
 //! The record of a step: `shaders/metrics.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Size, Template, template};
 use super::family::{Family, Table};
+use super::step::StepScalars;
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -179,7 +180,15 @@ pub fn record(
             bytes: (16 * batch + row + norm + 16 * sites + ledger) as f64,
         },
     };
-    let arguments = 3 + 2 * usize::from(training) + 2 * usize::from(sites > 0);
+    let [samples, ring] = [4 * batch, ROWS * words].map(Size::words);
+    let mut arguments = vec![StepScalars::SIZE, samples, ring];
+    if training {
+        // The norm and how it is clipped; health.
+        arguments.extend([Size::words(4), Size::words(2)]);
+    }
+    if sites > 0 {
+        arguments.extend([Size::words(2 * sites), Size::words(2 * (1 + sites))]);
+    }
     Ok(Recipe::single(kernel, arguments))
 }
 

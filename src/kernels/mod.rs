@@ -42,7 +42,7 @@ mod window;
 
 use crate::gpu::Pipeline;
 use compile::COMMON;
-pub use compile::{Arg, Compiler, Cost, Kernel, Recipe, Template, Tiling};
+pub use compile::{Arg, Compiler, Cost, Kernel, Recipe, Size, Template, Tiling};
 pub use family::Family;
 
 /// Every family: what is known of them all, their shaders and permutations, is asked of this list.

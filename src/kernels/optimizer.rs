@@ -4,8 +4,9 @@
 //! An arena's length is a multiple of [`BLOCK`]; `kinds` holds the parameter group of every
 //! block, which picks the block's rate and decay out of the step's scalars.
 
-use super::compile::{Arg, Compiler, Cost, Kernel, Recipe, Stream, Template, template};
+use super::compile::{Arg, Compiler, Cost, Kernel, Recipe, Size, Stream, Template, template};
 use super::family::{Family, Table};
+use super::step::StepScalars;
 use crate::gpu::GpuError;
 use minijinja::{Value, context};
 
@@ -32,7 +33,7 @@ pub fn sgd(compiler: &Compiler, length: usize, nesterov: bool) -> Result<Recipe,
     let options = context! { nesterov };
     let kernel = streaming(compiler, "sgd", length, options, (flops, 20.0))?;
     let kernel = with_groups(kernel, length, true);
-    Ok(Recipe::single(kernel, 6))
+    Ok(Recipe::single(kernel, grouped(length, 3)))
 }
 
 /// Adam as `torch.optim.Adam`, or with `decoupled` weight decay as `torch.optim.AdamW`.
@@ -48,7 +49,7 @@ pub fn adam(compiler: &Compiler, length: usize, decoupled: bool) -> Result<Recip
     let options = context! { decoupled };
     let kernel = streaming(compiler, "adam", length, options, (flops, 28.0))?;
     let kernel = with_groups(kernel, length, true);
-    Ok(Recipe::single(kernel, 7))
+    Ok(Recipe::single(kernel, grouped(length, 4)))
 }
 
 /// Norm of a whole arena, and the factor that clips it to `step.clip`.
@@ -101,10 +102,13 @@ fn norm_of(compiler: &Compiler, length: usize, trained: bool) -> Result<Recipe, 
     if trained {
         of_sums.extend([Arg::External(0), Arg::External(3)]);
     }
+    let mut arguments = vec![StepScalars::SIZE, Size::words(length), Size::words(4)];
+    arguments.extend(trained.then_some(Size::words(length / BLOCK)));
     let of_norm = vec![Arg::External(0), Arg::Scratch(0), Arg::External(2)];
     Ok(Recipe {
         stages: vec![(sums, of_sums), (norm, of_norm)],
         scratch: vec![4 * u64::from(partials)],
+        arguments,
     })
 }
 
@@ -118,7 +122,11 @@ fn norm_of(compiler: &Compiler, length: usize, trained: bool) -> Result<Recipe, 
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn lookahead(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     let kernel = streaming(compiler, "lookahead", length, context! {}, (3.0, 16.0))?;
-    Ok(Recipe::single(kernel, 3))
+    let arenas = Size::words(length);
+    Ok(Recipe::single(
+        kernel,
+        vec![StepScalars::SIZE, arenas, arenas],
+    ))
 }
 
 /// Weight averaging: `averaged += step.averaging·(params − averaged)`; nothing in steps
@@ -131,12 +139,24 @@ pub fn lookahead(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError>
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn average(compiler: &Compiler, length: usize) -> Result<Recipe, GpuError> {
     let kernel = streaming(compiler, "average", length, context! {}, (3.0, 12.0))?;
-    Ok(Recipe::single(kernel, 3))
+    let arenas = Size::words(length);
+    Ok(Recipe::single(
+        kernel,
+        vec![StepScalars::SIZE, arenas, arenas],
+    ))
 }
 
 /// Invocations of a workgroup: a divisor of a block's 64 vectors.
 fn workgroup(compiler: &Compiler) -> u32 {
     compiler.tiling.workgroup().min(BLOCK as u32 / 4)
+}
+
+/// Arguments of an update: step scalars, arenas, the group of each block, and the factor that clips.
+fn grouped(length: usize, arenas: usize) -> Vec<Size> {
+    let mut arguments = vec![Size::words(length); arenas];
+    arguments.insert(0, StepScalars::SIZE);
+    arguments.extend([Size::words(length / BLOCK), Size::words(4)]);
+    arguments
 }
 
 /// A kernel that also reads the group of each block, and perhaps the factor that clips.

@@ -1,7 +1,7 @@
 //! Average pooling over windows and over whole planes: `shaders/pool.wgsl`.
 
 use super::compile::{
-    Compiler, Cost, Kernel, Recipe, Stream, Template, Tiling, template, vector_width,
+    Compiler, Cost, Kernel, Recipe, Size, Stream, Template, Tiling, template, vector_width,
 };
 use super::family::{Family, Table};
 use super::window::Windows;
@@ -78,7 +78,8 @@ impl Shape {
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn average(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let (y, x) = (shape.output_len(), shape.visited_len());
-    windows(compiler, shape, "average", y, x)
+    let arguments = [shape.input_len(), y];
+    windows(compiler, shape, "average", y, x, arguments)
 }
 
 /// Gradient of [`average`]. Arguments: `dy` N×C×H'×W', `dx` N×C×H×W (written in full).
@@ -87,16 +88,19 @@ pub fn average(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn average_backward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
     let x = shape.input_len();
-    windows(compiler, shape, "average_backward", x, x)
+    let arguments = [shape.output_len(), x];
+    windows(compiler, shape, "average_backward", x, x, arguments)
 }
 
-/// A pass that touches so many elements of `x` or `dx`, and divides every output.
+/// A pass that touches so many elements of `x` or `dx`, and divides every output; its arguments by their
+/// lengths.
 fn windows(
     compiler: &Compiler,
     shape: &Shape,
     pass: &'static str,
     outputs: usize,
     touched: usize,
+    arguments: [usize; 2],
 ) -> Result<Recipe, GpuError> {
     let stream = Stream::over(compiler.tiling, outputs);
     let constants = stream.with(context! {
@@ -113,7 +117,7 @@ fn windows(
             bytes: 4.0 * (touched + shape.output_len()) as f64,
         },
     };
-    Ok(Recipe::single(kernel, 2))
+    Ok(Recipe::single(kernel, arguments.map(Size::words).to_vec()))
 }
 
 /// How invocations are laid over whole planes that each yield a sum.
@@ -184,7 +188,8 @@ pub fn global(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Recip
             bytes: 4.0 * (planes * (pixels + 1)) as f64,
         },
     };
-    Ok(Recipe::single(kernel, 2))
+    let arguments = [planes * pixels, planes].map(Size::words);
+    Ok(Recipe::single(kernel, arguments.to_vec()))
 }
 
 /// Gradient of [`global`]. Arguments: `dy` N×C, `dx` N×C×H×W (written in full, or with
@@ -214,7 +219,8 @@ pub fn global_backward(
             bytes: 4.0 * (planes * (visits * pixels + 1)) as f64,
         },
     };
-    Ok(Recipe::single(kernel, 2))
+    let arguments = [planes, planes * pixels].map(Size::words);
+    Ok(Recipe::single(kernel, arguments.to_vec()))
 }
 
 /// Shapes and options that take every arm of the template.

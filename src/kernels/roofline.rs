@@ -1,7 +1,7 @@
 //! Kernels that do nothing but multiply-adds, or nothing but moving memory: what they reach is
 //! what an adapter can do. `shaders/roofline.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Size, Template, template};
 use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
@@ -45,7 +45,8 @@ pub fn multiply_add(
         flops: (8 * chains * (ROUNDS + 1) + 12) as f64 * invocations,
         bytes: 4.0 * invocations + 8.0,
     };
-    kernel(compiler, "multiply_add", constants, grid, cost)
+    let lengths = [4, invocations as usize];
+    kernel(compiler, "multiply_add", constants, grid, cost, lengths)
 }
 
 /// A copy of `vectors` vec4s an invocation. Arguments: `x`, `y` f32[4·vectors·invocations] (the
@@ -55,11 +56,12 @@ pub fn multiply_add(
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn copy(compiler: &Compiler, vectors: usize, grid: [u32; 2]) -> Result<Recipe, GpuError> {
     let constants = context! { vectors, chains => "several", rounds => "many" };
+    let length = 4 * vectors * invocations(compiler, grid);
     let cost = Cost {
         flops: 0.0,
-        bytes: 32.0 * (vectors * invocations(compiler, grid)) as f64,
+        bytes: 8.0 * length as f64,
     };
-    kernel(compiler, "copy", constants, grid, cost)
+    kernel(compiler, "copy", constants, grid, cost, [length; 2])
 }
 
 fn kernel(
@@ -68,6 +70,7 @@ fn kernel(
     constants: minijinja::Value,
     [columns, rows]: [u32; 2],
     cost: Cost,
+    lengths: [usize; 2],
 ) -> Result<Recipe, GpuError> {
     let own = context! { entry, workgroup => compiler.tiling.workgroup() };
     let kernel = Kernel {
@@ -75,7 +78,7 @@ fn kernel(
         grid: [columns, rows, 1],
         cost,
     };
-    Ok(Recipe::single(kernel, 2))
+    Ok(Recipe::single(kernel, lengths.map(Size::words).to_vec()))
 }
 
 /// Shapes and options that take every arm of the template.

@@ -1,6 +1,8 @@
 //! A factor per plane: `shaders/scale.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width};
+use super::compile::{
+    Compiler, Cost, Kernel, Recipe, Size, Stream, Template, template, vector_width,
+};
 use super::family::{Family, Table};
 use super::pool::PlaneSplit;
 use crate::gpu::GpuError;
@@ -31,7 +33,8 @@ pub fn forward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Reci
             bytes: 8.0 * (planes * pixels) as f64 + 4.0 * planes as f64,
         },
     };
-    Ok(Recipe::single(kernel, 3))
+    let (x, f) = (Size::words(planes * pixels), Size::words(planes));
+    Ok(Recipe::single(kernel, vec![x, f, x]))
 }
 
 /// Gradients of [`forward`]. Arguments: `dy` N×C×H×W (becomes `dx`), `x`, `f`, `df` N×C (written
@@ -51,7 +54,8 @@ pub fn backward(compiler: &Compiler, planes: usize, pixels: usize) -> Result<Rec
             bytes: 12.0 * (planes * pixels) as f64 + 8.0 * planes as f64,
         },
     };
-    Ok(Recipe::single(kernel, 4))
+    let (x, f) = (Size::words(planes * pixels), Size::words(planes));
+    Ok(Recipe::single(kernel, vec![x, x, f, f]))
 }
 
 /// Shapes and options that take every arm of the template.

@@ -1,6 +1,8 @@
 //! Sigmoid: `shaders/sigmoid.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width};
+use super::compile::{
+    Compiler, Cost, Kernel, Recipe, Size, Stream, Template, template, vector_width,
+};
 use super::family::{Family, Table};
 use crate::gpu::GpuError;
 use minijinja::context;
@@ -48,7 +50,7 @@ fn pass(
             bytes: (bytes * length) as f64,
         },
     };
-    Ok(Recipe::single(kernel, 2))
+    Ok(Recipe::single(kernel, vec![Size::words(length); 2]))
 }
 
 /// Shapes and options that take every arm of the template.

@@ -1,9 +1,10 @@
 //! Squares worth keeping, where squares have a price: `shaders/squares.wgsl`.
 
-use super::compile::{Compiler, Cost, Kernel, Recipe, Template, template};
+use super::compile::{Compiler, Cost, Kernel, Recipe, Size, Template, template};
 use super::dapa::{Fit, Form, VARIANCE_FLOOR};
 use super::family::{Family, Table};
 use super::indicator::{Rule, rows_of};
+use super::step::StepScalars;
 use crate::gpu::GpuError;
 use bytemuck::{Pod, Zeroable};
 use minijinja::context;
@@ -116,6 +117,29 @@ impl Search<'_> {
     }
 }
 
+impl Search<'_> {
+    /// A kernel with its arguments: arenas are the network's.
+    fn recipe(&self, compiler: &Compiler, entry: &str) -> Result<Recipe, GpuError> {
+        let [table, states] = [8, 4].map(|words| Size::words(words * self.groups.len()));
+        let ledger = Size::words(2 * (1 + self.sites));
+        let counts = Size::words(2 * self.sites);
+        let mut arguments = match entry {
+            "apply" => vec![Size::Open; 3],
+            _ => vec![
+                StepScalars::SIZE,
+                Size::Open,
+                Size::Open,
+                Size::Open,
+                Size::Open,
+            ],
+        };
+        arguments.extend([table, states]);
+        arguments.push(if entry == "apply" { Size::Open } else { ledger });
+        arguments.extend((entry != "measure").then_some(counts));
+        Ok(Recipe::single(self.kernel(compiler, entry)?, arguments))
+    }
+}
+
 /// One update of the squares of groups whose scores share no threshold. Arguments: step scalars,
 /// parameters, their gradients, state, masks, groups [`Group`]`[groups]`, states `vec4[groups]`
 /// (score, Adam's two moments, 1 where there is a square), ledger `vec2[1+sites]`, counts
@@ -124,7 +148,7 @@ impl Search<'_> {
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn update(compiler: &Compiler, search: &Search) -> Result<Recipe, GpuError> {
-    Ok(Recipe::single(search.kernel(compiler, "update")?, 9))
+    search.recipe(compiler, "update")
 }
 
 /// The scores of squares whose scores share a threshold. Arguments: as for [`update`], up to the
@@ -133,7 +157,7 @@ pub fn update(compiler: &Compiler, search: &Search) -> Result<Recipe, GpuError> 
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn measure(compiler: &Compiler, search: &Search) -> Result<Recipe, GpuError> {
-    Ok(Recipe::single(search.kernel(compiler, "measure")?, 8))
+    search.recipe(compiler, "measure")
 }
 
 /// Gives and takes squares by the threshold that all scores share. Arguments: parameters, state,
@@ -142,7 +166,7 @@ pub fn measure(compiler: &Compiler, search: &Search) -> Result<Recipe, GpuError>
 /// # Errors
 /// [`GpuError::Compile`] where the driver refuses the shader.
 pub fn apply(compiler: &Compiler, search: &Search) -> Result<Recipe, GpuError> {
-    Ok(Recipe::single(search.kernel(compiler, "apply")?, 7))
+    search.recipe(compiler, "apply")
 }
 
 /// Lines stay lines, whatever an optimiser did to their squares. Arguments: parameters, groups
@@ -163,7 +187,8 @@ pub fn hold(compiler: &Compiler, groups: &[Group]) -> Result<Recipe, GpuError> {
             bytes: 4.0 * channels + 16.0 * groups.len() as f64,
         },
     };
-    Ok(Recipe::single(kernel, 2))
+    let table = Size::words(8 * groups.len());
+    Ok(Recipe::single(kernel, vec![Size::Open, table]))
 }
 
 /// Shapes and options that take every arm of the template.

@@ -3,6 +3,7 @@
 //! [`StepScalars`] mirrors `struct Step` of `shaders/common/step.wgsl` word for word; a test
 //! compares the two.
 
+use super::compile::Size;
 use bytemuck::{Pod, Zeroable};
 
 /// Scalars that change from step to step. Groups of parameters have a rate and a decay of
@@ -75,6 +76,11 @@ pub struct StepScalars {
     pub statistics_limit: f32,
     /// What a uniform buffer's size wants.
     pub unused: f32,
+}
+
+impl StepScalars {
+    /// As an argument of a recipe.
+    pub(super) const SIZE: Size = Size::Bytes(size_of::<Self>() as u64);
 }
 
 impl Default for StepScalars {

@@ -1,10 +1,11 @@
 //! The threshold that all scores share: `shaders/threshold.wgsl`.
 
-use super::compile::{Arg, Compiler, Cost, Kernel, Recipe, Template, template};
+use super::compile::{Arg, Compiler, Cost, Kernel, Recipe, Size, Template, template};
 use super::family::{Family, Table};
 use super::indicator::rows_of;
 use super::metrics::Prices;
 use super::squares::Group;
+use super::step::StepScalars;
 use crate::gpu::GpuError;
 use minijinja::context;
 
@@ -109,9 +110,23 @@ pub fn select(
         stages.push((choose.clone(), bound(&[0, 5, 6])));
     }
     stages.push((apply, bound(&[1, 2, 3, 5, 4])));
+    // Step scalars, scores, masks, blocks, counts, cut, histogram.
+    let mut arguments = vec![
+        StepScalars::SIZE,
+        Size::words(length),
+        Size::words(length),
+        Size::words(length / 64),
+        Size::Open,
+        Size::words(cut_words(sites)),
+        Size::words(histogram_words(sites)),
+    ];
+    if !squares.is_empty() {
+        arguments.extend([4, 8].map(|words| Size::words(words * squares.len())));
+    }
     Ok(Recipe {
         stages,
         scratch: Vec::new(),
+        arguments,
     })
 }
 

@@ -2,7 +2,7 @@ use crate::harness::*;
 use autorep::gpu::Pipeline;
 use autorep::kernels::augment::{self, Spec};
 use autorep::kernels::step::StepScalars;
-use autorep::kernels::{Compiler, Cost, Kernel, Recipe};
+use autorep::kernels::{Compiler, Cost, Kernel, Recipe, Size};
 use autorep::reference::augment as twin;
 use autorep::reference::random;
 
@@ -144,6 +144,8 @@ fn chunks_fill_the_batch_together() {
         // 105 bytes an image: every alignment to words occurs.
         let mut case = Case::new(12, (5, 7), 2, 2);
         case.step.count = 10;
+        // The first image that the earlier chunk does not hold.
+        case.order[3] = 8;
         // The later chunk first: no chunk may touch what belongs to another.
         let x = case.run(compiler, 8..IMAGES, None);
         assert!(x.iter().any(|value| value.to_bits() == POISON));
@@ -205,7 +207,11 @@ fn random_bits_are_those_of_the_host() {
             grid: [1, 1, 1],
             cost: Cost::default(),
         };
-        let got = run(&compiler, &Recipe::single(kernel, 1), &[Data::Out(128)]);
+        let got = run(
+            &compiler,
+            &Recipe::single(kernel, vec![Size::Open]),
+            &[Data::Out(128)],
+        );
         for (i, pair) in (0u32..).zip(got[0].chunks(2)) {
             let want = random::random(i * 77, u32::MAX - i, i, i % 5);
             assert_eq!(pair[0].to_bits(), want);

@@ -284,11 +284,12 @@ fn hermite_follows_its_inputs_as_its_twin_does() {
         assert_eq!(twin::VARIANCE_FLOOR, dapa::VARIANCE_FLOOR);
         assert_eq!(twin::SQUARE_FLOOR, dapa::SQUARE_FLOOR);
         for (refit, first) in [(true, true), (true, false), (false, true), (false, false)] {
-            for (degree, mark) in [(2, 0.0), (2, 1.0), (1, 0.0)] {
+            // Planes that do not fill their lanes, and one that does.
+            for (degree, mark, pixels) in [(2, 0.0, 20), (2, 1.0, 64), (1, 0.0, 20)] {
                 let shape = Shape {
                     batch: 9,
                     channels: 3,
-                    pixels: 20,
+                    pixels,
                 };
                 let spec = Spec {
                     shape,

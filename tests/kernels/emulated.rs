@@ -8,7 +8,7 @@ use crate::{costs, mutants};
 use autorep::emulator::{self, Buffer, Counts, Outcome, Program, Run, Slot};
 use autorep::gpu::{Gpu, Pipeline, Texture};
 use autorep::kernels::step::StepScalars;
-use autorep::kernels::{Arg, Compiler, Kernel, Recipe, Tiling};
+use autorep::kernels::{Arg, Compiler, Kernel, Recipe, Size, Tiling};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -139,9 +139,10 @@ impl Memory {
                 }
             }
         }
+        let arguments = arguments.iter();
         let scratch = recipe.scratch.iter();
         Self {
-            arguments: arguments.iter().map(buffer).collect(),
+            arguments: arguments.zip(&recipe.arguments).map(buffer).collect(),
             scratch: scratch
                 .map(|&bytes| Buffer::unwritten(0, (bytes as usize).div_ceil(4)))
                 .collect(),
@@ -192,7 +193,19 @@ impl Memory {
     }
 }
 
-fn buffer(argument: &Data) -> Buffer {
+/// An argument, of the size that the recipe tells: what lies beyond may not be touched.
+fn buffer((argument, size): (&Data, &Size)) -> Buffer {
+    let mut buffer = whole(argument);
+    if let Size::Bytes(bytes) = *size {
+        buffer.bytes.truncate(bytes as usize);
+        if let Some(written) = &mut buffer.written {
+            written.truncate(bytes as usize / 4);
+        }
+    }
+    buffer
+}
+
+fn whole(argument: &Data) -> Buffer {
     match argument {
         Data::In(data) | Data::InOut(data) => {
             let words: Vec<u32> = data.iter().map(|value| value.to_bits()).collect();

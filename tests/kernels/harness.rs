@@ -1,8 +1,8 @@
 //! Runs a recipe on every adapter and tiling, then in the emulator, and compares with the twin.
 
-use crate::emulated;
+use crate::{emulated, mutants};
 use autorep::gpu::{AdapterChoice, Gpu, Tape, View, adapter};
-use autorep::kernels::{Compiler, Recipe, Tiling};
+use autorep::kernels::{Compiler, Recipe, Size, Tiling};
 use std::cell::Cell;
 use std::sync::OnceLock;
 
@@ -68,9 +68,9 @@ pub fn on_every_engine(test: impl Fn(&Compiler)) {
             false => assert!(recipes > 0, "nothing ran ({})", compiler.tiling),
         }
     }
-    // A test may leave large shapes to the adapters, but not all.
+    // A test may leave large shapes to the adapters, but not all; mutants are tried with few tilings.
     assert!(
-        emulated > 0 || emulated::compilers().is_empty(),
+        emulated > 0 || emulated::compilers().is_empty() || mutants::are_wanted(),
         "nothing was emulated"
     );
 }
@@ -96,6 +96,19 @@ pub enum Data<'a> {
     Uniform(&'a [u8]),
 }
 
+impl Data<'_> {
+    /// Its size.
+    fn bytes(&self) -> u64 {
+        let words = match self {
+            Data::In(data) | Data::InOut(data) => data.len(),
+            Data::Words(data) | Data::InOutWords(data) => data.len(),
+            Data::Out(length) => *length,
+            Data::Uniform(bytes) => bytes.len() / 4,
+        };
+        4 * words as u64
+    }
+}
+
 /// A NaN that no computation produces: what a kernel forgets to write stays recognisable.
 pub const POISON: u32 = 0x7fc0_dead;
 
@@ -104,6 +117,16 @@ pub const POISON: u32 = 0x7fc0_dead;
 #[track_caller]
 pub fn run(compiler: &Compiler, recipe: &Recipe, arguments: &[Data]) -> Vec<Vec<f32>> {
     RECIPES.set(RECIPES.get() + 1);
+    assert_eq!(recipe.arguments.len(), arguments.len());
+    for (number, (argument, size)) in arguments.iter().zip(&recipe.arguments).enumerate() {
+        if let Size::Bytes(least) = *size {
+            let given = argument.bytes();
+            assert!(
+                given >= least,
+                "argument {number}: {given} bytes of {least}"
+            );
+        }
+    }
     if emulated::is_emulated(compiler) {
         return emulated::run(compiler, recipe, arguments);
     }

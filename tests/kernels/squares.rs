@@ -78,10 +78,14 @@ fn update_matches_its_twin() {
                 .chunks_exact(2)
                 .flat_map(|m| [m[0], 1.5 + m[1]])
                 .collect();
-            let mask: Vec<f32> = noise(4, elements)
+            let mut mask: Vec<f32> = noise(4, elements)
                 .iter()
                 .map(|v| f32::from(*v > 0.5))
                 .collect();
+            // What lies behind a group belongs to nobody.
+            for group in &groups {
+                mask[(group.first_element + group.elements) as usize] = 100.0;
+            }
             // Scores on both sides of both thresholds.
             let states: Vec<f32> = noise(15, 4 * groups.len())
                 .chunks_exact(4)

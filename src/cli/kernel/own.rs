@@ -1,13 +1,13 @@
 //! The program's own kernels, of which one knows the grid, but not what they are given.
 //!
-//! A recipe's arguments are found by running it: a buffer that is too small grows, and one that is read
-//! before it is written is an input. So an index too far is not found here, which `tests/kernels` does:
-//! there every recipe runs on inputs of the right size.
+//! A recipe tells how large its arguments are, so that an index too far is found. Arenas and tables of the
+//! whole network it sees a part of: those grow while it is tried, to what is touched. What is read before it
+//! is written is an input; that, too, is found by trying.
 
 use super::common::{Args, Checked, Unable};
 use crate::emulator::{Buffer, Dispatch, Fault, How, Program, Resource, Run, Slot, load};
 use crate::gpu::{Gpu, Texture};
-use crate::kernels::{Arg, Compiler, Kernel, Recipe, Tiling, permutations, templates};
+use crate::kernels::{Arg, Compiler, Kernel, Recipe, Size, Tiling, permutations, templates};
 use std::collections::HashMap;
 
 /// Most bytes that a buffer grows to.
@@ -133,7 +133,7 @@ impl Arguments {
                 let report = dispatch.check(&buffers).map_err(unable)?;
                 let what = format!(
                     "{:?} workgroups: {what} (tiling {tiling}, \
-                     buffers as large as what it touches, floats random, others zero)",
+                     buffers as large as the shape says, floats random, others zero)",
                     kernel.grid
                 );
                 return Ok(Checked {
@@ -160,7 +160,8 @@ impl Arguments {
         program.resources().iter().filter_map(buffer).collect()
     }
 
-    /// Finds how large the arguments of a kernel are, and which of them it reads. What it leaves in them.
+    /// Finds which arguments a kernel reads, and how large those are that the shape does not tell. What it
+    /// leaves in them.
     fn find(
         &mut self,
         recipe: &Recipe,
@@ -192,14 +193,15 @@ impl Arguments {
                     findings
                         .any(|f| f.fault == fault && f.variable.as_ref() == Some(&resource.name))
                 };
-                let Some(key @ Key::External(_)) = key(recipe, stage, resource) else {
+                let Some(key @ Key::External(number)) = key(recipe, stage, resource) else {
                     continue;
                 };
+                let is_open = recipe.arguments[number] == Size::Open;
                 let Some(buffer) = self.0.get_mut(&key) else {
                     continue;
                 };
                 let larger = 2 * buffer.bytes.len();
-                if has(Fault::OutOfBounds) && larger <= LARGEST {
+                if is_open && has(Fault::OutOfBounds) && larger <= LARGEST {
                     *buffer = filled(resource, larger, buffer.written.is_some());
                     changed = true;
                 } else if has(Fault::UnwrittenStorage) && buffer.written.is_some() {
@@ -247,11 +249,14 @@ fn first(recipe: &Recipe, stage: usize, resource: &Resource) -> Buffer {
             let extent = [width as u32, texels.div_ceil(width) as u32, 1];
             Buffer::unwritten(0, 4 * texels as usize).texture(extent)
         }
-        _ => filled(
-            resource,
-            resource.least_bytes.max(16) as usize,
-            resource.writable,
-        ),
+        Some(&Arg::External(number)) => {
+            let bytes = match recipe.arguments[number] {
+                Size::Bytes(bytes) => bytes,
+                Size::Open => resource.least_bytes.max(16),
+            };
+            filled(resource, bytes as usize, resource.writable)
+        }
+        None => filled(resource, 0, false),
     }
 }
 
@@ -268,4 +273,43 @@ fn filled(resource: &Resource, bytes: usize, unwritten: bool) -> Buffer {
     let noise = |i: u32| f64::from(i.wrapping_mul(0x9e37_79b9) >> 8) / f64::from(1 << 23) - 1.0;
     let floats: Vec<f32> = (0..words as u32).map(|i| noise(i) as f32).collect();
     Buffer::of_floats(0, &floats)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Pipeline;
+    use crate::kernels::Cost;
+
+    /// Faults of a kernel of 64 invocations that reads an element beyond its own.
+    fn faults(x: Size) -> Vec<Fault> {
+        let source = "
+            @group(0) @binding(0) var<storage, read> x: array<f32>;
+            @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+            @compute @workgroup_size(64)
+            fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = x[id.x + 1u]; }";
+        let kernel = Kernel {
+            pipeline: Pipeline::new("shift", source, "main"),
+            grid: [1, 1, 1],
+            cost: Cost::default(),
+        };
+        let recipe = Recipe::single(kernel, vec![x, Size::Bytes(256)]);
+        let how = How::default();
+        let checked = Arguments::default().check(&recipe, 0, how, "64", Tiling::Portable);
+        let report = checked
+            .unwrap_or_else(|unable| panic!("{}", unable.words))
+            .report;
+        report
+            .findings
+            .iter()
+            .map(|(_, finding)| finding.fault)
+            .collect()
+    }
+
+    #[test]
+    fn an_index_one_too_far_is_found_where_the_shape_tells_the_size() {
+        assert_eq!(faults(Size::Bytes(256)), [Fault::OutOfBounds]);
+        assert_eq!(faults(Size::Bytes(260)), []);
+        assert_eq!(faults(Size::Open), []);
+    }
 }

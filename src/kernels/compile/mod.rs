@@ -9,7 +9,7 @@ pub mod tiling;
 pub mod tuning;
 
 use crate::gpu::{CompileWatch, Gpu, GpuError, Pipeline, Tape, Texture};
-pub use recipe::{Arg, Cost, Kernel, Recipe};
+pub use recipe::{Arg, Cost, Kernel, Recipe, Size};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Display;

@@ -62,6 +62,22 @@ pub enum Arg {
     Texture(Texture),
 }
 
+/// How large an argument of a recipe is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// So many bytes, by the shape; what is bound may be larger.
+    Bytes(u64),
+    /// What the shape does not tell: an arena, a data set, a table for the whole network.
+    Open,
+}
+
+impl Size {
+    /// So many words of 32 bits.
+    pub(in crate::kernels) fn words(count: usize) -> Self {
+        Self::Bytes(4 * count as u64)
+    }
+}
+
 /// The dispatches, in order, that compute one thing.
 #[derive(Debug, Clone, Default)]
 pub struct Recipe {
@@ -69,14 +85,17 @@ pub struct Recipe {
     pub stages: Vec<(Kernel, Vec<Arg>)>,
     /// Bytes of each scratch buffer. Its contents are undefined before and after.
     pub scratch: Vec<u64>,
+    /// How large each argument is.
+    pub arguments: Vec<Size>,
 }
 
 impl Recipe {
     /// A recipe of one kernel that binds the arguments in order.
-    pub fn single(kernel: Kernel, arguments: usize) -> Self {
+    pub fn single(kernel: Kernel, arguments: Vec<Size>) -> Self {
         Self {
-            stages: vec![(kernel, (0..arguments).map(Arg::External).collect())],
+            stages: vec![(kernel, (0..arguments.len()).map(Arg::External).collect())],
             scratch: Vec::new(),
+            arguments,
         }
     }
 

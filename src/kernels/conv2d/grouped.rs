@@ -3,7 +3,7 @@
 use super::shape;
 use crate::gpu::GpuError;
 use crate::kernels::compile::{
-    Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, Template, template,
+    Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Size, Stream, Template, template,
 };
 use crate::kernels::family::{Family, Table};
 use crate::kernels::window::distinct;
@@ -130,7 +130,8 @@ pub fn forward(compiler: &Compiler, shape: &Shape) -> Result<Recipe, GpuError> {
         grid: stream.grid(),
         cost: shape.cost(shape.touched_input() + shape.touched_weights() + shape.output_len()),
     };
-    Ok(Recipe::single(kernel, 3))
+    let arguments = [shape.input_len(), shape.weight_len(), shape.output_len()];
+    Ok(Recipe::single(kernel, arguments.map(Size::words).to_vec()))
 }
 
 /// `dx = dL/dx` from `dy`, or `dx += …` with `accumulate`. Arguments: `dy` N×K×H'×W',
@@ -171,7 +172,8 @@ pub fn data_gradient(
         grid: stream.grid(),
         cost: shape.cost(dy + shape.touched_weights() + dx),
     };
-    Ok(Recipe::single(kernel, 3))
+    let arguments = [shape.output_len(), shape.weight_len(), shape.input_len()];
+    Ok(Recipe::single(kernel, arguments.map(Size::words).to_vec()))
 }
 
 /// `dw = dL/dw`. Arguments: `x` N×C×H×W, `dy` N×K×H'×W', `dw` K×(C/groups)×R×R (written in
@@ -212,8 +214,10 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
         ],
         cost: shape.cost(shape.touched_input() + shape.output_len() + slices * shape.weight_len()),
     };
+    let arguments = [shape.input_len(), shape.output_len(), shape.weight_len()];
+    let arguments = arguments.map(Size::words).to_vec();
     if slices == 1 {
-        return Ok(Recipe::single(products, 3));
+        return Ok(Recipe::single(products, arguments));
     }
     let stream = Stream::over(compiler.tiling, shape.weight_len());
     let constants = stream.with(context! {
@@ -238,6 +242,7 @@ pub fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Recipe, Gpu
             (sum, vec![partials, Arg::External(2)]),
         ],
         scratch: vec![slices as u64 * shape.weight_bytes()],
+        arguments,
     })
 }
 

@@ -7,7 +7,9 @@
 use super::shape::Shape;
 use super::subgroup_texture::{Fill, Lowered, Staged, strip};
 use crate::gpu::GpuError;
-use crate::kernels::compile::{Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Template, template};
+use crate::kernels::compile::{
+    Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Size, Template, template,
+};
 use minijinja::context;
 
 pub(super) const GATHER: Template = template!("conv2d/subgroup.wgsl");
@@ -38,7 +40,8 @@ pub(super) fn forward(
     let x = Staged::input(compiler, lowered, 0, gather.loads())?;
     let cost = shape.cost(shape.output_len(), x.visited(shape) + w.bytes);
     let kernel = gather.kernel(compiler, lanes, cost, &x, false)?;
-    Ok(product(w, x, kernel))
+    let lengths = [lowered.input_len(), shape.weight_len(), shape.output_len()];
+    Ok(product(w, x, kernel, lengths))
 }
 
 pub(super) fn data_gradient(
@@ -49,13 +52,14 @@ pub(super) fn data_gradient(
 ) -> Result<Recipe, GpuError> {
     let shape = &lowered.real;
     let channels = (shape.in_channels, shape.out_channels);
+    let lengths = [shape.output_len(), shape.weight_len(), shape.input_len()];
     if shape.stride == 1 {
         let gather = Gather::data_gradient(lowered);
         let w = packed(compiler, lanes, &gather.weights, channels, Order::Flipped)?;
         let dy = Staged::output(compiler, lowered, 0, gather.loads())?;
         let cost = data_cost(shape, &dy, &w, accumulate);
         let kernel = gather.kernel(compiler, lanes, cost, &dy, accumulate)?;
-        return Ok(product(w, dy, kernel));
+        return Ok(product(w, dy, kernel, lengths));
     }
     let scatter = Scatter::new(lowered);
     let w = packed(
@@ -68,7 +72,7 @@ pub(super) fn data_gradient(
     let dy = Staged::output(compiler, lowered, 0, scatter.loads())?;
     let cost = data_cost(shape, &dy, &w, accumulate);
     let kernel = scatter.kernel(compiler, lanes, cost, &dy, accumulate)?;
-    Ok(product(w, dy, kernel))
+    Ok(product(w, dy, kernel, lengths))
 }
 
 /// Cost of a data gradient: it reads dy and the weights as they are staged, and writes all of dx, or adds
@@ -367,8 +371,9 @@ fn packed(
     })
 }
 
-/// Fills the operands' textures, then runs `kernel` on `x`, the weights `w` and argument 2.
-fn product(w: Staged, x: Staged, kernel: Kernel) -> Recipe {
+/// Fills the operands' textures, then runs `kernel` on `x`, the weights `w` and argument 2; arguments by
+/// their elements.
+fn product(w: Staged, x: Staged, kernel: Kernel, lengths: [usize; 3]) -> Recipe {
     let mut stages = Vec::new();
     stages.extend(w.copy);
     stages.extend(x.copy);
@@ -376,5 +381,6 @@ fn product(w: Staged, x: Staged, kernel: Kernel) -> Recipe {
     Recipe {
         stages,
         scratch: Vec::new(),
+        arguments: lengths.map(Size::words).to_vec(),
     }
 }

@@ -66,6 +66,11 @@ impl Lowered {
         all.then_some(lowered)
     }
 
+    /// Elements of x as it is given.
+    pub fn input_len(&self) -> usize {
+        self.unfolded.unwrap_or(self.real).input_len()
+    }
+
     /// Input and output channels exchanged: a data gradient of stride 1 is a convolution of dy.
     pub fn exchanged(&self) -> Self {
         let exchanged = |shape: Shape| Shape {

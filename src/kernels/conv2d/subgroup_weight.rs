@@ -6,7 +6,7 @@ use super::shape::Shape;
 use super::subgroup_texture::{Lowered, Staged};
 use crate::gpu::GpuError;
 use crate::kernels::compile::{
-    Arg, Compiler, Cost, Kernel, Recipe, Stream, Template, template, vector_width,
+    Arg, Compiler, Cost, Kernel, Recipe, Size, Stream, Template, template, vector_width,
 };
 use minijinja::{Value, context};
 
@@ -61,6 +61,12 @@ pub(super) fn weight_gradient(
         ),
     };
 
+    let lengths = [
+        lowered.input_len(),
+        lowered.real.output_len(),
+        shape.weight_len(),
+    ];
+    let arguments = lengths.map(Size::words).to_vec();
     let dw = Arg::External(2);
     let mut stages = Vec::new();
     stages.extend(x.copy);
@@ -70,6 +76,7 @@ pub(super) fn weight_gradient(
         return Ok(Recipe {
             stages,
             scratch: Vec::new(),
+            arguments,
         });
     }
     let partial = Arg::Scratch(0);
@@ -78,6 +85,7 @@ pub(super) fn weight_gradient(
     Ok(Recipe {
         stages,
         scratch: vec![4 * (slices * shape.weight_len()) as u64],
+        arguments,
     })
 }
 

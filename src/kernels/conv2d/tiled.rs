@@ -5,7 +5,7 @@
 use super::shape::Shape;
 use crate::gpu::GpuError;
 use crate::kernels::compile::{
-    Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Stream, Template, Tiling, template,
+    Arg, Compiler, Cost, Kernel, MAX_GRID, Recipe, Size, Stream, Template, Tiling, template,
 };
 use minijinja::{Value, context};
 
@@ -263,6 +263,15 @@ impl Pass {
         }
     }
 
+    /// Elements of each argument.
+    fn lengths(self, shape: &Shape) -> [usize; 3] {
+        let (x, w, y) = (shape.input_len(), shape.weight_len(), shape.output_len());
+        match self {
+            Pass::Forward => [x, w, y],
+            Pass::DataGradient { .. } => [y, w, x],
+        }
+    }
+
     fn cost(self, shape: &Shape, packed_bytes: u64) -> Cost {
         match self {
             Pass::Forward => shape.forward_cost(packed_bytes),
@@ -313,21 +322,20 @@ impl Product {
 
 /// `pack` and `gather`: the forward pass, or the data gradient.
 fn gather(compiler: &Compiler, shape: &Shape, pass: Pass) -> Result<Recipe, GpuError> {
-    let (x, w, y) = (shape.input_len(), shape.weight_len(), shape.output_len());
-    let (rows, pixels, lengths) = match pass {
+    let (rows, pixels) = match pass {
         Pass::Forward => {
             let pixels = shape.batch * shape.out_height() * shape.out_width();
-            (shape.out_channels, pixels, [x, w, y])
+            (shape.out_channels, pixels)
         }
         Pass::DataGradient { .. } => {
             let pixels = shape.batch * shape.height * shape.width;
-            (shape.in_channels, pixels, [y, w, x])
+            (shape.in_channels, pixels)
         }
     };
     let tiles = gather_tiles(compiler.tiling, rows, pixels);
     let build = |tile| gather_by(compiler, shape, pass, tile);
     let question = format!("{} of {shape}", pass.name());
-    build(compiler.choose(&question, &tiles, &lengths, build)?)
+    build(compiler.choose(&question, &tiles, &pass.lengths(shape), build)?)
 }
 
 fn gather_by(
@@ -412,6 +420,7 @@ fn gather_by(
             (product, vec![Arg::External(0), packed, Arg::External(2)]),
         ],
         scratch: vec![packed_bytes],
+        arguments: pass.lengths(shape).map(Size::words).to_vec(),
     })
 }
 
@@ -432,9 +441,14 @@ pub(super) fn weight_gradient(compiler: &Compiler, shape: &Shape) -> Result<Reci
     // The rule's tile cuts the sums into slices, whichever tile adds them up.
     let cut = slices(compiler.tiling, tiles[0], shape);
     let build = |tile| weight_gradient_by(compiler, shape, cut, tile);
-    let lengths = [shape.input_len(), shape.output_len(), shape.weight_len()];
+    let lengths = weight_lengths(shape);
     let question = format!("weight gradient of {shape}");
     build(compiler.choose(&question, &tiles, &lengths, build)?)
+}
+
+/// Elements of each argument of a weight gradient.
+fn weight_lengths(shape: &Shape) -> [usize; 3] {
+    [shape.input_len(), shape.output_len(), shape.weight_len()]
 }
 
 fn weight_gradient_by(
@@ -515,6 +529,7 @@ fn weight_gradient_by(
             (sum, vec![partial, Arg::External(2)]),
         ],
         scratch: vec![partial_bytes],
+        arguments: weight_lengths(shape).map(Size::words).to_vec(),
     })
 }
 
