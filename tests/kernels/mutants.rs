@@ -151,7 +151,12 @@ fn edits(code: &str) -> Vec<(Kind, usize, usize, String)> {
         (" == ", " != "),
     ] {
         for (at, _) in code.match_indices(old) {
-            edits.push((Kind::Bound, at, old.len(), new.to_owned()));
+            // Which of two floats is larger is a matter of numbers, not of memory or order.
+            let kind = match starts_with_float(&code[at + old.len()..]) {
+                true => Kind::Operator,
+                false => Kind::Bound,
+            };
+            edits.push((kind, at, old.len(), new.to_owned()));
         }
     }
     let text = code.trim();
@@ -177,6 +182,15 @@ fn edits(code: &str) -> Vec<(Kind, usize, usize, String)> {
         }
     }
     edits
+}
+
+/// Whether a text begins with a number with a point, perhaps in all components of a vector.
+fn starts_with_float(text: &str) -> bool {
+    let number = text
+        .trim_start_matches("Lane(")
+        .trim_start_matches("vec4f(");
+    let rest = number.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.len() < number.len() && rest.starts_with('.')
 }
 
 /// Where a bracket closes.
@@ -373,6 +387,15 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     assert!(of(Kind::Barrier).all(|text| !text.contains("Barrier")));
     assert!(of(Kind::Operator).all(|text| text.contains("x[y[lane]] + 2.0")));
 
+    let kinds = |code| {
+        edits(code)
+            .into_iter()
+            .map(|edit| edit.0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("    if (x > 0.5) {"), [Kind::Operator]);
+    assert_eq!(kinds("    if (x >= Lane(0.5)) {"), [Kind::Operator]);
+    assert_eq!(kinds("    if (x > 5u) {"), [Kind::Bound]);
     // A function that nobody calls has none.
     let unused = format!("{source}\nfn unused() {{\n    workgroupBarrier();\n}}\n");
     let lines = BTreeMap::from([(4, 60), (7, 64)]);
