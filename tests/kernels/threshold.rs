@@ -155,6 +155,29 @@ fn as_much_is_kept_as_the_budget_pays_for() {
     });
 }
 
+/// Worths between 1.9922 and 2 have 255 as their second digit, and the last of them as their third, too: where not all
+/// can be paid for, no digit is low enough, and what is kept is decided by the digits behind, or not at all.
+#[test]
+fn even_the_highest_digit_can_be_too_much() {
+    on_every_engine(|compiler| {
+        for (lowest, spread) in [(1.8115, 0.006), (1.818_181_7, 0.0)] {
+            let mut case = Case::new(17, false);
+            let elements: Vec<usize> = case.elements().map(|(i, _)| i).collect();
+            let drawn = noise(29, elements.len());
+            for (i, v) in elements.into_iter().zip(drawn) {
+                case.scores[i] = lowest + spread * v.abs();
+                case.mask[i] = 1.0;
+                let key = key(worth(case.scores[i], true));
+                assert_eq!(key >> 16 & 255, 255);
+                assert!(spread > 0.0 || key >> 8 & 255 == 255);
+            }
+            for budget in [0.0, 100.0, 700.0] {
+                check(compiler, &case, COUNTED, false, budget);
+            }
+        }
+    });
+}
+
 fn check(
     compiler: &autorep::kernels::Compiler,
     case: &Case,
