@@ -402,8 +402,7 @@ impl<'a> Workgroup<'a> {
         };
         let stays = |entered: u64| lane.steps - entered >= self.settings.budget / 2;
         let endless = around()
-            .filter(|&(_, &entered)| stays(entered))
-            .last()
+            .rfind(|&(_, &entered)| stays(entered))
             .or_else(|| around().next())
             .map(|(endless, _)| endless);
         let pc = endless.map_or(lane.pc, |endless| endless.code.start);
