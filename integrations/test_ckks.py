@@ -3,7 +3,9 @@
   python -m unittest test_ckks        (in this folder, with the Python of `make pi-ckks`)
 """
 
+import json
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -12,9 +14,11 @@ import handover
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
+from safetensors.numpy import save_file
 from test_handover import network
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "ckks"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "ckks"))
 import engine
 
 
@@ -78,6 +82,30 @@ class Encrypted(unittest.TestCase):
     def test_what_ckks_cannot_do_is_named(self):
         with self.assertRaisesRegex(handover.Wrong, "square is a Relu"):
             self.load(polynomial("Relu"))
+
+
+class Program(unittest.TestCase):
+    """What does not fit together is told before keys are made."""
+
+    def run_on(self, shape, manifest):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder)
+            for name in ("m.onnx", "m.skeleton.onnx"):
+                onnx.save(network(3.0), path / name)
+            (path / "m.json").write_text(json.dumps({"format": handover.FORMAT, **manifest}))
+            save_file({"images": np.ones(shape, np.float32), "labels": np.zeros(1, np.uint32)}, path / "i.safetensors")
+            command = [sys.executable, str(HERE / "ckks" / "run.py"), str(path / "m.onnx")]
+            return subprocess.run([*command, "--images", str(path / "i.safetensors")], capture_output=True, text=True)
+
+    def test_images_of_another_shape(self):
+        ended = self.run_on((1, 3, 2, 2), {"ckks": {"levels": 1}})
+        self.assertEqual(ended.returncode, 2, ended.stderr)
+        self.assertRegex(ended.stderr, "^error: .*another shape than the network's, 2×2×2")
+
+    def test_a_manifest_without_levels(self):
+        ended = self.run_on((1, 2, 2, 2), {})
+        self.assertEqual(ended.returncode, 2, ended.stderr)
+        self.assertRegex(ended.stderr, "^error: .*export the run again")
 
 
 if __name__ == "__main__":

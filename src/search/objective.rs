@@ -171,8 +171,8 @@ pub fn prices(settings: &Search, budget: Budget) -> Result<Prices, ObjectiveErro
     })
 }
 
-/// What an element and a site of `price` cost in the unit of `budget`; `computing` are the milliseconds that a party
-/// computes for an element and in a round.
+/// What an element and a site of `price` cost in the unit of `budget`; `None` where the price is not known, or ReLUs are
+/// counted. `computing` are the milliseconds that a party computes for an element and in a round.
 fn in_unit(budget: Budget, link: &Link, price: Price, computing: [f64; 2]) -> Option<(f64, f64)> {
     let sent = |bytes, rounds| {
         let (bytes, rounds) = (Some(bytes), Some(rounds));

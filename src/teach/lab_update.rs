@@ -134,10 +134,7 @@ fn gathered(compiler: &Compiler) -> Built {
         let own = &bytes[number as usize * image..][..image];
         x.extend(twin::augment::augment(&plain, &drawn, own));
     }
-    let packed = bytes
-        .chunks_exact(4)
-        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
-        .collect();
+    let packed = bytemuck::pod_collect_to_vec(&bytes);
     let buffers = vec![
         scalars(step),
         words("order", &[5], order.to_vec()),

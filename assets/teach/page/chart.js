@@ -61,20 +61,15 @@ export function chart(title, lines, series, { most, zero, percent, last, least }
         h(
             "figcaption",
             null,
-            series.map(([, name, kind], i) =>
-                h(
-                    "span",
-                    { class: "key" },
-                    svg(
-                        "svg",
-                        { viewBox: "0 0 24 8", class: "stroke" },
-                        svg("path", { class: `line ${kind}`, d: "M1 4H23" }),
-                    ),
-                    ` ${name} ${lastOf(points[i])}`,
-                ),
-            ),
+            series.map(([, name, kind], i) => legend(kind, `${name} ${lastOf(points[i])}`)),
         ),
     );
+}
+
+// An entry of a legend: a stroke, and what it means.
+export function legend(kind, name) {
+    const stroke = svg("path", { class: `line ${kind}`, d: "M1 4H23" });
+    return h("span", { class: "key" }, svg("svg", { viewBox: "0 0 24 8", class: "stroke" }, stroke), ` ${name}`);
 }
 
 // At most 400 points of a line are drawn.

@@ -1,6 +1,7 @@
 // The sites of a search: which elements of each channel keep their ReLU, and how the polynomial of the others bends
 // over what the channel is given.
 
+import { legend } from "./chart.js";
 import { colour, count, h, svg } from "./dom.js";
 
 // Most cells that a row of maps is wide, gaps included.
@@ -174,18 +175,7 @@ export const keys = () =>
             ["solid", "polynomial"],
             ["thin", "at the checkpoint before"],
             ["dashed", "ReLU"],
-        ].map(([kind, name]) =>
-            h(
-                "span",
-                { class: "key" },
-                svg(
-                    "svg",
-                    { viewBox: "0 0 24 8", class: "stroke" },
-                    svg("path", { class: `line ${kind}`, d: "M1 4H23" }),
-                ),
-                ` ${name}`,
-            ),
-        ),
+        ].map(([kind, name]) => legend(kind, name)),
         "The hill is the normal density that the polynomial is fitted to. In the maps an element that keeps its ReLU ",
         "is coloured, one that lost it grey; the framed channel is the one that is drawn below.",
     );
